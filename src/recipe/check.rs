@@ -1,0 +1,1 @@
+//! The laws a recipe keeps beyond its types.

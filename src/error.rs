@@ -114,7 +114,7 @@ impl fmt::Debug for Error {
             .field("kind", &self.kind)
             .field("message", &self.to_string())
             .field("source", &self.source)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -15,3 +15,4 @@ pub mod tables;
 pub mod training;
 
 pub use error::{Error, ErrorKind, Result};
+pub mod storage;

@@ -2,15 +2,18 @@
 //!
 //! - `location`: from an address to a [`Dir`] (the run directory) or to [`Object`]s (the input).
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
+//! - `frame`: the bridge to Polars.
 //! - `commit`: the protocol that makes a run directory trustworthy.
 //!
 //! The surface is synchronous: callers are worker threads that compute, and concurrency of I/O is
 //! this room's own business. Call it outside of an async runtime.
 
 mod commit;
+pub mod frame;
 mod location;
 pub mod parquet;
 
+pub(crate) use commit::FORMAT;
 pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
 pub use location::{Dir, Object, Written, read_text, resolve};
 

@@ -1,0 +1,138 @@
+//! Which run a directory belongs to: `run.json`, written first, and the refusal of any other.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Place, Result};
+use crate::recipe::Recipe;
+use crate::storage::{Dir, FORMAT, Object, Written, sha256_hex};
+
+const RUN_FILE: &str = "run.json";
+
+/// What a run directory says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(title = "unseen run file")]
+pub struct RunFile {
+    /// Version of the run directory's format.
+    pub format: u32,
+    /// The version of `unseen` that began the run.
+    pub version: String,
+    /// Fingerprint of recipe and input.
+    pub fingerprint: String,
+    /// The recipe, with every default filled in.
+    pub recipe: Recipe,
+    /// The input objects, ascending by address.
+    pub input: Vec<InputObject>,
+}
+
+/// One input object as the run first saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InputObject {
+    /// Its address.
+    pub uri: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The store's tag of its version.
+    pub etag: Option<String>,
+}
+
+impl RunFile {
+    /// The run that `recipe` on `objects` makes.
+    ///
+    /// # Errors
+    /// `Internal` if the recipe cannot be written as JSON.
+    pub fn new(recipe: &Recipe, objects: &[Object]) -> Result<Self> {
+        let input = objects.iter().map(|o| InputObject { uri: o.uri.clone(), bytes: o.bytes, etag: o.etag.clone() });
+        let mut file = Self {
+            format: FORMAT,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            fingerprint: String::new(),
+            recipe: recipe.clone(),
+            input: input.collect(),
+        };
+        let what = serde_json::to_vec(&(file.format, &file.recipe_elsewhere(), &file.input))?;
+        file.fingerprint = sha256_hex(&what);
+        Ok(file)
+    }
+
+    /// The recipe without the place of the run: a run that is moved stays the same run.
+    fn recipe_elsewhere(&self) -> Recipe {
+        let mut recipe = self.recipe.clone();
+        recipe.output.uri.clear();
+        recipe
+    }
+
+    /// Reads the run file of `dir`, or `None` if no run began there.
+    ///
+    /// # Errors
+    /// `CorruptData` if it cannot be read, `Conflict` if another version wrote it.
+    pub fn find(dir: &Dir) -> Result<Option<Self>> {
+        let Some(bytes) = dir.find(RUN_FILE)? else { return Ok(None) };
+        let place = || dir.uri_of(RUN_FILE);
+        #[derive(Deserialize)]
+        struct Head {
+            format: u32,
+        }
+        let head: Head = serde_json::from_slice(&bytes).at(place)?;
+        if head.format != FORMAT {
+            let message = format!("this run has format {}, this version of unseen reads {FORMAT}", head.format);
+            return Err(Error::new(ErrorKind::Conflict, message).at(place()));
+        }
+        Ok(Some(serde_json::from_slice(&bytes).at(place)?))
+    }
+
+    /// Begins the run in `dir`, or goes on with it if it is the same one.
+    ///
+    /// # Errors
+    /// `Conflict`, saying what changed, if the directory belongs to a run of another recipe or
+    /// input; `Unavailable` if it cannot be written.
+    pub fn begin_or_resume(&self, dir: &Dir) -> Result<()> {
+        if Self::find(dir)?.is_none() && dir.create(RUN_FILE, serde_json::to_vec_pretty(self)?)? == Written::Created {
+            return Ok(());
+        }
+        let old = Self::find(dir)?.ok_or_else(|| Error::internal("run.json came and went"))?;
+        self.same_as(&old).map_err(|e| e.at(dir.uri().to_owned()))
+    }
+
+    /// Holds this run against the one that a directory holds.
+    ///
+    /// # Errors
+    /// `Conflict`, naming each recipe field and each input object that changed.
+    pub fn same_as(&self, old: &Self) -> Result<()> {
+        if self.fingerprint == old.fingerprint {
+            return Ok(());
+        }
+        let mut changes: Vec<String> = old
+            .recipe_elsewhere()
+            .diff(&self.recipe_elsewhere())
+            .into_iter()
+            .map(|(key, old, new)| format!("{key}: {old} -> {new}"))
+            .collect();
+        changes.extend(input_changes(&old.input, &self.input));
+        let message = format!(
+            "the directory holds a run of another recipe or input; choose another output.uri or remove it. Changed: {}",
+            changes.join("; ")
+        );
+        Err(Error::new(ErrorKind::Conflict, message))
+    }
+}
+
+fn input_changes(old: &[InputObject], new: &[InputObject]) -> Vec<String> {
+    let find = |all: &[InputObject], uri: &str| all.iter().find(|o| o.uri == uri).cloned();
+    let mut changes = Vec::new();
+    for before in old {
+        match find(new, &before.uri) {
+            None => changes.push(format!("input {} is gone", before.uri)),
+            Some(now) if now.bytes != before.bytes => {
+                changes.push(format!("input {}: {} -> {} bytes", before.uri, before.bytes, now.bytes));
+            }
+            Some(now) if now.etag != before.etag => {
+                changes.push(format!("input {} was written again (same size, other version)", before.uri));
+            }
+            Some(_) => {}
+        }
+    }
+    let added = new.iter().filter(|o| find(old, &o.uri).is_none());
+    changes.extend(added.map(|o| format!("input {} is new", o.uri)));
+    changes
+}

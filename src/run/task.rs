@@ -1,0 +1,92 @@
+//! The tasks of a run, in the order in which they can be done.
+
+use std::fmt;
+
+use crate::recipe::{Mode, Recipe, Stages};
+
+/// One task: a pure function of committed outputs and the seed.
+///
+/// Its `Display` is its key, which names its record and its objects. Keys are built from ordinals
+/// only, so nothing a user wrote ever becomes part of a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    /// Decode every sample; write the samples and the quarantine.
+    Ingest,
+    /// Assign every sample to a fold.
+    Folds,
+    /// Train one scoring model. Stages count from 1, models from 0.
+    Train {
+        /// The stage.
+        stage: usize,
+        /// The model within the stage.
+        model: usize,
+    },
+    /// Score with one model.
+    Score {
+        /// The stage.
+        stage: usize,
+        /// The model within the stage.
+        model: usize,
+    },
+    /// Add the stage's best to the coreset.
+    Select {
+        /// The stage.
+        stage: usize,
+    },
+    /// Fix the outcome: the selection table and which row goes into which shard.
+    Coreset,
+    /// Cut one shard.
+    Shard {
+        /// Its number, from 0.
+        index: usize,
+    },
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ingest => f.write_str("ingest"),
+            Self::Folds => f.write_str("folds"),
+            Self::Train { stage, model } => write!(f, "train-s{stage}-m{model}"),
+            Self::Score { stage, model } => write!(f, "score-s{stage}-m{model}"),
+            Self::Select { stage } => write!(f, "select-s{stage}"),
+            Self::Coreset => f.write_str("coreset"),
+            Self::Shard { index } => write!(f, "shard-{index:05}"),
+        }
+    }
+}
+
+/// The number of stages.
+pub fn stages(recipe: &Recipe) -> usize {
+    match &recipe.select.stages {
+        Stages::Equal(n) => *n,
+        Stages::Shares(shares) => shares.len(),
+    }
+}
+
+/// The number of models that score in `stage`.
+pub fn models(recipe: &Recipe, stage: usize) -> usize {
+    match (stage, recipe.mode) {
+        (1, Mode::Unseen) => recipe.folds.k,
+        (1, Mode::Fitting) => 1,
+        _ => recipe.select.models,
+    }
+}
+
+/// All tasks up to and including [`Task::Coreset`], each after those it reads. The shards follow;
+/// how many there are is known once the coreset is.
+pub fn tasks(recipe: &Recipe) -> Vec<Task> {
+    let mut tasks = vec![Task::Ingest];
+    if recipe.mode == Mode::Unseen {
+        tasks.push(Task::Folds);
+    }
+    for stage in 1..=stages(recipe) {
+        for model in 0..models(recipe, stage) {
+            tasks.push(Task::Train { stage, model });
+            tasks.push(Task::Score { stage, model });
+        }
+        tasks.push(Task::Select { stage });
+    }
+    tasks.push(Task::Coreset);
+    tasks
+}

@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod folds;
+pub mod ingest;
 #[cfg(feature = "train")]
 pub mod models;
 pub mod recipe;

@@ -7,7 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use polars::prelude::{BooleanFunction, FunctionExpr};
+use polars::prelude::{AggExpr, BooleanFunction, FunctionExpr};
 use polars::prelude::{DataFrame, DataType as PolarsType, Expr, IntoLazy};
 use polars::sql::sql_expr;
 
@@ -127,6 +127,8 @@ fn is_rowwise(node: &Expr) -> bool {
         | Expr::BinaryExpr { .. }
         | Expr::Cast { .. }
         | Expr::Ternary { .. } => true,
+        // The list of `IN (1, 2)`.
+        Expr::Agg(AggExpr::Implode { input, .. }) => matches!(**input, Expr::Literal(_)),
         Expr::Function { function: FunctionExpr::Boolean(function), .. } => matches!(
             function,
             B::IsNull

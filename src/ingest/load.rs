@@ -8,7 +8,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::examples::Examples;
 use super::features::FeatureRows;
-use super::image::{ImageRows, Rules};
+use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::peek::peek;
 use super::size::row_bytes;

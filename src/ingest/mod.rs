@@ -11,7 +11,7 @@ mod column;
 mod examples;
 mod features;
 mod filter;
-mod image;
+mod images;
 mod input;
 mod load;
 mod peek;

@@ -1,7 +1,7 @@
 //! The shape of the inputs, from the first sample that can be used.
 
 use super::features::FeatureRows;
-use super::image::{ImageRows, Rules};
+use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::load::Fault;
 use super::survey::{Row, Survey};

@@ -13,7 +13,7 @@ use super::column::{
 use super::examples::Examples;
 use super::features::FeatureRows;
 use super::filter::Filter;
-use super::image::ImageRows;
+use super::images::ImageRows;
 use super::input::Input;
 use super::schema::{find, wrong_type};
 use super::survey::Row;

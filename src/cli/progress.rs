@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use unseen::run::Observer;
+use crate::run::Observer;
 
 /// Shows a run to a person.
-pub(crate) struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     terminal: bool,
     quiet: bool,
@@ -25,7 +25,7 @@ struct Place {
 }
 
 impl Progress {
-    pub(crate) fn new(quiet: bool) -> Self {
+    pub(super) fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let bar = ProgressBar::no_length();
         bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
@@ -38,7 +38,7 @@ impl Progress {
         Self { bar, terminal, quiet, place: Mutex::default() }
     }
 
-    pub(crate) fn finish(&self) {
+    pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 

@@ -6,7 +6,7 @@ use super::stages::TRAIN_WORK;
 use super::task::{Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
-use crate::recipe::{FitOn, Mode};
+use crate::recipe::{FitOn, Folds, Mode};
 use crate::samples::Shape;
 use crate::{folds, ingest, training};
 
@@ -66,15 +66,15 @@ impl Plan {
         let survey = run.survey()?;
         let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
         let class_count = survey.classes.len();
-        crate::models::device::open(&recipe.device)?;
+        crate::models::open(&recipe.device)?;
         training::check(&recipe.model, &recipe.train, shape, class_count)?;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, class_count)?;
         check_folds(run, &labels)?;
-        let stage_rows = selection.stage_rows();
+        let stage_rows = selection.sizes().to_vec();
         let rows = survey.rows.len() as u64;
         let tasks = planned(run, rows, &stage_rows);
-        let training = training::memory_bytes(&recipe.model, shape, class_count, recipe.train.batch_size);
+        let training = training::memory_bytes(&recipe.model, shape, class_count, recipe.train.batch_size)?;
         let trained: u64 = tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.work).sum();
         Ok(Self {
             output: recipe.output.uri.clone(),
@@ -85,7 +85,7 @@ impl Plan {
             classes: count(&survey.classes, &labels),
             shape,
             models: (1..=stages(recipe)).map(|stage| models(recipe, stage)).sum(),
-            parameters: training::parameters(&recipe.model, shape, class_count),
+            parameters: training::parameters(&recipe.model, shape, class_count)?,
             keep_rows: stage_rows.iter().sum(),
             stage_rows,
             // Decoding holds the samples about twice for a moment.
@@ -111,10 +111,29 @@ fn warnings(run: &Run, labels: &[u32]) -> Vec<String> {
     let Ok(survey) = run.survey() else { return Vec::new() };
     let mut warnings = survey.warnings.clone();
     if run.recipe.mode == Mode::Unseen {
-        warnings.extend(folds::rare_class_warning(labels, &survey.classes, &run.recipe.folds));
+        warnings.extend(rare_classes(labels, &survey.classes, &run.recipe.folds));
     }
     warnings
 }
+
+/// Classes so rare that a model of stage 1 hardly sees them.
+fn rare_classes(labels: &[u32], classes: &[String], spec: &Folds) -> Option<String> {
+    let rare = folds::rare_classes(labels, classes.len(), spec);
+    let named: Vec<String> =
+        rare.iter().take(NAMED).map(|(label, size)| format!("`{}` ({size})", classes[*label as usize])).collect();
+    let more = if rare.len() > NAMED { format!(" and {} more", rare.len() - NAMED) } else { String::new() };
+    (!rare.is_empty()).then(|| {
+        format!(
+            "{} classes have so few samples that a model of stage 1 sees fewer than about 5 of them: {}{more}. \
+             Their scores say little; set folds.stratify = true or a smaller folds.k",
+            rare.len(),
+            named.join(", ")
+        )
+    })
+}
+
+/// Classes that a warning names.
+const NAMED: usize = 5;
 
 fn count(classes: &[String], labels: &[u32]) -> Vec<(String, u64)> {
     let mut counts = vec![0; classes.len()];

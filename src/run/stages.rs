@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
-use polars::prelude::IntoLazy;
 
 use super::Observer;
 use super::attempt::Attempt;
@@ -14,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::models::Checkpoint;
 use crate::recipe::{Average, FitOn, Method, Mode, Recipe, Start};
 use crate::samples::Samples;
+use crate::scoring::Criterion;
 use crate::seed::Seed;
 use crate::{scoring, selection, storage, tables, training};
 
@@ -40,8 +40,9 @@ impl Run {
         })?;
         let ids = StringArray::from_iter_values(members.iter().map(|m| &samples.ids[*m as usize]));
         attempt.write_table("members.parquet", &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?)?;
+        let card = trained.checkpoint.card.to_json()?;
         attempt.write("model.safetensors", trained.checkpoint.weights, None)?;
-        attempt.write("model.json", serde_json::to_vec_pretty(&trained.checkpoint.card)?, None)?;
+        attempt.write("model.json", card, None)?;
         attempt.fact("members", members.len());
         let Some(last) = trained.history.last() else { return Err(Error::internal("a training of no epochs")) };
         attempt.fact("loss", last.loss);
@@ -79,7 +80,7 @@ impl Run {
         let mut scores = Vec::new();
         for model in 0..models(&self.recipe, stage) {
             let task = Task::Score { stage, model }.to_string();
-            scores.push(attempt.frame(&task, "scores.parquet")?.lazy());
+            scores.push(attempt.frame(&task, "scores.parquet")?);
         }
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
         let classes: Vec<String> = serde_json::from_slice(&attempt.read(INGEST, "classes.json")?)?;
@@ -88,6 +89,7 @@ impl Run {
             1 => None,
             _ => Some(attempt.frame(&Task::Select { stage: stage - 1 }.to_string(), "selection.parquet")?),
         };
+        let scores = storage::frame::stack(scores)?;
         let state = selection::stage(previous, scores, &plan, stage, &self.recipe, &self.seed)?;
         let batch = storage::frame::to_arrow(state, &tables::selection())?;
         let kept = kept_ids(&batch).len();
@@ -151,9 +153,8 @@ impl Run {
 pub(super) const TRAIN_WORK: u64 = 3;
 
 fn read_checkpoint(attempt: &mut Attempt, task: &str) -> Result<Checkpoint> {
-    let weights = attempt.read(task, "model.safetensors")?.to_vec();
-    let card = serde_json::from_slice(&attempt.read(task, "model.json")?)?;
-    Ok(Checkpoint { weights, card })
+    let weights = attempt.read(task, "model.safetensors")?;
+    Checkpoint::load(&weights, &attempt.read(task, "model.json")?)
 }
 
 /// A score table that grows batch by batch; logits are kept only when asked for.
@@ -183,13 +184,19 @@ impl ScoreTable {
 
     fn push(&mut self, samples: &Samples, indices: &[u32], logits: &[f32]) -> Result<()> {
         let labels: Vec<u32> = indices.iter().map(|i| samples.labels[*i as usize]).collect();
-        let scores = scoring::score_batch(logits, self.classes, &labels, &self.methods)
+        let criteria: Vec<&dyn Criterion> = self.methods.iter().map(|m| scoring::builtin(*m)).collect();
+        let mut scores = vec![0.0; indices.len() * criteria.len()];
+        scoring::score_rows(logits, self.classes, &labels, &criteria, &mut scores)
             .map_err(|e| e.at(format!("samples from `{}`", samples.ids[indices[0] as usize])))?;
-        for (all, new) in self.scores.iter_mut().zip(scores) {
-            all.extend(new);
+        for row in scores.chunks(criteria.len()) {
+            self.scores.iter_mut().zip(row).for_each(|(all, score)| all.push(*score));
         }
         if let Some(all) = &mut self.probabilities {
-            all.extend(scoring::probabilities(logits, self.classes));
+            let mut row = vec![0.0; self.classes];
+            for logits in logits.chunks(self.classes) {
+                scoring::softmax(logits, &mut row);
+                all.extend_from_slice(&row);
+            }
         }
         if let Some(all) = &mut self.logits {
             all.extend_from_slice(logits);

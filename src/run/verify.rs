@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, RecordBatch};
-use polars::prelude::IntoLazy;
 use serde::Serialize;
 
 use super::identity::RunFile;
@@ -201,36 +200,40 @@ impl Prover {
             let mut scores = Vec::new();
             for model in 0..models(&self.run.recipe, stage) {
                 let (bytes, _) = self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
-                scores.push(frame::decode(&bytes)?.lazy());
+                scores.push(frame::decode(&bytes)?);
             }
+            let scores = frame::stack(scores)?;
             state = Some(selection::stage(state, scores, &plan, stage, &self.run.recipe, &self.run.seed)?);
         }
         let Some(state) = state else { return Err(Error::internal("a run of no stages")) };
         let (bytes, _) = self.output(INGEST, "quarantine.parquet")?;
-        let derived = selection::finish(&state, &frame::decode(&bytes)?)?;
+        let derived = selection::finish(state, frame::decode(&bytes)?)?;
         let derived = frame::to_arrow(derived, &tables::selection())?;
         let stored = self.selection_table()?;
         if derived != stored {
             return Err(Error::corrupt("the selection table is not what the score tables give"));
         }
-        self.totals(&stored, &plan)?;
+        self.totals(&stored, &plan, classes.len())?;
         if selection_digest(&stored) != self.manifest.selection_sha256 {
             return Err(Error::corrupt("the manifest's selection_sha256 is not that of the kept ids"));
         }
         Ok(format!("{} kept, derived again from the scores; totals and quotas hold", self.manifest.kept))
     }
 
-    fn totals(&self, stored: &RecordBatch, plan: &selection::SelectionPlan) -> Result<()> {
+    fn totals(&self, stored: &RecordBatch, plan: &selection::SelectionPlan, classes: usize) -> Result<()> {
         let kept = kept_ids(stored).len() as u64;
-        let wanted: u64 = plan.stage_rows().iter().sum();
+        let wanted = plan.kept();
         if kept != wanted || kept != self.manifest.kept {
             return Err(Error::corrupt(format!("{kept} samples are kept, the recipe says {wanted}")));
         }
-        let Some(quotas) = plan.class_totals() else { return Ok(()) };
-        let (label, flag) = (ints(stored, "label")?, stored.column(6));
-        let flag = arrow::array::AsArray::as_boolean(flag);
-        let mut counts = vec![0; quotas.len()];
-        (0..stored.num_rows()).filter(|i| flag.value(*i)).for_each(|i| counts[label.value(i) as usize] += 1);
+        let (label, reason) = (ints(stored, "label")?, strings(stored, "reason")?);
+        let (mut counts, mut eligible) = (vec![0; classes], vec![0; classes]);
+        for i in (0..stored.num_rows()).filter(|i| label.is_valid(*i)) {
+            let class = label.value(i) as usize;
+            counts[class] += u64::from(reason.value(i) == "kept");
+            eligible[class] += u64::from(reason.value(i) != "noise-guard");
+        }
+        let Some(quotas) = plan.class_quotas(&eligible) else { return Ok(()) };
         if counts != quotas {
             return Err(Error::corrupt(format!("the classes keep {counts:?}, their quotas are {quotas:?}")));
         }

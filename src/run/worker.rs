@@ -179,7 +179,7 @@ impl Run {
         let last = Task::Select { stage: super::task::stages(&self.recipe) }.to_string();
         let state = attempt.frame(&last, "selection.parquet")?;
         let quarantine = attempt.frame(INGEST, "quarantine.parquet")?;
-        let selection = crate::selection::finish(&state, &quarantine)?;
+        let selection = crate::selection::finish(state, quarantine)?;
         attempt.write_frame("selection.parquet", selection.clone(), &tables::selection())?;
         let selection = crate::storage::frame::to_arrow(selection, &tables::selection())?;
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
@@ -252,7 +252,9 @@ impl Run {
 
     /// The sizes and quotas of all stages, for the committed samples.
     pub(super) fn selection_plan(&self, labels: &[u32], classes: usize) -> Result<SelectionPlan> {
-        SelectionPlan::new(&self.recipe.select, labels, classes)
+        let mut sizes = vec![0; classes];
+        labels.iter().for_each(|label| sizes[*label as usize] += 1);
+        SelectionPlan::new(&self.recipe.select, &sizes)
     }
 
     /// The input files as the run first saw them.

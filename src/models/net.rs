@@ -70,7 +70,7 @@ impl Net {
                     ops::linear(&x, &weight, &self.weight(name, "bias", train)?)?
                 }
                 Step::Conv { name, .. } => ops::conv(&x, &self.weight(name, "weight", train)?)?,
-                Step::Norm { name, .. } => self.norm(&x, name, train)?,
+                Step::NormRelu { name, .. } => self.norm_relu(&x, name, train)?,
                 Step::Relu => x.relu()?,
                 Step::Pool => ops::max_pool(&x)?,
                 Step::Average => x.flatten_from(2)?.mean(2)?,
@@ -105,17 +105,17 @@ impl Net {
         Ok(if train { var.as_tensor().clone() } else { var.as_detached_tensor() })
     }
 
-    fn norm(&self, x: &Tensor, name: &str, train: bool) -> Result<Tensor> {
+    fn norm_relu(&self, x: &Tensor, name: &str, train: bool) -> Result<Tensor> {
         let scale = self.weight(name, "weight", train)?;
         let offset = self.weight(name, "bias", train)?;
         let (mean, var) = (self.var(name, "running_mean")?, self.var(name, "running_var")?);
         if !train {
             let running = (&mean.as_detached_tensor(), &var.as_detached_tensor());
-            return Ok(ops::norm_by(x, running, &scale, &offset)?);
+            return Ok(ops::norm_relu_by(x, running, &scale, &offset)?);
         }
-        let (out, batch_mean, batch_var) = ops::norm(x, &scale, &offset)?;
-        ops::follow(mean, &batch_mean)?;
-        ops::follow(var, &batch_var)?;
+        let (out, batch) = ops::norm_relu(x, &scale, &offset)?;
+        ops::follow(mean, &batch.mean)?;
+        ops::follow(var, &batch.unbiased_var)?;
         Ok(out)
     }
 }

@@ -43,8 +43,8 @@ pub(crate) enum Step {
     Linear { name: String, inputs: usize, outputs: usize },
     /// A 3x3 convolution with padding 1 and no bias, as a norm follows.
     Conv { name: String, inputs: usize, outputs: usize },
-    /// Batch norm over images and pixels.
-    Norm { name: String, channels: usize },
+    /// Batch norm over images and pixels, then ReLU.
+    NormRelu { name: String, channels: usize },
     /// The positive part.
     Relu,
     /// 2x2 max-pooling; an odd last row or column is cropped.
@@ -107,7 +107,7 @@ impl Step {
                 let role = Role::Weight { fan_in: inputs * 9 };
                 vec![of(name, "weight", &[*outputs, *inputs, 3, 3], role)]
             }
-            Self::Norm { name, channels } => vec![
+            Self::NormRelu { name, channels } => vec![
                 of(name, "weight", &[*channels], Role::Scale),
                 of(name, "bias", &[*channels], Role::Offset),
                 of(name, "running_mean", &[*channels], Role::Mean),
@@ -176,8 +176,7 @@ fn convnet(width: usize, blocks: usize, shape: Shape, classes: usize) -> Result<
         let outputs = width << i;
         let name = |part| format!("blocks.{i}.{part}");
         steps.push(Step::Conv { name: name("conv"), inputs, outputs });
-        steps.push(Step::Norm { name: name("norm"), channels: outputs });
-        steps.push(Step::Relu);
+        steps.push(Step::NormRelu { name: name("norm"), channels: outputs });
         steps.push(if i + 1 < blocks { Step::Pool } else { Step::Average });
         inputs = outputs;
     }

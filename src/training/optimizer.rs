@@ -83,16 +83,16 @@ impl Optimizer {
         lr: f64,
     ) -> Result<Tensor> {
         let moment = |old: Option<&Tensor>, beta: f64, new: &Tensor| match old {
-            Some(old) => plus(&(old * beta)?, 1.0 - beta, new),
-            None => Ok((new * (1.0 - beta))?),
+            Some(old) => plus(&times(old, beta)?, 1.0 - beta, new),
+            None => times(new, 1.0 - beta),
         };
         let first = moment(self.state[index].first(), BETA1, gradient)?;
         let second = moment(self.state[index].get(1), BETA2, &gradient.sqr()?)?;
         let rate = lr / (1.0 - BETA1.powi(self.steps));
-        let spread = (second.sqrt()? / (1.0 - BETA2.powi(self.steps)).sqrt())?;
+        let spread = times(&second.sqrt()?, 1.0 / (1.0 - BETA2.powi(self.steps)).sqrt())?;
         let update = (&first / (spread + EPSILON)?)?;
         self.state[index] = vec![first, second];
-        plus(&(weight * (1.0 - lr * decay))?, -rate, &update)
+        plus(&times(weight, 1.0 - lr * decay)?, -rate, &update)
     }
 }
 
@@ -101,5 +101,10 @@ fn plus(a: &Tensor, factor: f64, b: &Tensor) -> Result<Tensor> {
     if factor == 0.0 {
         return Ok(a.clone());
     }
-    Ok((a + (b * factor)?)?)
+    Ok((a + times(b, factor)?)?)
+}
+
+/// `factor * a`: a broadcast product is vectorised in Candle, its `affine` is not.
+fn times(a: &Tensor, factor: f64) -> Result<Tensor> {
+    Ok(a.broadcast_mul(&Tensor::new(factor as f32, a.device())?)?)
 }

@@ -4,7 +4,7 @@ use super::inputs::Augment;
 use super::predict;
 use crate::Result;
 use crate::models::{Architecture, Step};
-use crate::recipe::{Model, Optimizer, Train};
+use crate::recipe::{Model, Train};
 use crate::samples::Shape;
 
 /// Whether a model can be trained on inputs of `shape` with `classes` classes.
@@ -60,7 +60,7 @@ fn kept_by(step: &Step, plane: (usize, usize), channels: usize) -> (usize, (usiz
     match step {
         Step::Linear { outputs, .. } => (4 * outputs, plane),
         Step::Conv { inputs, outputs, .. } => (pixels * (2 * 9 * inputs + 2 * outputs), plane),
-        Step::Norm { .. } => (8 * channels * pixels, plane),
+        Step::NormRelu { .. } => (3 * channels * pixels, plane),
         Step::Relu => (2 * channels * pixels, plane),
         Step::Pool => (2 * channels * pixels, (plane.0 / 2, plane.1 / 2)),
         Step::Average => (channels, (1, 1)),

@@ -15,6 +15,7 @@ mod tests;
 
 use crate::recipe::Method;
 
+pub(crate) use rows::score_distribution;
 pub use rows::{score_probabilities, score_rows, softmax};
 
 /// The end of a score that is kept.

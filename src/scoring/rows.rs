@@ -54,11 +54,26 @@ pub fn score_probabilities(
     check_rows(probabilities, classes, "has probabilities that do not sum to 1", is_distribution)?;
     each_row(probabilities, classes, labels, criteria, out, |row, logits, probabilities| {
         probabilities.copy_from_slice(row);
-        for (z, p) in logits.iter_mut().zip(row) {
-            *z = p.max(f32::MIN_POSITIVE).ln();
-        }
+        logarithms(row, logits);
     });
     Ok(())
+}
+
+/// The score of one row of probabilities, as [`score_probabilities`] gives it.
+///
+/// # Errors
+/// `InvalidInput` if the row is no distribution or the label no class.
+pub(crate) fn score_distribution(
+    probabilities: &[f32],
+    label: usize,
+    by: &dyn Criterion,
+) -> Result<f32> {
+    if !is_distribution(probabilities) || label >= probabilities.len() {
+        return Err(Error::input("the probabilities do not sum to 1 or the label is no class"));
+    }
+    let mut logits = vec![0.0; probabilities.len()];
+    logarithms(probabilities, &mut logits);
+    Ok(by.score(&Prediction { logits: &logits, probabilities, label }))
 }
 
 /// The softmax of one row of finite logits, written to `out` of the same length.
@@ -73,6 +88,12 @@ pub fn softmax(logits: &[f32], out: &mut [f32]) {
     }
     let scale = (1.0 / sum) as f32;
     out.iter_mut().for_each(|p| *p *= scale);
+}
+
+fn logarithms(probabilities: &[f32], logits: &mut [f32]) {
+    for (z, p) in logits.iter_mut().zip(probabilities) {
+        *z = p.max(f32::MIN_POSITIVE).ln();
+    }
 }
 
 fn is_distribution(row: &[f32]) -> bool {

@@ -1,6 +1,7 @@
 //! Prune training datasets: score every sample with models that never saw it, and keep the
 //! samples that a model learns most from.
 
+pub mod cli;
 pub mod error;
 pub mod folds;
 #[cfg(feature = "train")]

@@ -4,8 +4,8 @@ use std::io::{IsTerminal, Write as _};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::run::Observer;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Shows a run to a person.
 pub(super) struct Progress {
@@ -28,8 +28,14 @@ impl Progress {
     pub(super) fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && !quiet;
         let bar = ProgressBar::no_length();
-        bar.set_draw_target(if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
-        if let Ok(style) = ProgressStyle::with_template("{bar:24} {percent:>3} %  {elapsed} gone, ETA {eta}  {msg}") {
+        bar.set_draw_target(if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        if let Ok(style) = ProgressStyle::with_template(
+            "{bar:24} {percent:>3} %  {elapsed} gone, ETA {eta}  {msg}",
+        ) {
             bar.set_style(style);
         }
         if terminal {
@@ -72,7 +78,8 @@ impl Observer for Progress {
     }
 
     fn advance(&self, done: u64, note: &str) {
-        let (position, task) = self.with_place(|place| (place.before + done.min(place.work), place.task.clone()));
+        let (position, task) =
+            self.with_place(|place| (place.before + done.min(place.work), place.task.clone()));
         self.bar.set_position(position);
         self.bar.set_message(format!("{task}  {note}"));
     }
@@ -82,7 +89,11 @@ impl Observer for Progress {
         self.bar.set_position(done);
         let percent = if total == 0 { 100 } else { 100 * done / total };
         let eta = self.bar.eta().as_secs();
-        self.line(&format!("{percent:>3} %  {task:<12}  {note}  (ETA {}:{:02})", eta / 60, eta % 60));
+        self.line(&format!(
+            "{percent:>3} %  {task:<12}  {note}  (ETA {}:{:02})",
+            eta / 60,
+            eta % 60
+        ));
     }
 
     fn warn(&self, text: &str) {

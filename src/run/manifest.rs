@@ -74,9 +74,16 @@ pub(super) fn publish(run: &Run) -> Result<()> {
     let card = super::summary::card(run)?.into_bytes();
     files.push(create_same(dir, "coreset/README.md", card)?);
     let coreset = run.ledger.get(CORESET)?;
-    let digest = coreset.facts.get("selection_sha256").and_then(|d| d.as_str()).unwrap_or_default().to_owned();
+    let digest = coreset
+        .facts
+        .get("selection_sha256")
+        .and_then(|d| d.as_str())
+        .unwrap_or_default()
+        .to_owned();
     files.push(create_same(dir, "coreset/_SUCCESS", format!("{digest}\n").into_bytes())?);
-    let rows = |task: &str, name: &str| -> Result<u64> { Ok(run.ledger.get(task)?.output(name)?.rows.unwrap_or(0)) };
+    let rows = |task: &str, name: &str| -> Result<u64> {
+        Ok(run.ledger.get(task)?.output(name)?.rows.unwrap_or(0))
+    };
     let manifest = Manifest {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -93,7 +100,8 @@ pub(super) fn publish(run: &Run) -> Result<()> {
 
 /// Which output of which task gets which public name.
 fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
-    let name = |task: &str, name: &str, path: &str| (task.to_owned(), name.to_owned(), path.to_owned());
+    let name =
+        |task: &str, name: &str, path: &str| (task.to_owned(), name.to_owned(), path.to_owned());
     let mut all = vec![
         name(INGEST, "samples.parquet", "tables/samples.parquet"),
         name(INGEST, "quarantine.parquet", "tables/quarantine.parquet"),
@@ -104,7 +112,10 @@ fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
     }
     for stage in 1..=stages(&run.recipe) {
         for model in 0..models(&run.recipe, stage) {
-            let (train, score) = (Task::Train { stage, model }.to_string(), Task::Score { stage, model }.to_string());
+            let (train, score) = (
+                Task::Train { stage, model }.to_string(),
+                Task::Score { stage, model }.to_string(),
+            );
             let at = format!("stage-{stage}-model-{model}");
             all.push(name(&score, "scores.parquet", &format!("tables/scores/{at}.parquet")));
             all.push(name(&train, "members.parquet", &format!("tables/members/{at}.parquet")));
@@ -117,7 +128,8 @@ fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
     if run.recipe.output.form == Form::Copy {
         let count = run.shard_count()?;
         for index in 0..count {
-            let path = format!("coreset/{}", shards::shard_name(&run.recipe.output.split, index, count));
+            let path =
+                format!("coreset/{}", shards::shard_name(&run.recipe.output.split, index, count));
             all.push(name(&Task::Shard { index }.to_string(), "shard.parquet", &path));
         }
     }
@@ -125,8 +137,15 @@ fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
 }
 
 fn publish_one(dir: &Dir, output: &Output, path: &str) -> Result<Published> {
-    let file = Published { path: path.to_owned(), bytes: output.bytes, rows: output.rows, sha256: output.sha256.clone() };
-    if dir.publish(&output.path, path)? == Written::AlreadyThere && sha256_hex(&dir.read(path)?) != file.sha256 {
+    let file = Published {
+        path: path.to_owned(),
+        bytes: output.bytes,
+        rows: output.rows,
+        sha256: output.sha256.clone(),
+    };
+    if dir.publish(&output.path, path)? == Written::AlreadyThere
+        && sha256_hex(&dir.read(path)?) != file.sha256
+    {
         return Err(taken(dir, path));
     }
     Ok(file)
@@ -134,15 +153,23 @@ fn publish_one(dir: &Dir, output: &Output, path: &str) -> Result<Published> {
 
 /// Creates a file, or finds it there with the same bytes.
 fn create_same(dir: &Dir, path: &str, bytes: Vec<u8>) -> Result<Published> {
-    let file = Published { path: path.to_owned(), bytes: bytes.len() as u64, rows: None, sha256: sha256_hex(&bytes) };
-    if dir.create(path, bytes)? == Written::AlreadyThere && sha256_hex(&dir.read(path)?) != file.sha256 {
+    let file = Published {
+        path: path.to_owned(),
+        bytes: bytes.len() as u64,
+        rows: None,
+        sha256: sha256_hex(&bytes),
+    };
+    if dir.create(path, bytes)? == Written::AlreadyThere
+        && sha256_hex(&dir.read(path)?) != file.sha256
+    {
         return Err(taken(dir, path));
     }
     Ok(file)
 }
 
 fn taken(dir: &Dir, path: &str) -> Error {
-    let message = format!("{} is there with other bytes; remove it and run again", dir.uri_of(path));
+    let message =
+        format!("{} is there with other bytes; remove it and run again", dir.uri_of(path));
     Error::new(ErrorKind::Conflict, message)
 }
 

@@ -74,8 +74,10 @@ impl Plan {
         let stage_rows = selection.sizes().to_vec();
         let rows = survey.rows.len() as u64;
         let tasks = planned(run, rows, &stage_rows);
-        let training = training::memory_bytes(&recipe.model, shape, class_count, recipe.train.batch_size)?;
-        let trained: u64 = tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.work).sum();
+        let training =
+            training::memory_bytes(&recipe.model, shape, class_count, recipe.train.batch_size)?;
+        let trained: u64 =
+            tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.work).sum();
         Ok(Self {
             output: recipe.output.uri.clone(),
             files: survey.files.len(),
@@ -103,7 +105,8 @@ fn check_folds(run: &Run, labels: &[u32]) -> Result<()> {
     }
     let rows = &run.survey()?.rows;
     let ids: Vec<String> = rows.iter().map(|r| r.id.clone()).collect();
-    let groups: Option<Vec<_>> = run.recipe.folds.group.as_ref().map(|_| rows.iter().map(|r| r.group.clone()).collect());
+    let groups: Option<Vec<_>> =
+        run.recipe.folds.group.as_ref().map(|_| rows.iter().map(|r| r.group.clone()).collect());
     folds::assign(&ids, labels, groups.as_deref(), &run.recipe.folds, &run.seed).map(|_| ())
 }
 
@@ -119,9 +122,16 @@ fn warnings(run: &Run, labels: &[u32]) -> Vec<String> {
 /// Classes so rare that a model of stage 1 hardly sees them.
 fn rare_classes(labels: &[u32], classes: &[String], spec: &Folds) -> Option<String> {
     let rare = folds::rare_classes(labels, classes.len(), spec);
-    let named: Vec<String> =
-        rare.iter().take(NAMED).map(|(label, size)| format!("`{}` ({size})", classes[*label as usize])).collect();
-    let more = if rare.len() > NAMED { format!(" and {} more", rare.len() - NAMED) } else { String::new() };
+    let named: Vec<String> = rare
+        .iter()
+        .take(NAMED)
+        .map(|(label, size)| format!("`{}` ({size})", classes[*label as usize]))
+        .collect();
+    let more = if rare.len() > NAMED {
+        format!(" and {} more", rare.len() - NAMED)
+    } else {
+        String::new()
+    };
     (!rare.is_empty()).then(|| {
         format!(
             "{} classes have so few samples that a model of stage 1 sees fewer than about 5 of them: {}{more}. \
@@ -156,7 +166,11 @@ fn planned(run: &Run, rows: u64, stage_rows: &[u64]) -> Vec<PlannedTask> {
                 let scored = rows - members(run, stage, rows, stage_rows);
                 (scored, scored)
             }
-            Task::Ingest | Task::Folds | Task::Select { .. } | Task::Coreset | Task::Shard { .. } => (rows, rows),
+            Task::Ingest
+            | Task::Folds
+            | Task::Select { .. }
+            | Task::Coreset
+            | Task::Shard { .. } => (rows, rows),
         }
     };
     let plan = |task: Task| {

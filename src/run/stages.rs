@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, FixedSizeListArray, Float32Array, Int32Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::{DataType, Field};
 
 use super::Observer;
@@ -19,7 +21,13 @@ use crate::{scoring, selection, storage, tables, training};
 
 impl Run {
     /// Trains one scoring model; writes its weights, its card and who it saw.
-    pub(super) fn train(&self, attempt: &mut Attempt, stage: usize, model: usize, observer: &dyn Observer) -> Result<String> {
+    pub(super) fn train(
+        &self,
+        attempt: &mut Attempt,
+        stage: usize,
+        model: usize,
+        observer: &dyn Observer,
+    ) -> Result<String> {
         let samples = &self.loaded()?.samples;
         let members = self.members(attempt, samples, stage, model)?;
         let start = self.start(attempt, stage, model)?;
@@ -35,23 +43,42 @@ impl Run {
         let mut seen = 0;
         let trained = training::train(&job, &mut |epoch| {
             seen += TRAIN_WORK * epoch.samples as u64;
-            observer.advance(seen, &format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss));
+            observer.advance(
+                seen,
+                &format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss),
+            );
             Ok(())
         })?;
         let ids = StringArray::from_iter_values(members.iter().map(|m| &samples.ids[*m as usize]));
-        attempt.write_table("members.parquet", &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?)?;
+        attempt.write_table(
+            "members.parquet",
+            &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?,
+        )?;
         let card = trained.checkpoint.card.to_json()?;
         attempt.write("model.safetensors", trained.checkpoint.weights, None)?;
         attempt.write("model.json", card, None)?;
         attempt.fact("members", members.len());
-        let Some(last) = trained.history.last() else { return Err(Error::internal("a training of no epochs")) };
+        let Some(last) = trained.history.last() else {
+            return Err(Error::internal("a training of no epochs"));
+        };
         attempt.fact("loss", last.loss);
         attempt.fact("accuracy", last.accuracy);
-        Ok(format!("{} samples, loss {:.3}, training accuracy {:.1} %", members.len(), last.loss, 100.0 * last.accuracy))
+        Ok(format!(
+            "{} samples, loss {:.3}, training accuracy {:.1} %",
+            members.len(),
+            last.loss,
+            100.0 * last.accuracy
+        ))
     }
 
     /// Scores with one model every sample it has to score, and none that it saw.
-    pub(super) fn score(&self, attempt: &mut Attempt, stage: usize, model: usize, observer: &dyn Observer) -> Result<String> {
+    pub(super) fn score(
+        &self,
+        attempt: &mut Attempt,
+        stage: usize,
+        model: usize,
+        observer: &dyn Observer,
+    ) -> Result<String> {
         let samples = &self.loaded()?.samples;
         let train = Task::Train { stage, model }.to_string();
         let checkpoint = read_checkpoint(attempt, &train)?;
@@ -59,12 +86,18 @@ impl Run {
         let scored = self.scored(samples, &members, stage)?;
         let mut table = ScoreTable::new(&self.recipe, samples.classes.len());
         let mut done = 0;
-        training::predict(&checkpoint, samples, &scored, &self.recipe.device, &mut |indices, logits| {
-            table.push(samples, indices, logits)?;
-            done += indices.len() as u64;
-            observer.advance(done, "");
-            Ok(())
-        })?;
+        training::predict(
+            &checkpoint,
+            samples,
+            &scored,
+            &self.recipe.device,
+            &mut |indices, logits| {
+                table.push(samples, indices, logits)?;
+                done += indices.len() as u64;
+                observer.advance(done, "");
+                Ok(())
+            },
+        )?;
         let folds = self.folds_of(attempt, &scored)?;
         let accuracy = table.accuracy();
         let batch = table.finish(samples, &scored, folds, stage, model)?;
@@ -87,7 +120,10 @@ impl Run {
         let plan = self.selection_plan(&super::worker::labels(&samples)?, classes.len())?;
         let previous = match stage {
             1 => None,
-            _ => Some(attempt.frame(&Task::Select { stage: stage - 1 }.to_string(), "selection.parquet")?),
+            _ => Some(
+                attempt
+                    .frame(&Task::Select { stage: stage - 1 }.to_string(), "selection.parquet")?,
+            ),
         };
         let scores = storage::frame::stack(scores)?;
         let state = selection::stage(previous, scores, &plan, stage, &self.recipe, &self.seed)?;
@@ -99,11 +135,18 @@ impl Run {
     }
 
     /// Canonical indices of the training samples of a model, ascending.
-    fn members(&self, attempt: &mut Attempt, samples: &Samples, stage: usize, model: usize) -> Result<Vec<u32>> {
+    fn members(
+        &self,
+        attempt: &mut Attempt,
+        samples: &Samples,
+        stage: usize,
+        model: usize,
+    ) -> Result<Vec<u32>> {
         let all = 0..samples.len() as u32;
         if stage > 1 {
             let before = Task::Select { stage: stage - 1 }.to_string();
-            let kept = kept_ids(&attempt.table(&before, "selection.parquet", &tables::selection())?);
+            let kept =
+                kept_ids(&attempt.table(&before, "selection.parquet", &tables::selection())?);
             return Ok(all.filter(|i| kept.contains(&samples.ids[*i as usize])).collect());
         }
         if self.recipe.mode == Mode::Fitting {
@@ -136,7 +179,12 @@ impl Run {
         Ok(Int32Array::from_iter_values(scored.iter().map(|i| folds.value(*i as usize))))
     }
 
-    fn start(&self, attempt: &mut Attempt, stage: usize, model: usize) -> Result<Option<Checkpoint>> {
+    fn start(
+        &self,
+        attempt: &mut Attempt,
+        stage: usize,
+        model: usize,
+    ) -> Result<Option<Checkpoint>> {
         // Stage 2 always starts afresh: a fold model saw samples outside of the coreset.
         if self.recipe.select.start == Start::Scratch || stage < 3 {
             return Ok(None);
@@ -144,8 +192,17 @@ impl Run {
         read_checkpoint(attempt, &Task::Train { stage: stage - 1, model }.to_string()).map(Some)
     }
 
+    /// In stage 1 a model's seed follows from the folds it is trained on, so that with two folds
+    /// both directions train the same models.
     fn model_seed(&self, stage: usize, model: usize) -> Seed {
-        self.seed.of("model").of(&format!("stage={stage}/model={model}"))
+        let seed = self.seed.of("model");
+        if stage > 1 || self.recipe.mode == Mode::Fitting {
+            return seed.of(&format!("stage={stage}/model={model}"));
+        }
+        let inside = self.recipe.folds.fit_on == FitOn::Fold;
+        let folds: Vec<usize> =
+            (0..self.recipe.folds.k).filter(|fold| (*fold == model) == inside).collect();
+        seed.of(&format!("folds={folds:?}"))
     }
 }
 
@@ -184,7 +241,8 @@ impl ScoreTable {
 
     fn push(&mut self, samples: &Samples, indices: &[u32], logits: &[f32]) -> Result<()> {
         let labels: Vec<u32> = indices.iter().map(|i| samples.labels[*i as usize]).collect();
-        let criteria: Vec<&dyn Criterion> = self.methods.iter().map(|m| scoring::builtin(*m)).collect();
+        let criteria: Vec<&dyn Criterion> =
+            self.methods.iter().map(|m| scoring::builtin(*m)).collect();
         let mut scores = vec![0.0; indices.len() * criteria.len()];
         scoring::score_rows(logits, self.classes, &labels, &criteria, &mut scores)
             .map_err(|e| e.at(format!("samples from `{}`", samples.ids[indices[0] as usize])))?;
@@ -201,7 +259,11 @@ impl ScoreTable {
         if let Some(all) = &mut self.logits {
             all.extend_from_slice(logits);
         }
-        self.right += logits.chunks(self.classes).zip(&labels).filter(|(z, y)| argmax(z) == **y as usize).count();
+        self.right += logits
+            .chunks(self.classes)
+            .zip(&labels)
+            .filter(|(z, y)| argmax(z) == **y as usize)
+            .count();
         self.rows += indices.len();
         Ok(())
     }
@@ -210,14 +272,28 @@ impl ScoreTable {
         self.right as f64 / self.rows.max(1) as f64
     }
 
-    fn finish(self, samples: &Samples, scored: &[u32], folds: Int32Array, stage: usize, model: usize) -> Result<RecordBatch> {
+    fn finish(
+        self,
+        samples: &Samples,
+        scored: &[u32],
+        folds: Int32Array,
+        stage: usize,
+        model: usize,
+    ) -> Result<RecordBatch> {
         let n = scored.len();
         let ids = StringArray::from_iter_values(scored.iter().map(|i| &samples.ids[*i as usize]));
-        let labels = Int32Array::from_iter_values(scored.iter().map(|i| samples.labels[*i as usize] as i32));
+        let labels =
+            Int32Array::from_iter_values(scored.iter().map(|i| samples.labels[*i as usize] as i32));
         let constant = |value: usize| Int32Array::from(vec![value as i32; n]);
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(ids), Arc::new(labels), Arc::new(folds), Arc::new(constant(stage)), Arc::new(constant(model))];
-        columns.extend(self.scores.into_iter().map(|s| Arc::new(Float32Array::from(s)) as ArrayRef));
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(ids),
+            Arc::new(labels),
+            Arc::new(folds),
+            Arc::new(constant(stage)),
+            Arc::new(constant(model)),
+        ];
+        columns
+            .extend(self.scores.into_iter().map(|s| Arc::new(Float32Array::from(s)) as ArrayRef));
         let mut lists = Vec::new();
         for (name, values) in [("logits", self.logits), ("probabilities", self.probabilities)] {
             if let Some(values) = values {

@@ -58,7 +58,8 @@ pub fn status(uri: &str) -> Result<Status> {
         let shards = record.facts.get("shards").and_then(serde_json::Value::as_u64).unwrap_or(0);
         all.extend((0..shards as usize).map(|index| Task::Shard { index }));
     }
-    let tasks: Result<Vec<_>> = all.iter().map(|task| task_status(&ledger, &task.to_string(), &begun)).collect();
+    let tasks: Result<Vec<_>> =
+        all.iter().map(|task| task_status(&ledger, &task.to_string(), &begun)).collect();
     let finished = Manifest::find(ledger.dir())?.is_some();
     Ok(Status { uri: uri.to_owned(), run: file.fingerprint, finished, tasks: tasks? })
 }
@@ -80,7 +81,9 @@ fn task_status(ledger: &Ledger, task: &str, begun: &[String]) -> Result<TaskStat
 pub(super) fn open(uri: &str) -> Result<(RunFile, Ledger)> {
     let dir = Dir::open(uri)?;
     let Some(file) = RunFile::find(&dir)? else {
-        return Err(Error::input(format!("{uri} holds no run: there is no run.json; give the recipe's output.uri")));
+        return Err(Error::input(format!(
+            "{uri} holds no run: there is no run.json; give the recipe's output.uri"
+        )));
     };
     let ledger = Ledger::new(dir, file.fingerprint.clone());
     Ok((file, ledger))

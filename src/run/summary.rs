@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use serde::Serialize;
 
 use super::task::{Task, models, stages};
@@ -85,11 +85,17 @@ impl Summary {
         let bytes = ledger.output(&coreset, "selection.parquet")?.0;
         let table = parquet::decode_table(bytes.clone(), &tables::selection())?;
         let outcome = selection::summary(&frame::decode(&bytes)?)?;
-        let names: Vec<String> = serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
+        let names: Vec<String> =
+            serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
         let reasons = reasons(column(&table, "reason")?.as_string::<i32>());
-        let rows = |name: &str| -> Result<u64> { Ok(ledger.get(INGEST)?.output(name)?.rows.unwrap_or(0)) };
+        let rows =
+            |name: &str| -> Result<u64> { Ok(ledger.get(INGEST)?.output(name)?.rows.unwrap_or(0)) };
         let (shards, coreset_bytes) = shard_sizes(ledger, recipe)?;
-        let python = format!("datasets.load_dataset(\"{}/coreset\", split=\"{}\")", recipe.output.uri.trim_end_matches('/'), recipe.output.split);
+        let python = format!(
+            "datasets.load_dataset(\"{}/coreset\", split=\"{}\")",
+            recipe.output.uri.trim_end_matches('/'),
+            recipe.output.split
+        );
         Ok(Self {
             uri: recipe.output.uri.trim_end_matches('/').to_owned(),
             usable: rows("samples.parquet")?,
@@ -98,11 +104,20 @@ impl Summary {
             method: recipe.select.by.name().to_owned(),
             by: by(recipe),
             scored_by: scored_by(recipe),
-            stages: outcome.stages.iter().map(|s| stage(ledger, recipe, s)).collect::<Result<_>>()?,
+            stages: outcome
+                .stages
+                .iter()
+                .map(|s| stage(ledger, recipe, s))
+                .collect::<Result<_>>()?,
             classes: classes(&names, &outcome.classes),
             reasons,
             spread: spread(ledger, recipe)?,
-            selection_sha256: coreset.facts.get("selection_sha256").and_then(|v| v.as_str()).unwrap_or_default().to_owned(),
+            selection_sha256: coreset
+                .facts
+                .get("selection_sha256")
+                .and_then(|v| v.as_str())
+                .unwrap_or_default()
+                .to_owned(),
             shards,
             coreset_bytes,
             python: (recipe.output.form == Form::Copy).then_some(python),
@@ -122,9 +137,17 @@ fn by(recipe: &Recipe) -> String {
 fn scored_by(recipe: &Recipe) -> String {
     let k = recipe.folds.k;
     match (recipe.mode, recipe.folds.fit_on) {
-        (Mode::Unseen, FitOn::Fold) => format!("{k} models, each trained on one of {k} folds and scoring the others: {} unseen scores a sample", k - 1),
-        (Mode::Unseen, FitOn::Complement) => format!("{k} models, each trained on all folds but one and scoring that one: 1 unseen score a sample"),
-        (Mode::Fitting, _) => "one model trained on every sample it scored (fitting mode: the scores are not unseen)".to_owned(),
+        (Mode::Unseen, FitOn::Fold) => format!(
+            "{k} models, each trained on one of {k} folds and scoring the others: {} unseen scores a sample",
+            k - 1
+        ),
+        (Mode::Unseen, FitOn::Complement) => format!(
+            "{k} models, each trained on all folds but one and scoring that one: 1 unseen score a sample"
+        ),
+        (Mode::Fitting, _) => {
+            "one model trained on every sample it scored (fitting mode: the scores are not unseen)"
+                .to_owned()
+        }
     }
 }
 
@@ -171,8 +194,10 @@ fn spread(ledger: &Ledger, recipe: &Recipe) -> Result<Spread> {
         let record = ledger.get(&Task::Score { stage: 1, model }.to_string())?;
         tables.push(frame::decode(&ledger.output(&record, "scores.parquet")?.0)?);
     }
-    let names: Vec<String> = serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
-    let scores = selection::aggregate(frame::stack(tables)?, &recipe.score, recipe.select.by).collect()?;
+    let names: Vec<String> =
+        serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
+    let scores =
+        selection::aggregate(frame::stack(tables)?, &recipe.score, recipe.select.by).collect()?;
     selection::spread(&scores, builtin(recipe.select.by).maximum(names.len()))
 }
 
@@ -181,7 +206,8 @@ fn shard_sizes(ledger: &Ledger, recipe: &Recipe) -> Result<(usize, u64)> {
         return Ok((0, 0));
     }
     let coreset = ledger.get(CORESET)?;
-    let count = coreset.facts.get("shards").and_then(serde_json::Value::as_u64).unwrap_or(0) as usize;
+    let count =
+        coreset.facts.get("shards").and_then(serde_json::Value::as_u64).unwrap_or(0) as usize;
     let mut bytes = 0;
     for index in 0..count {
         bytes += ledger.get(&Task::Shard { index }.to_string())?.output("shard.parquet")?.bytes;
@@ -193,4 +219,7 @@ fn shard_sizes(ledger: &Ledger, recipe: &Recipe) -> Result<(usize, u64)> {
 pub(super) fn card(_run: &Run) -> Result<String> {
     todo_card()
 }
-fn todo_card() -> Result<String> { let _ = (stages, shards::shard_name); Ok(String::new()) }
+fn todo_card() -> Result<String> {
+    let _ = (stages, shards::shard_name);
+    Ok(String::new())
+}

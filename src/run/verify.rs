@@ -9,7 +9,9 @@ use super::identity::RunFile;
 use super::manifest::{Manifest, all_tasks};
 use super::status::open;
 use super::task::{Task, models, stages};
-use super::worker::{CORESET, FOLDS, INGEST, Run, assign, ints, kept_ids, labels, selection_digest, strings};
+use super::worker::{
+    CORESET, FOLDS, INGEST, Run, assign, ints, kept_ids, labels, selection_digest, strings,
+};
 use crate::error::{Error, Result};
 use crate::recipe::{FitOn, Form, Mode};
 use crate::storage::{frame, parquet, sha256_hex};
@@ -86,10 +88,16 @@ impl Prover {
         let dir = self.run.ledger.dir();
         for file in &self.manifest.files {
             if sha256_hex(&dir.read(&file.path)?) != file.sha256 {
-                return Err(Error::corrupt(format!("{} is not what the manifest says", dir.uri_of(&file.path))));
+                return Err(Error::corrupt(format!(
+                    "{} is not what the manifest says",
+                    dir.uri_of(&file.path)
+                )));
             }
         }
-        Ok(format!("{objects} outputs with {bytes} bytes and {} published files match", self.manifest.files.len()))
+        Ok(format!(
+            "{objects} outputs with {bytes} bytes and {} published files match",
+            self.manifest.files.len()
+        ))
     }
 
     /// Ids are unique and ascend; nothing is both usable and in quarantine.
@@ -121,11 +129,18 @@ impl Prover {
         let stored = ints(&folds, "fold")?;
         if let Some(i) = (0..derived.len()).find(|i| stored.value(*i) as u32 != derived[*i]) {
             let id = &ids(&samples)?[i];
-            return Err(Error::corrupt(format!("`{id}` is in fold {}, the seed says {}", stored.value(i), derived[i])));
+            return Err(Error::corrupt(format!(
+                "`{id}` is in fold {}, the seed says {}",
+                stored.value(i),
+                derived[i]
+            )));
         }
         let mut sizes = vec![0_usize; self.run.recipe.folds.k];
         derived.iter().for_each(|f| sizes[*f as usize] += 1);
-        Ok(format!("{} disjoint folds of {sizes:?} samples, derived again from the seed", sizes.len()))
+        Ok(format!(
+            "{} disjoint folds of {sizes:?} samples, derived again from the seed",
+            sizes.len()
+        ))
     }
 
     /// Every model was trained on what the method says: its fold, the others, all, or the coreset.
@@ -135,7 +150,11 @@ impl Prover {
             let found = ids(&self.train_table(stage, model)?)?;
             let wanted = self.wanted_members(stage, model)?;
             if found != wanted {
-                let message = format!("model {model} of stage {stage} was trained on {} samples that are not the {} wanted", found.len(), wanted.len());
+                let message = format!(
+                    "model {model} of stage {stage} was trained on {} samples that are not the {} wanted",
+                    found.len(),
+                    wanted.len()
+                );
                 return Err(Error::corrupt(message));
             }
             models_seen += 1;
@@ -150,14 +169,21 @@ impl Prover {
             if self.seen_by_design(stage) {
                 continue;
             }
-            let members: BTreeSet<String> = ids(&self.train_table(stage, model)?)?.into_iter().collect();
+            let members: BTreeSet<String> =
+                ids(&self.train_table(stage, model)?)?.into_iter().collect();
             let scored = ids(&self.score_table(stage, model)?)?;
             if let Some(id) = scored.iter().find(|id| members.contains(*id)) {
-                return Err(Error::corrupt(format!("`{id}` was scored by model {model} of stage {stage}, which was trained on it")));
+                return Err(Error::corrupt(format!(
+                    "`{id}` was scored by model {model} of stage {stage}, which was trained on it"
+                )));
             }
             scores += scored.len();
         }
-        let note = if self.run.recipe.mode == Mode::Fitting { " (stage 1 in fitting mode: seen by design)" } else { "" };
+        let note = if self.run.recipe.mode == Mode::Fitting {
+            " (stage 1 in fitting mode: seen by design)"
+        } else {
+            ""
+        };
         Ok(format!("{scores} scores, none by a model that saw the sample{note}"))
     }
 
@@ -176,16 +202,24 @@ impl Prover {
             let kept = if stage == 1 { BTreeSet::new() } else { self.kept_after(stage - 1)? };
             let wanted = if stage == 1 { each } else { models(&self.run.recipe, stage) };
             for id in &all {
-                let (found, wanted) = (counts.remove(id).unwrap_or(0), if kept.contains(id) { 0 } else { wanted });
+                let (found, wanted) =
+                    (counts.remove(id).unwrap_or(0), if kept.contains(id) { 0 } else { wanted });
                 if found != wanted {
-                    return Err(Error::corrupt(format!("`{id}` has {found} scores in stage {stage}, not {wanted}")));
+                    return Err(Error::corrupt(format!(
+                        "`{id}` has {found} scores in stage {stage}, not {wanted}"
+                    )));
                 }
             }
             if let Some(id) = counts.keys().next() {
-                return Err(Error::corrupt(format!("`{id}` is scored in stage {stage} and is no sample")));
+                return Err(Error::corrupt(format!(
+                    "`{id}` is scored in stage {stage} and is no sample"
+                )));
             }
         }
-        Ok(format!("{} samples have {each} scores each in stage 1; later stages score what was not yet kept", all.len()))
+        Ok(format!(
+            "{} samples have {each} scores each in stage 1; later stages score what was not yet kept",
+            all.len()
+        ))
     }
 
     /// The selection follows from the scores, with the right totals and quotas.
@@ -199,11 +233,19 @@ impl Prover {
         for stage in 1..=stages(&self.run.recipe) {
             let mut scores = Vec::new();
             for model in 0..models(&self.run.recipe, stage) {
-                let (bytes, _) = self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
+                let (bytes, _) =
+                    self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
                 scores.push(frame::decode(&bytes)?);
             }
             let scores = frame::stack(scores)?;
-            state = Some(selection::stage(state, scores, &plan, stage, &self.run.recipe, &self.run.seed)?);
+            state = Some(selection::stage(
+                state,
+                scores,
+                &plan,
+                stage,
+                &self.run.recipe,
+                &self.run.seed,
+            )?);
         }
         let Some(state) = state else { return Err(Error::internal("a run of no stages")) };
         let (bytes, _) = self.output(INGEST, "quarantine.parquet")?;
@@ -215,16 +257,28 @@ impl Prover {
         }
         self.totals(&stored, &plan, classes.len())?;
         if selection_digest(&stored) != self.manifest.selection_sha256 {
-            return Err(Error::corrupt("the manifest's selection_sha256 is not that of the kept ids"));
+            return Err(Error::corrupt(
+                "the manifest's selection_sha256 is not that of the kept ids",
+            ));
         }
-        Ok(format!("{} kept, derived again from the scores; totals and quotas hold", self.manifest.kept))
+        Ok(format!(
+            "{} kept, derived again from the scores; totals and quotas hold",
+            self.manifest.kept
+        ))
     }
 
-    fn totals(&self, stored: &RecordBatch, plan: &selection::SelectionPlan, classes: usize) -> Result<()> {
+    fn totals(
+        &self,
+        stored: &RecordBatch,
+        plan: &selection::SelectionPlan,
+        classes: usize,
+    ) -> Result<()> {
         let kept = kept_ids(stored).len() as u64;
         let wanted = plan.kept();
         if kept != wanted || kept != self.manifest.kept {
-            return Err(Error::corrupt(format!("{kept} samples are kept, the recipe says {wanted}")));
+            return Err(Error::corrupt(format!(
+                "{kept} samples are kept, the recipe says {wanted}"
+            )));
         }
         let (label, reason) = (ints(stored, "label")?, strings(stored, "reason")?);
         let (mut counts, mut eligible) = (vec![0; classes], vec![0; classes]);
@@ -235,7 +289,9 @@ impl Prover {
         }
         let Some(quotas) = plan.class_quotas(&eligible) else { return Ok(()) };
         if counts != quotas {
-            return Err(Error::corrupt(format!("the classes keep {counts:?}, their quotas are {quotas:?}")));
+            return Err(Error::corrupt(format!(
+                "the classes keep {counts:?}, their quotas are {quotas:?}"
+            )));
         }
         Ok(())
     }
@@ -256,7 +312,10 @@ impl Prover {
             return Err(Error::corrupt("the view does not hold exactly the kept samples"));
         }
         if self.run.recipe.output.form == Form::View {
-            return Ok(format!("the view names the {} kept rows; no copy was asked for", viewed.len()));
+            return Ok(format!(
+                "the view names the {} kept rows; no copy was asked for",
+                viewed.len()
+            ));
         }
         let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
         let survey = self.run.survey()?;
@@ -265,13 +324,19 @@ impl Prover {
         for index in 0..count {
             let (bytes, _) = self.output(&Task::Shard { index }.to_string(), "shard.parquet")?;
             let wanted = self.run.shard_rows(&view, &samples, &selection, index)?;
-            shards::compare(&survey.parquet, &survey.schema, &wanted, bytes).map_err(|e| e.at(format!("shard {index}")))?;
+            shards::compare(&survey.parquet, &survey.schema, &wanted, bytes)
+                .map_err(|e| e.at(format!("shard {index}")))?;
             rows += wanted.len();
         }
         if rows != viewed.len() {
-            return Err(Error::corrupt(format!("the shards hold {rows} rows, {} are kept", viewed.len())));
+            return Err(Error::corrupt(format!(
+                "the shards hold {rows} rows, {} are kept",
+                viewed.len()
+            )));
         }
-        Ok(format!("{rows} rows in {count} shards equal their source rows in every column, bit for bit"))
+        Ok(format!(
+            "{rows} rows in {count} shards equal their source rows in every column, bit for bit"
+        ))
     }
 
     fn scores_each(&self) -> usize {
@@ -319,13 +384,20 @@ impl Prover {
     }
 
     fn score_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
-        let (bytes, _) = self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
+        let (bytes, _) =
+            self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
         let thin = std::sync::Arc::new(tables::members().as_ref().clone());
         frame::to_arrow(frame::decode(&bytes)?, &thin)
     }
 
-    fn table(&self, task: &str, name: &str, schema: &arrow::datatypes::SchemaRef) -> Result<RecordBatch> {
-        parquet::decode_table(self.output(task, name)?.0, schema).map_err(|e| e.at(format!("{name} of {task}")))
+    fn table(
+        &self,
+        task: &str,
+        name: &str,
+        schema: &arrow::datatypes::SchemaRef,
+    ) -> Result<RecordBatch> {
+        parquet::decode_table(self.output(task, name)?.0, schema)
+            .map_err(|e| e.at(format!("{name} of {task}")))
     }
 
     fn output(&self, task: &str, name: &str) -> Result<(bytes::Bytes, storage::Input)> {

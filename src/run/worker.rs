@@ -132,13 +132,16 @@ impl Run {
     pub(super) fn shard_count(&self) -> Result<usize> {
         let record = self.ledger.get(&Task::Coreset.to_string())?;
         let count = record.facts.get("shards").and_then(serde_json::Value::as_u64);
-        count.map(|n| n as usize).ok_or_else(|| Error::corrupt("the coreset's record names no shards"))
+        count
+            .map(|n| n as usize)
+            .ok_or_else(|| Error::corrupt("the coreset's record names no shards"))
     }
 
     fn do_task(&self, task: Task, work: u64, left: u64, observer: &dyn Observer) -> Result<()> {
         let name = task.to_string();
         observer.begin(&name, work, left);
-        let mut attempt = Attempt::begin(&self.ledger, &name, self.recipe.seed, &self.recipe.device)?;
+        let mut attempt =
+            Attempt::begin(&self.ledger, &name, self.recipe.seed, &self.recipe.device)?;
         let note = match task {
             Task::Ingest => self.ingest(&mut attempt),
             Task::Folds => self.folds(&mut attempt),
@@ -168,8 +171,10 @@ impl Run {
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
         let folds = assign(&samples, &self.recipe, &self.seed)?;
         let k = self.recipe.folds.k;
-        let columns: Vec<Arc<dyn Array>> =
-            vec![Arc::clone(column(&samples, "id")?), Arc::new(Int32Array::from_iter_values(folds.iter().map(|f| *f as i32)))];
+        let columns: Vec<Arc<dyn Array>> = vec![
+            Arc::clone(column(&samples, "id")?),
+            Arc::new(Int32Array::from_iter_values(folds.iter().map(|f| *f as i32))),
+        ];
         attempt.write_table("folds.parquet", &RecordBatch::try_new(tables::folds(), columns)?)?;
         Ok(format!("{k} folds of about {} samples", folds.len() / k))
     }
@@ -202,7 +207,8 @@ impl Run {
         let selection = attempt.table(CORESET, "selection.parquet", &tables::selection())?;
         let rows = self.shard_rows(&view, &samples, &selection, index)?;
         let survey = self.survey()?;
-        let bytes = shards::encode_shard(&survey.parquet, &survey.schema, &rows, &self.recipe.output)?;
+        let bytes =
+            shards::encode_shard(&survey.parquet, &survey.schema, &rows, &self.recipe.output)?;
         let note = format!("{} rows, {} bytes", rows.len(), bytes.len());
         attempt.write("shard.parquet", bytes, Some(rows.len() as u64))?;
         Ok(note)
@@ -217,13 +223,17 @@ impl Run {
         index: usize,
     ) -> Result<Vec<Kept>> {
         let kept = kept_rows(samples, selection)?;
-        let find = |id: &str| kept.binary_search_by(|k| k.id.as_str().cmp(id)).ok().map(|i| kept[i].clone());
+        let find = |id: &str| {
+            kept.binary_search_by(|k| k.id.as_str().cmp(id)).ok().map(|i| kept[i].clone())
+        };
         let (ids, shard) = (strings(view, "id")?, ints(view, "shard")?);
         (0..view.num_rows())
             .filter(|i| shard.value(*i) as usize == index)
             .map(|i| {
                 let id = ids.value(i);
-                find(id).ok_or_else(|| Error::corrupt(format!("the view names `{id}`, which is not kept")))
+                find(id).ok_or_else(|| {
+                    Error::corrupt(format!("the view names `{id}`, which is not kept"))
+                })
             })
             .collect()
     }
@@ -260,6 +270,14 @@ impl Run {
     /// The input files as the run first saw them.
     pub fn input(&self) -> &[Object] {
         &self.objects
+    }
+
+    /// What this run would do. Writes nothing.
+    ///
+    /// # Errors
+    /// `InvalidInput` or `InvalidRecipe` for whatever would stop the run before its first training.
+    pub fn plan(&self) -> Result<Plan> {
+        Plan::new(self)
     }
 
     /// The run directory.
@@ -309,7 +327,8 @@ pub(super) fn kept_ids(selection: &RecordBatch) -> BTreeSet<String> {
 fn kept_rows(samples: &RecordBatch, selection: &RecordBatch) -> Result<Vec<Kept>> {
     let (id, kept) = (strings(selection, "id")?, column(selection, "kept")?.as_boolean());
     let score = column(selection, "score")?.as_primitive::<arrow::datatypes::Float64Type>();
-    let (rank, stage) = (column(selection, "rank")?.as_primitive::<Int64Type>(), ints(selection, "stage")?);
+    let (rank, stage) =
+        (column(selection, "rank")?.as_primitive::<Int64Type>(), ints(selection, "stage")?);
     let source = strings(samples, "id")?;
     let (file, group) = (ints(samples, "file")?, ints(samples, "row_group")?);
     let row = column(samples, "row")?.as_primitive::<Int64Type>();
@@ -322,7 +341,10 @@ fn kept_rows(samples: &RecordBatch, selection: &RecordBatch) -> Result<Vec<Kept>
             at += 1;
         }
         if at == source.len() {
-            return Err(Error::corrupt(format!("the selection keeps `{}`, which is no sample", id.value(i))));
+            return Err(Error::corrupt(format!(
+                "the selection keeps `{}`, which is no sample",
+                id.value(i)
+            )));
         }
         rows.push(Kept {
             id: id.value(i).to_owned(),
@@ -339,7 +361,9 @@ fn kept_rows(samples: &RecordBatch, selection: &RecordBatch) -> Result<Vec<Kept>
 }
 
 pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Arc<dyn Array>> {
-    batch.column_by_name(name).ok_or_else(|| Error::corrupt(format!("the table has no column `{name}`")))
+    batch
+        .column_by_name(name)
+        .ok_or_else(|| Error::corrupt(format!("the table has no column `{name}`")))
 }
 
 pub(super) fn strings<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray> {

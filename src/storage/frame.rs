@@ -11,7 +11,8 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{
-    CompatLevel, DataFrame, IntoLazy, IpcStreamReader, IpcStreamWriter, LazyFrame, ParquetReader, SerReader, SerWriter, UnionArgs, concat,
+    CompatLevel, DataFrame, IntoLazy, IpcStreamReader, IpcStreamWriter, LazyFrame, ParquetReader,
+    SerReader, SerWriter, UnionArgs, concat,
 };
 
 use crate::error::{Error, Result};

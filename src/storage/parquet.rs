@@ -47,7 +47,7 @@ pub enum Columns<'a> {
 }
 
 /// The size of one row group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct RowGroup {
     /// Its rows.
     pub rows: u64,

@@ -23,7 +23,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("object_store", &["src/storage/"]),
     ("parquet::arrow", &["src/storage/", "src/shards/"]),
-    ("polars", &["src/storage/frame.rs", "src/selection/", "src/ingest/filter.rs", "src/error.rs", "src/run/attempt.rs", "src/run/stages.rs", "src/run/verify.rs", "src/run/summary.rs", "src/lib.rs"]),
+    (
+        "polars",
+        &[
+            "src/storage/frame.rs",
+            "src/selection/",
+            "src/ingest/filter.rs",
+            "src/error.rs",
+            "src/run/attempt.rs",
+            "src/run/stages.rs",
+            "src/run/verify.rs",
+            "src/run/summary.rs",
+            "src/lib.rs",
+        ],
+    ),
     ("candle_core", &["src/models/", "src/training/", "src/error.rs"]),
     ("candle_nn", &["src/models/", "src/training/"]),
 ];
@@ -44,7 +57,10 @@ fn sources() -> Vec<(String, String)> {
     walk(&root.join("src"), &mut paths);
     paths.sort();
     let relative = |p: &PathBuf| p.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
-    paths.iter().map(|p| (relative(p), product_code(&std::fs::read_to_string(p).unwrap()))).collect()
+    paths
+        .iter()
+        .map(|p| (relative(p), product_code(&std::fs::read_to_string(p).unwrap())))
+        .collect()
 }
 
 /// The text without comments and without what stands behind the first `#[cfg(test)]`.
@@ -64,7 +80,8 @@ fn rooms_use_only_what_the_map_allows() {
         let room = path.trim_start_matches("src/").split(['/', '.']).next().unwrap();
         let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == room) else { continue };
         for (used, _) in MAY_USE.iter().chain(&[("run", &[] as &[&str]), ("cli", &[])]) {
-            let uses = code.contains(&format!("crate::{used}::")) || code.contains(&format!("crate::{used};"));
+            let uses = code.contains(&format!("crate::{used}::"))
+                || code.contains(&format!("crate::{used};"));
             if uses && *used != room && !allowed.contains(used) {
                 wrong.push(format!("{path} uses {used}"));
             }
@@ -78,7 +95,8 @@ fn heavy_crates_stay_in_their_rooms() {
     let mut wrong = Vec::new();
     for (path, code) in sources().iter().filter(|(path, _)| !is_test_file(path)) {
         for (name, rooms) in ONLY_IN {
-            let names = code.contains(&format!("{name}::")) || code.contains(&format!("use {name}"));
+            let names =
+                code.contains(&format!("{name}::")) || code.contains(&format!("use {name}"));
             if names && !rooms.iter().any(|room| path.starts_with(room)) {
                 wrong.push(format!("{path} names {name}"));
             }

@@ -9,7 +9,10 @@ fn threads_do_not_change_a_byte() {
     let mut all = Vec::new();
     for threads in ["1", "2", "5"] {
         let name = format!("run-{threads}");
-        let recipe = place.recipe(&format!("{name}.toml"), &toy_recipe(&place.text("toy.parquet"), &place.text(&name), ""));
+        let recipe = place.recipe(
+            &format!("{name}.toml"),
+            &toy_recipe(&place.text("toy.parquet"), &place.text(&name), ""),
+        );
         succeed(&["run", &recipe, "--threads", threads, "--quiet"]);
         all.push(results(&place.path(&name)));
     }
@@ -43,7 +46,11 @@ fn the_order_of_files_and_rows_does_not_change_selection_or_shards() {
         let about_rows = |p: &str| p.contains("samples.parquet") || p.contains("_view");
         all.iter().filter(|(path, _)| !about_rows(path)).cloned().collect()
     };
-    assert_eq!(independent_of_place(&outcomes[0]), independent_of_place(&outcomes[2]), "the same rows in other files");
+    assert_eq!(
+        independent_of_place(&outcomes[0]),
+        independent_of_place(&outcomes[2]),
+        "the same rows in other files"
+    );
     assert!(outcomes[0].iter().any(|(path, _)| path.starts_with("coreset/data/")));
 }
 
@@ -53,9 +60,14 @@ fn another_seed_gives_another_selection() {
     Toy::new(300, 3).write(&place.path("toy.parquet"));
     let digest = |seed: &str| {
         let name = format!("run-{seed}");
-        let recipe = place.recipe("toy.toml", &toy_recipe(&place.text("toy.parquet"), &place.text(&name), ""));
-        let text = succeed(&["run", &recipe, "--set", &format!("seed={seed}"), "--quiet", "--json"]);
-        serde_json::from_str::<serde_json::Value>(&text).unwrap()["selection_sha256"].as_str().unwrap().to_owned()
+        let recipe = place
+            .recipe("toy.toml", &toy_recipe(&place.text("toy.parquet"), &place.text(&name), ""));
+        let text =
+            succeed(&["run", &recipe, "--set", &format!("seed={seed}"), "--quiet", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["selection_sha256"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     assert_ne!(digest("1"), digest("2"));
 }

@@ -62,11 +62,20 @@ fn lost() -> object_store::Error {
 
 #[async_trait::async_trait]
 impl ObjectStore for Faulty {
-    async fn put_opts(&self, at: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(
+        &self,
+        at: &Path,
+        payload: PutPayload,
+        options: PutOptions,
+    ) -> Result<PutResult> {
         self.run(self.inner.put_opts(at, payload, options)).await
     }
 
-    async fn put_multipart_opts(&self, at: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+    async fn put_multipart_opts(
+        &self,
+        at: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
         self.run(self.inner.put_multipart_opts(at, options)).await
     }
 
@@ -74,7 +83,10 @@ impl ObjectStore for Faulty {
         self.run(self.inner.get_opts(at, options)).await
     }
 
-    fn delete_stream(&self, at: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+    fn delete_stream(
+        &self,
+        at: BoxStream<'static, Result<Path>>,
+    ) -> BoxStream<'static, Result<Path>> {
         self.inner.delete_stream(at)
     }
 
@@ -122,10 +134,13 @@ fn a_fault_at_any_storage_operation_changes_nothing() {
                     assert!(e.to_string().contains("lost"), "operation {at} {fault:?}: {e}");
                 }
             }
-            let resumed = run_on(&recipe, inner).unwrap_or_else(|e| panic!("operation {at} {fault:?}, resumed: {e}"));
+            let resumed = run_on(&recipe, inner)
+                .unwrap_or_else(|e| panic!("operation {at} {fault:?}, resumed: {e}"));
             assert_eq!(resumed, expected, "operation {at} {fault:?}");
         }
     }
-    println!("{operations} operations, 2 faults each: {failed} runs stopped, {settled} went on, all ended equal");
+    println!(
+        "{operations} operations, 2 faults each: {failed} runs stopped, {settled} went on, all ended equal"
+    );
     assert!(failed > operations);
 }

@@ -14,7 +14,8 @@ fn twenty_kills_never_change_a_byte() {
     let place = Place::new();
     Toy::new(3000, 4).write(&place.path("toy.parquet"));
     let recipe = |name: &str| {
-        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "").replace("epochs = 3", "epochs = 30");
+        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "")
+            .replace("epochs = 3", "epochs = 30");
         place.recipe(&format!("{name}.toml"), &text)
     };
     let started = std::time::Instant::now();
@@ -29,8 +30,14 @@ fn twenty_kills_never_change_a_byte() {
         let name = format!("killed-{round}");
         let path = recipe(&name);
         loop {
-            let mut child = unseen(&["run", &path, "--quiet"]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-            std::thread::sleep(whole.mul_f32(0.05 + 0.6 * random.unit()).max(Duration::from_millis(5)));
+            let mut child = unseen(&["run", &path, "--quiet"])
+                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(
+                whole.mul_f32(0.05 + 0.6 * random.unit()).max(Duration::from_millis(5)),
+            );
             if child.try_wait().unwrap().is_some() {
                 break;
             }

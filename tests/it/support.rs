@@ -61,7 +61,8 @@ impl Toy {
         let labels = Int64Array::from_iter_values(rows.clone().map(|i| self.labels[i]));
         let values = Float32Array::from_iter_values(rows.flat_map(|i| self.features[i]));
         let item = Arc::new(Field::new("item", DataType::Float32, true));
-        let features = FixedSizeListArray::try_new(item.clone(), 2, Arc::new(values), None).unwrap();
+        let features =
+            FixedSizeListArray::try_new(item.clone(), 2, Arc::new(values), None).unwrap();
         let columns: Vec<ArrayRef> = vec![Arc::new(ids), Arc::new(labels), Arc::new(features)];
         let schema = Schema::new(vec![
             Field::new("id", DataType::Utf8, true),

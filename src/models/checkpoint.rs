@@ -43,10 +43,10 @@ pub struct ModelCard {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scaling {
-    /// One mean per channel or feature.
-    pub mean: Vec<f64>,
+    /// One mean per channel or feature. In f32, which JSON brings back exactly.
+    pub mean: Vec<f32>,
     /// One positive deviation per channel or feature.
-    pub std: Vec<f64>,
+    pub std: Vec<f32>,
 }
 
 impl Scaling {

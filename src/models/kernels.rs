@@ -76,7 +76,9 @@ impl CustomOp1 for Fold {
             let (channel, sample) = (index / batch, index % batch);
             for tap in 0..9 {
                 let patch = &patches[(channel * 9 + tap) * plane + sample * image..][..image];
-                Shift::new(tap, height, width).rows().for_each(|(o, i)| add(&mut out[i], &patch[o]));
+                Shift::new(tap, height, width)
+                    .rows()
+                    .for_each(|(o, i)| add(&mut out[i], &patch[o]));
             }
         });
         Ok((CpuStorage::F32(out), self.0.as_slice().into()))
@@ -135,7 +137,9 @@ impl CustomOp1 for MaxPool {
             for (out, rows) in out.chunks_mut(w).zip(x.chunks(2 * width)) {
                 let (upper, lower) = rows.split_at(width);
                 let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-                out.iter_mut().zip(pairs).for_each(|(o, (u, l))| *o = largest([u[0], u[1], l[0], l[1]]));
+                out.iter_mut()
+                    .zip(pairs)
+                    .for_each(|(o, (u, l))| *o = largest([u[0], u[1], l[0], l[1]]));
             }
         });
         Ok((CpuStorage::F32(out), (channels, batch, h, w).into()))

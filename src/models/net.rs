@@ -84,6 +84,17 @@ impl Net {
         self.tensors.iter().map(|(name, (role, var))| (name.as_str(), *role, var))
     }
 
+    /// Whether every number of every tensor is finite.
+    pub(crate) fn is_finite(&self) -> Result<bool> {
+        for (_, var) in self.tensors.values() {
+            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            if values.iter().any(|v| !v.is_finite()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn channel_major(&self, inputs: &Tensor) -> Result<Tensor> {
         match (&self.steps[0], self.shape) {
             (Step::Conv { .. }, Shape::Image { channels, height, width }) => {

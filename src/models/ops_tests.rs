@@ -47,7 +47,7 @@ fn assert_differences(inputs: &[Var], f: &dyn Fn() -> Tensor) {
         let (old, shape) = (numbers(input), input.shape().clone());
         let gradient = numbers(grads.get(input).unwrap());
         for i in (0..old.len()).step_by(1 + old.len() / 40) {
-            let mut at = |delta: f32| {
+            let at = |delta: f32| {
                 let mut moved = old.clone();
                 moved[i] += delta;
                 input.set(&Tensor::from_vec(moved, &shape, &Device::Cpu).unwrap()).unwrap();

@@ -84,6 +84,9 @@ pub fn train(
         on_epoch(report.clone())?;
         history.push(report);
     }
+    if !run.net.is_finite()? {
+        return Err(diverged(job.train.epochs));
+    }
     Ok(Trained { checkpoint: Checkpoint::of(&run.net, card)?, history })
 }
 
@@ -157,8 +160,7 @@ impl Epochs<'_> {
         let augment = self.augment.map(|a| (a, augment_seed));
         let values = self.gather.batch(batch, augment);
         let inputs = Tensor::from_vec(values, (batch.len(), ()), &self.device)?;
-        let labels: Vec<u32> =
-            batch.iter().map(|i| self.job.samples.labels[*i as usize]).collect();
+        let labels: Vec<u32> = batch.iter().map(|i| self.job.samples.labels[*i as usize]).collect();
         let loss = loss::cross_entropy(&self.net.forward(&inputs, true)?, &labels)?;
         if loss.sum.is_finite() {
             self.optimizer.step(&self.net, &loss.objective.backward()?, lr)?;

@@ -34,7 +34,9 @@ pub(super) fn packed(ids: &[String], groups: &[Option<String>], k: usize, seed: 
     for (_, rows) in units {
         let emptiest = (0..k).min_by_key(|fold| sizes[*fold]).unwrap_or(0);
         sizes[emptiest] += rows.len();
-        rows.into_iter().for_each(|i| folds[i] = emptiest as u32);
+        for i in rows {
+            folds[i] = emptiest as u32;
+        }
     }
     folds
 }

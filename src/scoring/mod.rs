@@ -11,6 +11,7 @@ mod least_confidence;
 mod margin;
 mod rows;
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests;
 
 use crate::recipe::Method;

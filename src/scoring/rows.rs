@@ -87,7 +87,9 @@ pub fn softmax(logits: &[f32], out: &mut [f32]) {
         sum += f64::from(*p);
     }
     let scale = (1.0 / sum) as f32;
-    out.iter_mut().for_each(|p| *p *= scale);
+    for p in out {
+        *p *= scale;
+    }
 }
 
 fn logarithms(probabilities: &[f32], logits: &mut [f32]) {

@@ -43,16 +43,13 @@ mod sealed {
 pub trait UnseenLazyFrame: sealed::Sealed + Sized {
     /// One score a sample from the scores of several models: see
     /// [`aggregate`](fn@crate::selection::aggregate).
-    #[must_use]
     fn unseen_aggregate(self, spec: &Score, by: impl Into<&'static dyn Criterion>) -> LazyFrame;
 
     /// The `n` most wanted rows by the column `score`, best first; missing scores come last.
-    #[must_use]
     fn unseen_top(self, score: &str, direction: Direction, n: u32, seed: &Seed) -> LazyFrame;
 
     /// The `n` most wanted rows (all, if there are fewer), best first, spread over the classes of
     /// the integer column `label`.
-    #[must_use]
     fn unseen_select(
         self,
         score: &str,
@@ -92,7 +89,9 @@ fn balanced(n: u64, classes: Classes) -> Expr {
     whole("balanced", DataType::Boolean, &[col("label")], move |columns| {
         let labels = labels(&columns[0])?;
         let mut sizes: BTreeMap<i32, u64> = BTreeMap::new();
-        labels.iter().for_each(|label| *sizes.entry(*label).or_default() += 1);
+        for label in &labels {
+            *sizes.entry(*label).or_default() += 1;
+        }
         let (names, sizes): (Vec<i32>, Vec<u64>) = sizes.into_iter().unzip();
         let n = n.min(sizes.iter().sum());
         let mut quota = Quota::Classes(match classes {

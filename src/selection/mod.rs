@@ -19,8 +19,10 @@ mod stage;
 mod summary;
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "equal scores are ties")]
 mod reference;
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests;
 
 /// The extension trait for `LazyFrame`.

@@ -19,9 +19,11 @@ pub(super) fn ordered(
     direction: Direction,
     seed: &Seed,
 ) -> LazyFrame {
-    let keys = [first.unwrap_or(lit(true)), wanted(score, direction), tie(seed), col("id")];
+    let mut keys = vec![(wanted(score, direction), true), (tie(seed), false), (col("id"), false)];
+    keys.splice(0..0, first.map(|first| (first, true)));
+    let (keys, descending): (Vec<Expr>, Vec<bool>) = keys.into_iter().unzip();
     let order = SortMultipleOptions::default()
-        .with_order_descending_multi([true, true, false, false])
+        .with_order_descending_multi(descending)
         .with_nulls_last(true);
     table.sort_by_exprs(keys, order)
 }

@@ -134,7 +134,7 @@ fn one_score(mut v: Vec<f64>, aggregate: Aggregate) -> Option<f64> {
     Some(match aggregate {
         Aggregate::Mean | Aggregate::MeanRank => sum / n as f64,
         Aggregate::Median if n % 2 == 1 => v[n / 2],
-        Aggregate::Median => (v[n / 2 - 1] + v[n / 2]) / 2.0,
+        Aggregate::Median => f64::midpoint(v[n / 2 - 1], v[n / 2]),
         Aggregate::Min => v[0],
         Aggregate::Max => v[n - 1],
     })
@@ -166,7 +166,7 @@ fn class_targets(rows: &[Row], r: &Rules) -> Vec<usize> {
         Classes::Proportional => {
             let mut full: Vec<Option<usize>> = vec![None; classes];
             loop {
-                let weight = |(c, n)| if full[c] == None::<usize> { n } else { 0 };
+                let weight = |(c, n): (usize, usize)| if full[c].is_none() { n } else { 0 };
                 let weights: Vec<usize> =
                     count(&|_| true).into_iter().enumerate().map(weight).collect();
                 let share =
@@ -176,7 +176,9 @@ fn class_targets(rows: &[Row], r: &Rules) -> Vec<usize> {
                 if over.is_empty() {
                     return got;
                 }
-                over.into_iter().for_each(|c| full[c] = Some(room[c]));
+                for c in over {
+                    full[c] = Some(room[c]);
+                }
             }
         }
     }

@@ -25,6 +25,7 @@ fn z(values: &mut [f64]) {
 
 /// The ascending rank from 0 (lowest) to 1 (highest); equal scores share the mean of their ranks.
 /// A score alone has rank 0.
+#[allow(clippy::float_cmp, reason = "equal scores are ties")]
 fn ranks(values: &mut [f64]) {
     let mut order: Vec<usize> = (0..values.len()).filter(|i| !values[*i].is_nan()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
@@ -66,6 +67,7 @@ fn median(values: &[f64]) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests {
     use super::*;
 

@@ -49,16 +49,16 @@ pub fn stage(
         .checked_sub(1)
         .and_then(|i| plan.sizes().get(i))
         .ok_or_else(|| Error::internal(format!("the plan has no stage {t}")))?;
-    let scored = aggregate(scores, &recipe.score, recipe.select.by);
-    let scored = scored.collect().map_err(|e| {
+    let aggregated = aggregate(scores, &recipe.score, recipe.select.by);
+    let aggregated = aggregated.collect().map_err(|e| {
         Error::input(format!("the score tables of stage {t} do not fit together")).because(e)
     })?;
-    let state = match previous {
-        None => opened(scored, plan, &recipe.select, seed)?,
-        Some(state) => rescored(&state, scored, t)?,
+    let before = match previous {
+        None => opened(aggregated, plan, &recipe.select, seed)?,
+        Some(state) => rescored(&state, aggregated, t)?,
     };
-    let quota = stage_quota(&state, plan, t, size)?;
-    Ok(decided(state, t, size, quota, &recipe.select, seed)?)
+    let quota = stage_quota(&before, plan, t, size)?;
+    Ok(decided(before, t, size, quota, &recipe.select, seed)?)
 }
 
 /// The selection before stage 1: nothing kept, the hardest under the noise guard.

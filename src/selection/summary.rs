@@ -117,6 +117,7 @@ const BINS: usize = 20;
 ///
 /// # Errors
 /// `InvalidInput` if there is no score.
+#[allow(clippy::float_cmp, reason = "equal scores are ties")]
 pub fn spread(scores: &DataFrame, maximum: Option<f64>) -> Result<Spread> {
     let column = scores.column("score")?.f64()?;
     let mut sorted: Vec<f64> = column.iter().flatten().filter(|s| !s.is_nan()).collect();
@@ -159,6 +160,7 @@ fn evenness(scores: &[f64], maximum: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests {
     use super::*;
 

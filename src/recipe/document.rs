@@ -53,7 +53,7 @@ impl<'a> Document<'a> {
     /// Parses `text` and applies the overrides in turn.
     ///
     /// # Errors
-    /// `InvalidRecipe` where the text is not TOML.
+    /// `InvalidRecipe` where the text is not TOML, or where an override has no table to go to.
     pub(super) fn parse(text: &'a str, name: &'a str, overrides: &'a [Override]) -> Result<Self> {
         let root = Spanned::new(0..0, DeTable::new());
         let mut document = Self { name, text, overrides, root };
@@ -66,7 +66,9 @@ impl<'a> Document<'a> {
             let path: Vec<&str> = set.key.split('.').collect();
             let value = DeValue::parse(&set.value).map(Spanned::into_inner);
             let value = value.unwrap_or_else(|_| DeValue::String(set.value.as_str().into()));
-            put(document.root.get_mut(), &path, moved(value, place), place);
+            if !put(document.root.get_mut(), &path, moved(value, place), place) {
+                return Err(document.error(place, "a part of the key is a value, not a table"));
+            }
         }
         Ok(document)
     }
@@ -115,13 +117,14 @@ impl<'a> Document<'a> {
     /// An error at `place`: `file:line:column: message`, or `--set key=value: message`.
     pub(super) fn error(&self, place: Place, message: &str) -> Error {
         let set = place.checked_sub(self.text.len() + 1).and_then(|i| self.overrides.get(i));
-        Error::recipe(match set {
-            Some(set) => format!("--set {}={}: {message}", set.key, set.value),
-            None => {
+        let place = set.map_or_else(
+            || {
                 let (line, column) = line_and_column(self.text, place);
-                format!("{}:{line}:{column}: {message}", self.name)
-            }
-        })
+                format!("{}:{line}:{column}", self.name)
+            },
+            |set| format!("--set {}={}", set.key, set.value),
+        );
+        Error::recipe(format!("{place}: {message}"))
     }
 }
 
@@ -136,22 +139,27 @@ fn line_and_column(text: &str, place: Place) -> (usize, usize) {
     (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
 }
 
-/// Puts a value at the path, making tables on the way. Where the way is barred by something that
-/// is no table, nothing is put: `shape` has a better word for that.
-fn put<'a>(table: &mut DeTable<'a>, path: &[&'a str], value: Spanned<DeValue<'a>>, place: Place) {
-    let Some((first, rest)) = path.split_first() else { return };
+/// Puts a value at the path, making tables on the way; says whether the way was free.
+fn put<'a>(
+    table: &mut DeTable<'a>,
+    path: &[&'a str],
+    value: Spanned<DeValue<'a>>,
+    place: Place,
+) -> bool {
+    let Some((first, rest)) = path.split_first() else { return false };
     let key = || Spanned::new(place..place, DeString::Borrowed(*first));
     if rest.is_empty() {
         // Removed first, because a map keeps the key it has, and with it the old place.
         table.remove(*first);
         table.insert(key(), value);
-        return;
+        return true;
     }
     if !table.contains_key(*first) {
         table.insert(key(), Spanned::new(place..place, DeValue::Table(DeTable::new())));
     }
-    if let Some(DeValue::Table(inner)) = table.get_mut(*first).map(Spanned::get_mut) {
-        put(inner, rest, value, place);
+    match table.get_mut(*first).map(Spanned::get_mut) {
+        Some(DeValue::Table(inner)) => put(inner, rest, value, place),
+        _ => false,
     }
 }
 

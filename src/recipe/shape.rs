@@ -39,12 +39,11 @@ impl<'s> Walk<'s> {
     fn table(&mut self, schema: &'s Schema, table: &DeTable<'_>, path: &str, place: Place) {
         for (name, value) in table {
             let key = join(path, name.get_ref());
-            match schema["properties"].get(name.get_ref().as_ref()) {
-                Some(rule) => self.value(rule, value, &key),
-                None => {
-                    let message = self.unknown(schema, path, name.get_ref(), value.get_ref());
-                    self.report(name.span().start, Some(message));
-                }
+            if let Some(rule) = schema["properties"].get(name.get_ref().as_ref()) {
+                self.value(rule, value, &key);
+            } else {
+                let message = self.unknown(schema, path, name.get_ref(), value.get_ref());
+                self.report(name.span().start, Some(message));
             }
         }
         for name in strings(&schema["required"]) {
@@ -254,9 +253,20 @@ fn wrong_text(rule: &Schema, key: &str, text: &str) -> Option<String> {
         None => format!("a value of `{key}`"),
     };
     let near = nearest(text, choices.iter().copied());
-    let hint = near.map_or(String::new(), |near| format!("did you mean `{near}`? "));
-    Some(format!("`{text}` is not {what}; {hint}One of: {}", choices.join(", ")))
+    let hint = near.map_or(".".to_owned(), |near| format!("; did you mean `{near}`?"));
+    Some(format!("`{text}` is not {what}{hint} One of: {}", choices.join(", ")))
 }
+
+/// Whether a number keeps a limit.
+type Keeps = fn(&f64, &f64) -> bool;
+
+/// The limits of the schema, with their words.
+const LIMITS: [(&str, &str, Keeps); 4] = [
+    ("minimum", "at least", f64::ge),
+    ("exclusiveMinimum", "more than", f64::gt),
+    ("maximum", "at most", f64::le),
+    ("exclusiveMaximum", "less than", f64::lt),
+];
 
 /// `number` is `None` where the text is beyond 64 bits or not finite.
 fn wrong_number(
@@ -268,14 +278,7 @@ fn wrong_number(
     let Some(x) = number else {
         return Some(format!("`{key}` is {text}, but must be a finite number of 64 bits"));
     };
-    type Holds = fn(&f64, &f64) -> bool;
-    let limits: [(&str, &str, Holds); 4] = [
-        ("minimum", "at least", f64::ge),
-        ("exclusiveMinimum", "more than", f64::gt),
-        ("maximum", "at most", f64::le),
-        ("exclusiveMaximum", "less than", f64::lt),
-    ];
-    limits.into_iter().find_map(|(name, words, holds)| {
+    LIMITS.into_iter().find_map(|(name, words, holds)| {
         let limit = rule[name].as_f64().filter(|limit| !holds(&x, limit))?;
         Some(format!("`{key}` is {text}, but must be {words} {limit}"))
     })

@@ -67,7 +67,9 @@ fn ten() -> (Vec<Option<&'static str>>, Vec<Option<i64>>, Vec<Vec<f32>>) {
 #[test]
 fn ids_labels_and_columns() {
     let place = Place::new();
-    let write = |ids, labels, features| write_parquet(&place.path("toy.parquet"), &rows(ids, labels, features), 4);
+    let write = |ids, labels, features| {
+        write_parquet(&place.path("toy.parquet"), &rows(ids, labels, features), 4)
+    };
     let (mut ids, labels, features) = ten();
     ids[7] = Some("c");
     write(ids, labels, features);
@@ -89,9 +91,24 @@ fn ids_labels_and_columns() {
 
     let (ids, labels, features) = ten();
     write(ids, labels, features);
-    refused(&place, &toy(&place).replace("[model]", "label = \"lable\"\n[model]"), 1, &["`lable`", "label"]);
-    refused(&place, &toy(&place).replace("[model]", "filter = \"id = 'nobody'\"\n[model]"), 1, &["filter"]);
-    refused(&place, &toy(&place).replace("[model]", "filter = \"nope > 1\"\n[model]"), 2, &["nope"]);
+    refused(
+        &place,
+        &toy(&place).replace("[model]", "label = \"lable\"\n[model]"),
+        1,
+        &["`lable`", "label"],
+    );
+    refused(
+        &place,
+        &toy(&place).replace("[model]", "filter = \"id = 'nobody'\"\n[model]"),
+        1,
+        &["filter"],
+    );
+    refused(
+        &place,
+        &toy(&place).replace("[model]", "filter = \"nope > 1\"\n[model]"),
+        2,
+        &["nope"],
+    );
     refused(&place, &toy(&place).replace("k = 3", "k = 11"), 1, &["11", "10"]);
     refused(&place, &toy(&place).replace("k = 3", "k = 6\nstratify = true"), 1, &["stratify"]);
 }
@@ -103,7 +120,12 @@ fn an_empty_dataset() {
     refused(&place, &toy(&place), 1, &["no row"]);
     std::fs::create_dir_all(place.path("empty")).unwrap();
     refused(&place, &toy_recipe(&place.text("empty"), &place.text("run"), ""), 1, &["empty"]);
-    refused(&place, &toy_recipe(&place.text("nowhere.parquet"), &place.text("run"), ""), 1, &["nowhere.parquet"]);
+    refused(
+        &place,
+        &toy_recipe(&place.text("nowhere.parquet"), &place.text("run"), ""),
+        1,
+        &["nowhere.parquet"],
+    );
 }
 
 #[test]
@@ -120,9 +142,19 @@ fn keep_outside_of_its_range() {
     let place = Place::new();
     Toy::new(60, 2).write(&place.path("toy.parquet"));
     for keep in ["0", "0.0", "1.5", "-0.1", "nan"] {
-        refused(&place, &toy(&place).replace("keep = 0.5", &format!("keep = {keep}")), 2, &["bad.toml:15:", "keep"]);
+        refused(
+            &place,
+            &toy(&place).replace("keep = 0.5", &format!("keep = {keep}")),
+            2,
+            &["bad.toml:15:", "keep"],
+        );
     }
-    refused(&place, &toy(&place).replace("keep = 0.5", "kep = 0.5"), 2, &["bad.toml:15:1", "`keep`"]);
+    refused(
+        &place,
+        &toy(&place).replace("keep = 0.5", "kep = 0.5"),
+        2,
+        &["bad.toml:15:1", "`keep`"],
+    );
     refused(&place, &toy(&place).replace("keep = 0.5", "keep_rows = 61"), 2, &["61", "60"]);
 }
 
@@ -148,7 +180,10 @@ fn an_unwritable_output() {
     let answer = run(&["run", &path]);
     let stderr = String::from_utf8_lossy(&answer.stderr);
     assert_eq!(answer.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("error:") && stderr.contains("file/run") && !stderr.contains("panicked"), "{stderr}");
+    assert!(
+        stderr.contains("error:") && stderr.contains("file/run") && !stderr.contains("panicked"),
+        "{stderr}"
+    );
 }
 
 #[test]
@@ -161,7 +196,8 @@ fn an_image_header_that_claims_sixty_thousand_pixels_a_side() {
     let recipe = toy(&place).replace("features = \"features\"", "image = \"image\"");
     refused(&place, &recipe, 1, &["`g`", "60000"]);
     // With room in quarantine the run goes on, and the sample is named with its reason.
-    let path = place.recipe("good.toml", &recipe.replace("[model]", "max_quarantined = 0.2\n[model]"));
+    let path =
+        place.recipe("good.toml", &recipe.replace("[model]", "max_quarantined = 0.2\n[model]"));
     let summary = crate::support::succeed(&["run", &path, "--json", "--quiet"]);
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
     assert_eq!((&summary["quarantined"], &summary["usable"]), (&1.into(), &9.into()));
@@ -229,14 +265,26 @@ fn crc32(bytes: &[u8]) -> u32 {
     !crc
 }
 
-fn write_images(place: &Place, ids: Vec<Option<&str>>, labels: Vec<Option<i64>>, images: &[Vec<u8>]) {
+fn write_images(
+    place: &Place,
+    ids: Vec<Option<&str>>,
+    labels: Vec<Option<i64>>,
+    images: &[Vec<u8>],
+) {
     let images = BinaryArray::from_iter_values(images);
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(StringArray::from(ids)), Arc::new(Int64Array::from(labels)), Arc::new(images)];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from(ids)),
+        Arc::new(Int64Array::from(labels)),
+        Arc::new(images),
+    ];
     let schema = Schema::new(vec![
         Field::new("id", DataType::Utf8, true),
         Field::new("label", DataType::Int64, true),
         Field::new("image", DataType::Binary, true),
     ]);
-    write_parquet(&place.path("toy.parquet"), &RecordBatch::try_new(Arc::new(schema), columns).unwrap(), 4);
+    write_parquet(
+        &place.path("toy.parquet"),
+        &RecordBatch::try_new(Arc::new(schema), columns).unwrap(),
+        4,
+    );
 }

@@ -9,14 +9,18 @@ use crate::support::{Place, succeed};
 fn python() -> Option<String> {
     let python = std::env::var("UNSEEN_PYTHON").ok();
     if python.is_none() {
-        eprintln!("SKIPPED: UNSEEN_PYTHON is not set, so no other tool opened the coreset. Use scripts/test.");
+        eprintln!(
+            "SKIPPED: UNSEEN_PYTHON is not set, so no other tool opened the coreset. Use scripts/test."
+        );
     }
     python
 }
 
 fn run_python(python: &str, args: &[&str]) {
-    let output = Command::new(python).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output =
+        Command::new(python).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{args:?}\n{out}\n{err}");
     println!("{out}");
 }
@@ -39,7 +43,10 @@ fn the_coreset_of_a_hugging_face_dataset_keeps_its_features_and_bytes() {
     let Some(python) = python() else { return };
     let place = Place::new();
     let source = place.text("hf");
-    run_python(&python, &["tests/python/make_hf_dataset.py", "data/fashion_mnist_6k.parquet", &source]);
+    run_python(
+        &python,
+        &["tests/python/make_hf_dataset.py", "data/fashion_mnist_6k.parquet", &source],
+    );
     prune(&place, &source, &[]);
     run_python(&python, &["tests/python/check_coreset.py", &place.text("run/coreset"), &source]);
 }

@@ -1,5 +1,8 @@
 //! The integration tests, in one binary so that Polars and Candle link once.
-#![allow(clippy::disallowed_methods, clippy::missing_panics_doc, missing_docs)]
+
+// A test that cannot go on says so by panicking; clippy knows that of `#[test]` functions only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
 
 mod architecture;
 mod bad_input;
@@ -8,4 +11,6 @@ mod faults;
 mod interop;
 mod kills;
 mod pipeline;
+mod recipe;
+mod schemas;
 mod support;

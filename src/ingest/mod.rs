@@ -1,1 +1,32 @@
-//! (being built)
+//! Foreign Parquet in, [`Samples`](crate::samples::Samples) out: the one room that trusts nobody.
+//!
+//! [`survey`] reads footers and thin columns and checks everything that can be checked without
+//! decoding an input. [`load`] decodes; a sample that cannot be used is quarantined with a reason,
+//! and a dataset that breaks the contract is one error that names the rows. This room never writes.
+//!
+//! Samples are ordered by id, so no result depends on the order of files or rows.
+
+mod classes;
+mod column;
+mod examples;
+mod features;
+mod filter;
+mod image;
+mod input;
+mod load;
+mod peek;
+mod scan;
+mod schema;
+mod size;
+mod survey;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use filter::check_filter;
+pub use input::Input;
+pub use load::{Loaded, Quarantined, load};
+pub use peek::decoded_bytes;
+pub use survey::{InputFile, Row, Survey, survey};
+pub use table::tables;

@@ -1,0 +1,181 @@
+//! Encoded images to 8-bit pixels.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use arrow::array::{Array, ArrayRef, AsArray, StructArray};
+use arrow::datatypes::DataType;
+use arrow::record_batch::RecordBatch;
+use fast_image_resize as fir;
+use fir::images::{Image, ImageRef};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::load::Fault;
+use crate::error::{Error, Result};
+use crate::recipe::Data;
+use crate::samples::Shape;
+
+/// The encoded images of one batch.
+pub(super) struct ImageRows<'a> {
+    outer: Option<&'a StructArray>,
+    bytes: &'a ArrayRef,
+}
+
+impl<'a> ImageRows<'a> {
+    pub(super) fn new(batch: &'a RecordBatch, column: &str) -> Result<Self> {
+        let missing = || Error::internal(format!("the column `{column}` was not read"));
+        let array = batch.column_by_name(column).ok_or_else(missing)?;
+        match array.as_struct_opt() {
+            None => Ok(Self { outer: None, bytes: array }),
+            Some(outer) => {
+                let bytes = outer.column_by_name("bytes").ok_or_else(missing)?;
+                Ok(Self { outer: Some(outer), bytes })
+            }
+        }
+    }
+
+    /// The encoded image of a row, if there is one.
+    pub(super) fn get(&self, row: usize) -> Option<&'a [u8]> {
+        if self.outer.is_some_and(|outer| outer.is_null(row)) || self.bytes.is_null(row) {
+            return None;
+        }
+        match self.bytes.data_type() {
+            DataType::Binary => Some(self.bytes.as_binary::<i32>().value(row)),
+            DataType::LargeBinary => Some(self.bytes.as_binary::<i64>().value(row)),
+            DataType::BinaryView => Some(self.bytes.as_binary_view().value(row)),
+            _ => None,
+        }
+    }
+}
+
+/// A decoded image.
+pub(super) struct Decoded {
+    pub(super) channels: usize,
+    pub(super) height: usize,
+    pub(super) width: usize,
+    /// `height x width x channels`.
+    pixels: Vec<u8>,
+}
+
+/// How images are decoded.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    max_pixels: u64,
+    /// Height and width.
+    resize: Option<[u32; 2]>,
+}
+
+impl Rules {
+    pub(super) fn new(data: &Data) -> Self {
+        Self { max_pixels: data.max_image_pixels, resize: data.resize }
+    }
+
+    /// Decodes one image, or says why it cannot be used.
+    pub(super) fn decode(self, bytes: Option<&[u8]>) -> Result<Decoded, String> {
+        let Some(bytes) = bytes else {
+            return Err("the image has no bytes (paths are not followed)".to_owned());
+        };
+        // Decoders of foreign bytes may have defects; one sample must not end the run.
+        let decoded = catch_unwind(AssertUnwindSafe(|| self.decode_bytes(bytes)));
+        decoded.unwrap_or_else(|_| Err(undecodable("the decoder failed")))
+    }
+
+    fn decode_bytes(self, bytes: &[u8]) -> Result<Decoded, String> {
+        let format = image::guess_format(bytes).ok();
+        match format {
+            Some(ImageFormat::Jpeg) if !has_jpeg_end(bytes) => {
+                return Err(undecodable("the JPEG data end too early"));
+            }
+            Some(ImageFormat::Png | ImageFormat::Jpeg) => {}
+            _ => return Err(undecodable("it is neither PNG nor JPEG")),
+        }
+        let mut reader = ImageReader::new(Cursor::new(bytes));
+        reader.set_format(format.unwrap_or(ImageFormat::Png));
+        reader.limits(self.limits());
+        let decoder = reader.into_decoder().map_err(undecodable)?;
+        let (width, height) = decoder.dimensions();
+        if u64::from(width) * u64::from(height) > self.max_pixels {
+            return Err(format!(
+                "the image has {width}x{height} pixels, more than data.max_image_pixels = {}",
+                self.max_pixels
+            ));
+        }
+        let image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+        self.resized(Decoded::new(image))
+    }
+
+    /// Room for the pixels at 16 bits and four channels, and for the decoder's own buffers.
+    fn limits(self) -> Limits {
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(self.max_pixels.saturating_mul(16).saturating_add(1 << 24));
+        limits
+    }
+
+    fn resized(self, image: Decoded) -> Result<Decoded, String> {
+        let Some([height, width]) = self.resize else { return Ok(image) };
+        if [image.height, image.width] == [height as usize, width as usize] {
+            return Ok(image);
+        }
+        let failed = |e: &dyn std::fmt::Display| format!("the image cannot be resized: {e}");
+        let kind = if image.channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
+        let (w, h) = (image.width as u32, image.height as u32);
+        let source = ImageRef::new(w, h, &image.pixels, kind).map_err(|e| failed(&e))?;
+        let mut target = Image::new(width, height, kind);
+        let options = fir::ResizeOptions::new()
+            .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear));
+        let mut resizer = fir::Resizer::new();
+        resizer.resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
+        let (height, width) = (height as usize, width as usize);
+        Ok(Decoded { height, width, pixels: target.into_vec(), ..image })
+    }
+}
+
+fn undecodable(why: impl std::fmt::Display) -> String {
+    format!("the image cannot be decoded: {why}")
+}
+
+/// The JPEG decoder fills what is missing with grey; a photograph cut short must not pass for whole.
+fn has_jpeg_end(bytes: &[u8]) -> bool {
+    bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
+}
+
+impl Decoded {
+    /// 8 bits, without alpha; grey stays grey.
+    fn new(image: DynamicImage) -> Self {
+        let (height, width) = (image.height() as usize, image.width() as usize);
+        let grey = matches!(
+            image.color(),
+            ColorType::L8 | ColorType::La8 | ColorType::L16 | ColorType::La16
+        );
+        let (channels, pixels) = if grey {
+            (1, image.into_luma8().into_raw())
+        } else {
+            (3, image.into_rgb8().into_raw())
+        };
+        Self { channels, height, width, pixels }
+    }
+
+    pub(super) fn shape(&self) -> Shape {
+        Shape::Image { channels: self.channels, height: self.height, width: self.width }
+    }
+
+    /// Whether the image can be written to a place of `shape`.
+    pub(super) fn fits(&self, shape: Shape) -> Result<(), Fault> {
+        match shape {
+            Shape::Image { height, width, .. } if (height, width) != (self.height, self.width) => {
+                Err(Fault::Shape(format!("{}x{} pixels", self.width, self.height)))
+            }
+            Shape::Image { channels: 1, .. } if self.channels == 3 => Err(Fault::Colour),
+            _ => Ok(()),
+        }
+    }
+
+    /// Puts the pixels into `out`, channel-major (CHW); grey is repeated if `out` has more channels.
+    pub(super) fn write(&self, out: &mut [u8]) {
+        let area = self.height * self.width;
+        for (c, plane) in out.chunks_exact_mut(area).enumerate() {
+            let source = self.pixels.iter().skip(c % self.channels).step_by(self.channels);
+            plane.iter_mut().zip(source).for_each(|(out, pixel)| *out = *pixel);
+        }
+    }
+}

@@ -1,3 +1,7 @@
 //! The command line of `unseen`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    unseen::cli::main()
+}

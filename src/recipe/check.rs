@@ -1,1 +1,343 @@
-//! The laws a recipe keeps beyond its types.
+//! The laws between fields. Types, choices and ranges are held by `shape`.
+
+use std::collections::BTreeSet;
+
+use super::types::{Arch, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages};
+
+/// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
+const ROUNDING: f64 = 1e-9;
+
+/// The smallest row group, in bytes. One kB makes thousands of files; it is there for tests.
+const MIN_BYTES: u64 = 1000;
+
+/// A broken law, and the keys it speaks of, the one to blame first.
+pub(super) struct Fault {
+    pub(super) keys: &'static [&'static str],
+    pub(super) message: String,
+}
+
+/// The broken laws.
+pub(super) fn faults(recipe: &Recipe) -> Vec<Fault> {
+    let mut laws = Laws(Vec::new());
+    inputs(&mut laws, recipe);
+    places(&mut laws, recipe);
+    device(&mut laws, recipe);
+    model(&mut laws, recipe);
+    train(&mut laws, recipe);
+    schedule(&mut laws, recipe);
+    folds(&mut laws, recipe);
+    score(&mut laws, recipe);
+    keep(&mut laws, recipe);
+    stages(&mut laws, recipe);
+    output(&mut laws, recipe);
+    laws.0
+}
+
+struct Laws(Vec<Fault>);
+
+impl Laws {
+    fn hold(&mut self, holds: bool, keys: &'static [&'static str], otherwise: impl Into<String>) {
+        if !holds {
+            self.0.push(Fault { keys, message: otherwise.into() });
+        }
+    }
+}
+
+fn inputs(laws: &mut Laws, recipe: &Recipe) {
+    let data = &recipe.data;
+    let (image, features) = (data.image.is_some(), data.features.is_some());
+    laws.hold(
+        image || features,
+        &["data.image"],
+        "[data] needs `image` or `features`: the column that models see",
+    );
+    laws.hold(
+        !(image && features),
+        &["data.features", "data.image"],
+        "[data] has `image` and `features`; models see one of them",
+    );
+    let columns = data.features.as_ref().map_or(&[][..], |f| f.as_slice());
+    laws.hold(
+        columns.iter().all(|name| !name.is_empty()),
+        &["data.features"],
+        "`data.features` has an empty name",
+    );
+    laws.hold(distinct(columns), &["data.features"], "`data.features` names a column twice");
+    laws.hold(
+        image || data.resize.is_none(),
+        &["data.resize"],
+        "`data.resize` is for images, but the recipe has no `data.image`",
+    );
+}
+
+fn places(laws: &mut Laws, recipe: &Recipe) {
+    let inputs = recipe.data.uri.as_slice();
+    for uri in inputs {
+        laws.hold(!uri.is_empty(), &["data.uri"], "`data.uri` must not be empty");
+        if let Some(scheme) = foreign_scheme(uri) {
+            laws.hold(false, &["data.uri"], unsupported("data.uri", uri, scheme));
+        }
+    }
+    let output = recipe.output.uri.as_str();
+    laws.hold(!output.is_empty(), &["output.uri"], "`output.uri` must not be empty");
+    if let Some(scheme) = foreign_scheme(output) {
+        laws.hold(false, &["output.uri"], unsupported("output.uri", output, scheme));
+    }
+    if let Some(input) = inputs.iter().find(|input| lies_within(output, input)) {
+        let message = format!(
+            "`output.uri` ({output}) lies inside the input {input}: the run would read what it writes; choose a directory outside of it"
+        );
+        laws.hold(false, &["output.uri", "data.uri"], message);
+    }
+}
+
+fn unsupported(key: &str, uri: &str, scheme: &str) -> String {
+    format!(
+        "`{key}` is {uri}, but this version reads and writes local paths and file:// addresses only, not {scheme}://"
+    )
+}
+
+/// The scheme of an address that is neither a local path nor a `file://` address.
+fn foreign_scheme(uri: &str) -> Option<&str> {
+    uri.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| *scheme != "file")
+}
+
+/// Whether a run directory would be part of an input, going by the addresses alone. A glob
+/// without `**` stays at its own depth, so only what lies at that depth is part of it.
+fn lies_within(output: &str, input: &str) -> bool {
+    let (output, input) = (parts(output), parts(input));
+    let wild = input.iter().position(|part| part.contains(['*', '?', '[', '{']));
+    let fixed = wild.unwrap_or(input.len());
+    let deep = wild.is_none() || input.iter().any(|part| part.contains("**"));
+    output.starts_with(&input[..fixed]) && (deep || output.len() >= input.len())
+}
+
+/// The parts of a path, with `.` and `..` worked out as far as the text goes.
+fn parts(uri: &str) -> Vec<&str> {
+    let path = uri.strip_prefix("file://").unwrap_or(uri);
+    let mut parts = Vec::new();
+    if path.starts_with('/') {
+        parts.push("/");
+    }
+    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
+        if part == ".." && parts.last().is_some_and(|last| !matches!(*last, ".." | "/")) {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    parts
+}
+
+fn device(laws: &mut Laws, recipe: &Recipe) {
+    let cuda = |n: &str| !n.is_empty() && n.len() < 5 && n.chars().all(|c| c.is_ascii_digit());
+    let device = recipe.device.as_str();
+    laws.hold(
+        device == "cpu" || device.strip_prefix("cuda:").is_some_and(cuda),
+        &["device"],
+        format!("`{device}` is not a device; write `cpu` or `cuda:0`"),
+    );
+}
+
+fn model(laws: &mut Laws, recipe: &Recipe) {
+    let model = &recipe.model;
+    laws.hold(
+        model.arch != Arch::Convnet || recipe.data.image.is_some(),
+        &["model.arch"],
+        "`convnet` takes images, but the recipe has no `data.image`; use `mlp` or `linear`",
+    );
+    laws.hold(
+        model.arch != Arch::Mlp || !model.hidden.is_empty(),
+        &["model.hidden"],
+        "`mlp` needs a hidden layer: set `model.hidden`, or use `linear`",
+    );
+}
+
+fn train(laws: &mut Laws, recipe: &Recipe) {
+    let train = &recipe.train;
+    laws.hold(
+        train.optimizer != Optimizer::Sgd || !train.nesterov || train.momentum > 0.0,
+        &["train.nesterov", "train.momentum"],
+        "Nesterov momentum needs `train.momentum` above 0; set it, or set `train.nesterov` to false",
+    );
+    laws.hold(
+        train.warmup_epochs <= train.epochs as f64,
+        &["train.warmup_epochs", "train.epochs"],
+        format!(
+            "the warm-up takes {} epochs, but `train.epochs` is {}",
+            train.warmup_epochs, train.epochs
+        ),
+    );
+    let images = recipe.data.image.is_some();
+    laws.hold(
+        images || !train.flip,
+        &["train.flip"],
+        "`train.flip` is for images, but the recipe has no `data.image`",
+    );
+    laws.hold(
+        images || train.crop == 0,
+        &["train.crop"],
+        "`train.crop` is for images, but the recipe has no `data.image`",
+    );
+}
+
+fn schedule(laws: &mut Laws, recipe: &Recipe) {
+    let (schedule, steps) = (recipe.train.schedule, &recipe.train.step_epochs);
+    laws.hold(
+        schedule == Schedule::Step || steps.is_empty(),
+        &["train.step_epochs", "train.schedule"],
+        "`train.step_epochs` needs `train.schedule` to be `step`",
+    );
+    laws.hold(
+        schedule != Schedule::Step || !steps.is_empty(),
+        &["train.schedule"],
+        "the schedule `step` needs `train.step_epochs`: the epochs at which the rate falls",
+    );
+    laws.hold(
+        steps.is_sorted_by(|a, b| a < b),
+        &["train.step_epochs"],
+        "`train.step_epochs` must ascend",
+    );
+}
+
+fn folds(laws: &mut Laws, recipe: &Recipe) {
+    let folds = &recipe.folds;
+    laws.hold(
+        !folds.stratify || folds.by == FoldsBy::Random,
+        &["folds.stratify", "folds.by"],
+        "folds by hash cannot be stratified: the hash alone decides; use `by = \"random\"`",
+    );
+    laws.hold(
+        !folds.stratify || folds.group.is_none(),
+        &["folds.stratify", "folds.group"],
+        "grouped folds cannot be stratified: a group moves as one; drop `stratify` or `group`",
+    );
+}
+
+fn score(laws: &mut Laws, recipe: &Recipe) {
+    laws.hold(
+        distinct(&recipe.score.methods),
+        &["score.methods"],
+        "`score.methods` names a score twice",
+    );
+}
+
+fn distinct<T: Ord>(items: &[T]) -> bool {
+    items.iter().collect::<BTreeSet<_>>().len() == items.len()
+}
+
+fn keep(laws: &mut Laws, recipe: &Recipe) {
+    let select = &recipe.select;
+    laws.hold(
+        select.keep.is_some() || select.keep_rows.is_some(),
+        &["select.keep"],
+        "[select] needs `keep` (a share) or `keep_rows` (a number)",
+    );
+    laws.hold(
+        select.keep.is_none() || select.keep_rows.is_none(),
+        &["select.keep_rows", "select.keep"],
+        "[select] has `keep` and `keep_rows`; give one of them",
+    );
+    let keep = select.keep.unwrap_or(0.0);
+    laws.hold(
+        keep + select.drop_hardest <= 1.0 + ROUNDING,
+        &["select.drop_hardest", "select.keep"],
+        format!(
+            "`select.drop_hardest` ({}) leaves less than `select.keep` ({keep}) asks for",
+            select.drop_hardest
+        ),
+    );
+}
+
+fn stages(laws: &mut Laws, recipe: &Recipe) {
+    let select = &recipe.select;
+    let count = match &select.stages {
+        Stages::Equal(count) => *count,
+        Stages::Shares(shares) => {
+            laws.hold(
+                shares.iter().all(|share| *share > 0.0),
+                &["select.stages"],
+                "each share in `select.stages` must be more than 0",
+            );
+            laws.hold(
+                select.keep.is_some(),
+                &["select.stages"],
+                "`select.stages` as shares needs `select.keep`; with `keep_rows`, give a number",
+            );
+            let (sum, keep) = (shares.iter().sum::<f64>(), select.keep);
+            laws.hold(
+                keep.is_none_or(|keep| (sum - keep).abs() <= ROUNDING),
+                &["select.stages", "select.keep"],
+                format!(
+                    "`select.stages` sums to {sum}, but `select.keep` is {}",
+                    keep.unwrap_or_default()
+                ),
+            );
+            shares.len()
+        }
+    };
+    laws.hold(
+        recipe.mode == Mode::Unseen || count == 1,
+        &["select.stages", "mode"],
+        "mode `fitting` selects in one stage; set `select.stages` to 1 or leave it out",
+    );
+    laws.hold(
+        select.keep_rows.is_none_or(|rows| rows >= count as u64),
+        &["select.keep_rows", "select.stages"],
+        format!(
+            "each of the {count} stages adds a row, so `select.keep_rows` must be at least {count}"
+        ),
+    );
+}
+
+fn output(laws: &mut Laws, recipe: &Recipe) {
+    let output = &recipe.output;
+    laws.hold(
+        !output.split.is_empty()
+            && output.split.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'),
+        &["output.split"],
+        format!("`{}` is not a split name; use letters, digits and _", output.split),
+    );
+    laws.hold(
+        output.row_group_bytes.0 >= MIN_BYTES,
+        &["output.row_group_bytes"],
+        format!("`output.row_group_bytes` must be at least {MIN_BYTES}"),
+    );
+    laws.hold(
+        output.shard_bytes >= output.row_group_bytes,
+        &["output.shard_bytes", "output.row_group_bytes"],
+        "a shard holds whole row groups, so `output.shard_bytes` must not be below `output.row_group_bytes`",
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_inside_an_input_is_seen() {
+        let inside = [
+            ("data", "data"),
+            ("data/", "./data"),
+            ("data/run", "data"),
+            ("file:///d/run", "/d"),
+            ("data/x/../run", "data"),
+            ("data/run", "data/**/*.parquet"),
+            ("data/run", "data/*"),
+        ];
+        for (output, input) in inside {
+            assert!(lies_within(output, input), "{output} in {input}");
+        }
+        let outside = [
+            ("runs/a", "data"),
+            ("data2", "data"),
+            ("data/../runs", "data"),
+            ("data/run", "data/a.parquet"),
+            ("/data/run", "data"),
+            ("../data/run", "data"),
+        ];
+        for (output, input) in outside {
+            assert!(!lies_within(output, input), "{output} not in {input}");
+        }
+    }
+}

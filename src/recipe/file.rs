@@ -1,26 +1,105 @@
-//! Reading a recipe: TOML with lines and columns, overrides, suggestions.
+//! Reading a recipe: from a text to values that keep every law.
 
+use serde_json::Value;
+
+use super::check::faults;
+use super::document::{Document, Override};
+use super::expand::{Lookup, expand};
+use super::shape::first_fault;
+use super::types::{Mode, OneOrMany, Recipe, Stages};
 use crate::error::Result;
-use crate::recipe::Recipe;
 
-/// One `--set key=value`.
-#[derive(Clone, Debug)]
-pub struct Override {
-    /// The dotted key.
-    pub key: String,
-    /// The value, as TOML; a text that is no TOML value counts as a string.
-    pub value: String,
-}
-
-/// Reads and checks the recipe `text`; `name` is used in messages.
+/// Reads the recipe `text`, applies the overrides in turn, takes `${NAME}` from the environment,
+/// fills in every default and checks every law; `name` is the file's name in messages.
+///
+/// ```
+/// let text = "
+///     data = { uri = 'digits.parquet', image = 'image' }
+///     select = { keep = 0.5 }
+///     output = { uri = 'runs/digits' }";
+/// let recipe = unseen::recipe::parse(text, "digits.toml", &["seed=7".parse()?])?;
+/// assert_eq!((recipe.seed, recipe.folds.k), (7, 5));
+/// # Ok::<(), unseen::Error>(())
+/// ```
 ///
 /// # Errors
-/// `InvalidRecipe`, with line and column.
-pub fn parse(text: &str, _name: &str, _overrides: &[Override]) -> Result<Recipe> {
-    toml::from_str(text).map_err(|e| crate::Error::recipe(e.to_string()))
+/// `InvalidRecipe`: `file:line:column: what is wrong and what would be right`, or
+/// `--set key=value: ...` where an override is to blame.
+pub fn parse(text: &str, name: &str, overrides: &[Override]) -> Result<Recipe> {
+    parse_with(text, name, overrides, &|name| std::env::var(name).ok())
+}
+
+/// [`parse`] with an environment of the caller's choice.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_with(
+    text: &str,
+    name: &str,
+    overrides: &[Override],
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Recipe> {
+    let document = Document::parse(text, name, overrides)?;
+    let mut recipe = shaped(&document)?;
+    expand_addresses(&document, &mut recipe, env)?;
+    resolve(&document, &mut recipe);
+    lawful(&document, &recipe)?;
+    Ok(recipe)
+}
+
+impl Recipe {
+    /// Holds a recipe that was built in code to the rules that [`parse`] holds a file to. Unlike
+    /// `parse` it fills in nothing.
+    ///
+    /// # Errors
+    /// `InvalidRecipe`, with the line in [`Recipe::to_toml`].
+    pub fn check(&self) -> Result<()> {
+        let text = self.to_toml()?;
+        let document = Document::parse(&text, "recipe", &[])?;
+        lawful(&document, &shaped(&document)?)
+    }
 }
 
 /// The JSON Schema of recipes.
 pub fn json_schema() -> schemars::Schema {
     schemars::schema_for!(Recipe)
+}
+
+fn shaped(document: &Document) -> Result<Recipe> {
+    let schema: Value = json_schema().into();
+    match first_fault(&schema, document.root()) {
+        Some(fault) => Err(document.error(fault.place, &fault.message)),
+        None => document.read(),
+    }
+}
+
+fn expand_addresses(document: &Document, recipe: &mut Recipe, env: Lookup) -> Result<()> {
+    let inputs = match &mut recipe.data.uri {
+        OneOrMany::One(uri) => std::slice::from_mut(uri),
+        OneOrMany::Many(uris) => uris.as_mut_slice(),
+    };
+    let inputs = inputs.iter_mut().map(|uri| ("data.uri", uri));
+    for (key, uri) in inputs.chain([("output.uri", &mut recipe.output.uri)]) {
+        *uri = expand(uri, env)
+            .map_err(|why| document.error(document.place(&[key]), &format!("`{key}` {why}")))?;
+    }
+    Ok(())
+}
+
+/// Fills in the defaults that depend on other fields.
+fn resolve(document: &Document, recipe: &mut Recipe) {
+    if recipe.mode == Mode::Fitting && !document.has("select.stages") {
+        recipe.select.stages = Stages::Equal(1);
+    }
+    if !recipe.score.methods.contains(&recipe.select.by) {
+        recipe.score.methods.push(recipe.select.by);
+    }
+}
+
+fn lawful(document: &Document, recipe: &Recipe) -> Result<()> {
+    let placed = faults(recipe).into_iter().map(|fault| (document.place(fault.keys), fault));
+    match placed.min_by_key(|(place, _)| *place) {
+        Some((place, fault)) => Err(document.error(place, &fault.message)),
+        None => Ok(()),
+    }
 }

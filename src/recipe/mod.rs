@@ -1,11 +1,23 @@
 //! The recipe: everything that decides a run, as one TOML file.
 //!
 //! [`Recipe`] is both what the file says and, with every default filled in, what the run saves.
-//! `file` reads TOML and points at lines; `check` holds the values to their laws.
+//! This room does no I/O. A text becomes a recipe in five steps:
+//!
+//! - `document`: TOML and overrides, merged; every key knows its line and column.
+//! - `shape`: keys, types, choices and ranges, held against the published JSON Schema.
+//! - `expand`: environment variables in addresses.
+//! - `check`: the laws between fields.
+//! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences.
 
 mod check;
+mod document;
+mod expand;
 mod file;
+mod shape;
+mod show;
+mod suggest;
 mod types;
 
-pub use file::{Override, json_schema, parse};
+pub use document::Override;
+pub use file::{json_schema, parse, parse_with};
 pub use types::*;

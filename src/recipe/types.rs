@@ -16,6 +16,7 @@ pub struct Recipe {
     pub mode: Mode,
     /// Where models run: `cpu` or `cuda:N`.
     #[serde(default = "cpu")]
+    #[schemars(regex(pattern = r"^(cpu|cuda:[0-9]+)$"))]
     pub device: String,
     /// The dataset.
     pub data: Data,
@@ -44,6 +45,7 @@ fn cpu() -> String {
 /// Who scores a sample in stage 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(title = "mode")]
 pub enum Mode {
     /// Models that never saw the sample (the UNSEEN method).
     #[default]
@@ -60,30 +62,37 @@ pub struct Data {
     pub uri: OneOrMany,
     /// Rows to use, as a Polars SQL condition: `split = 'train'`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub filter: Option<String>,
     /// The column with a unique id (string or integer).
     #[serde(default = "id_column")]
+    #[schemars(length(min = 1))]
     pub id: String,
     /// Where ids come from: the id column, or the SHA-256 of the input's content.
     #[serde(default)]
     pub id_from: IdFrom,
     /// The column with the class (string, integer or ClassLabel).
     #[serde(default = "label_column")]
+    #[schemars(length(min = 1))]
     pub label: String,
     /// The image column (struct of bytes and path, or binary). Either this or `features`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub image: Option<String>,
     /// The feature column (a list of floats), or several numeric columns. Either this or `image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<OneOrMany>,
     /// Resize images to `[height, width]` for scoring. Needed when their sizes differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(inner(range(min = 1, max = 65_535)))]
     pub resize: Option<[u32; 2]>,
     /// The largest share of samples that may be unusable before the run stops.
     #[serde(default = "max_quarantined")]
+    #[schemars(range(min = 0, max = 1))]
     pub max_quarantined: f64,
     /// The largest image that is decoded, in pixels; a larger one is quarantined.
     #[serde(default = "max_image_pixels")]
+    #[schemars(range(min = 1))]
     pub max_image_pixels: u64,
 }
 
@@ -110,7 +119,7 @@ pub enum OneOrMany {
     /// One.
     One(String),
     /// Several.
-    Many(Vec<String>),
+    Many(#[schemars(length(min = 1))] Vec<String>),
 }
 
 impl OneOrMany {
@@ -141,10 +150,13 @@ pub struct Model {
     /// `linear` and `mlp` take images and features, `convnet` takes images.
     pub arch: Arch,
     /// `mlp`: the width of each hidden layer.
+    #[schemars(inner(range(min = 1)))]
     pub hidden: Vec<usize>,
     /// `convnet`: channels of the first block; each block doubles them.
+    #[schemars(range(min = 1))]
     pub width: usize,
     /// `convnet`: how many blocks (convolution, batch norm, ReLU; all but the last pool 2x2).
+    #[schemars(range(min = 1))]
     pub blocks: usize,
     /// Shift and scale inputs by the mean and deviation of the training samples (per channel for
     /// images, per feature for features).
@@ -160,6 +172,7 @@ impl Default for Model {
 /// A model architecture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(title = "architecture")]
 pub enum Arch {
     /// Softmax regression.
     Linear,
@@ -174,27 +187,35 @@ pub enum Arch {
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
     /// Passes over the training samples.
+    #[schemars(range(min = 1))]
     pub epochs: usize,
     /// Samples a step. The last batch of an epoch may be smaller.
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// The highest learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
     pub lr: f64,
     /// `sgd`: momentum.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub momentum: f64,
     /// `sgd`: Nesterov's form of momentum.
     pub nesterov: bool,
     /// Decay of weight matrices and kernels; biases and norms are left alone. Coupled (L2) for
     /// `sgd`, decoupled for `adamw`.
+    #[schemars(range(min = 0))]
     pub weight_decay: f64,
     /// How the learning rate moves after the warm-up.
     pub schedule: Schedule,
     /// Epochs over which the learning rate rises linearly to `lr`.
+    #[schemars(range(min = 0))]
     pub warmup_epochs: f64,
     /// `step`: epochs at which the learning rate is multiplied by `step_factor`.
+    #[schemars(inner(range(min = 1)))]
     pub step_epochs: Vec<usize>,
     /// `step`: the factor.
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
     pub step_factor: f64,
     /// Flip images left to right at random.
     pub flip: bool,
@@ -225,6 +246,7 @@ impl Default for Train {
 /// An optimiser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(title = "optimizer")]
 pub enum Optimizer {
     /// Stochastic gradient descent with momentum.
     Sgd,
@@ -235,6 +257,7 @@ pub enum Optimizer {
 /// A learning-rate schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(title = "schedule")]
 pub enum Schedule {
     /// `lr` throughout.
     Constant,
@@ -249,6 +272,7 @@ pub enum Schedule {
 #[serde(deny_unknown_fields, default)]
 pub struct Folds {
     /// How many folds.
+    #[schemars(range(min = 2))]
     pub k: usize,
     /// What a scoring model trains on.
     pub fit_on: FitOn,
@@ -258,6 +282,7 @@ pub struct Folds {
     pub stratify: bool,
     /// A column whose equal values stay in one fold (duplicate clusters, patients, scenes).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub group: Option<String>,
 }
 
@@ -292,6 +317,7 @@ pub enum FoldsBy {
 #[serde(deny_unknown_fields, default)]
 pub struct Score {
     /// The scores to compute. `select.by` is always among them.
+    #[schemars(length(min = 1), extend("uniqueItems" = true))]
     pub methods: Vec<Method>,
     /// How a sample's scores by several models become one.
     pub aggregate: Aggregate,
@@ -321,6 +347,7 @@ impl Default for Score {
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[schemars(title = "score")]
 pub enum Method {
     /// -sum p ln p; high is kept.
     Entropy,
@@ -354,6 +381,7 @@ impl Method {
 /// How a sample's scores by several models become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(title = "aggregate")]
 pub enum Aggregate {
     /// The arithmetic mean.
     Mean,
@@ -398,11 +426,14 @@ pub struct Select {
     pub by: Method,
     /// The share of usable samples to keep, in (0, 1]. Either this or `keep_rows`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
     pub keep: Option<f64>,
     /// The number of samples to keep. Either this or `keep`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
     pub keep_rows: Option<u64>,
-    /// A number of equal stages, or the share each stage adds (they sum to `keep`).
+    /// A number of equal stages, or the share each stage adds (they sum to `keep`). In mode
+    /// `fitting` there is one stage, which is then the default.
     #[serde(default = "three_stages")]
     pub stages: Stages,
     /// How the kept samples spread over classes.
@@ -410,9 +441,11 @@ pub struct Select {
     pub classes: Classes,
     /// Noise guard: the share of samples, hardest first by stage 1, that is never kept.
     #[serde(default)]
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
     pub drop_hardest: f64,
     /// How many models score in each later stage (seeds differ).
     #[serde(default = "one")]
+    #[schemars(range(min = 1))]
     pub models: usize,
     /// What the models of stages 3 and later start from.
     #[serde(default)]
@@ -436,9 +469,9 @@ fn one() -> usize {
 #[serde(untagged)]
 pub enum Stages {
     /// This many, of equal size.
-    Equal(usize),
+    Equal(#[schemars(range(min = 1))] usize),
     /// The share of the dataset that each stage adds.
-    Shares(Vec<f64>),
+    Shares(#[schemars(length(min = 1))] Vec<f64>),
 }
 
 /// How the kept samples spread over classes.
@@ -469,13 +502,16 @@ pub enum Start {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
-    /// The run directory. Everything of the run lies below it.
+    /// The run directory. Everything of the run lies below it. `${NAME}` takes an environment
+    /// variable.
+    #[schemars(length(min = 1))]
     pub uri: String,
     /// Copy the kept rows into shards, or only write the view (ids with file, row group and row).
     #[serde(default, rename = "as")]
     pub form: Form,
     /// The name of the split in shard names and in the card.
     #[serde(default = "train_split")]
+    #[schemars(regex(pattern = r"^[A-Za-z0-9_]+$"))]
     pub split: String,
     /// The largest shard, in uncompressed bytes: a number or `500MB`.
     #[serde(default = "shard_bytes")]
@@ -512,7 +548,7 @@ pub enum Form {
 }
 
 /// A number of bytes; `500MB` and `2GiB` are understood.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "BytesText", into = "u64")]
 pub struct Bytes(pub u64);
 
@@ -569,7 +605,7 @@ impl JsonSchema for Bytes {
         schemars::json_schema!({
             "description": "A number of bytes, or a text such as 500MB or 2GiB.",
             "anyOf": [
-                {"type": "integer", "minimum": 1},
+                {"type": "integer", "minimum": 1000},
                 {"type": "string", "pattern": "^[0-9.]+ *([kKmMgG][iI]?)?[bB]?$"}
             ]
         })

@@ -21,7 +21,9 @@ impl<'a> Attempt<'a> {
     pub(super) fn begin(ledger: &'a Ledger, task: &str, seed: u64, device: &str) -> Result<Self> {
         let attempt = attempt_id()?;
         let note = serde_json::json!({"task": task, "attempt": attempt, "pid": std::process::id()});
-        ledger.dir().create(&format!("started/{task}/{attempt}.json"), note.to_string().into_bytes())?;
+        ledger
+            .dir()
+            .create(&format!("started/{task}/{attempt}.json"), note.to_string().into_bytes())?;
         let record = Record {
             format: FORMAT,
             run: ledger.run().to_owned(),
@@ -47,8 +49,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Another task's table.
-    pub(super) fn table(&mut self, task: &str, name: &str, schema: &SchemaRef) -> Result<RecordBatch> {
-        parquet::decode_table(self.read(task, name)?, schema).map_err(|e| e.at(format!("{name} of {task}")))
+    pub(super) fn table(
+        &mut self,
+        task: &str,
+        name: &str,
+        schema: &SchemaRef,
+    ) -> Result<RecordBatch> {
+        parquet::decode_table(self.read(task, name)?, schema)
+            .map_err(|e| e.at(format!("{name} of {task}")))
     }
 
     /// Another task's table, for a query.
@@ -70,8 +78,14 @@ impl<'a> Attempt<'a> {
     }
 
     /// Writes the result of a query under a table contract.
-    pub(super) fn write_frame(&mut self, name: &str, frame: DataFrame, schema: &SchemaRef) -> Result<()> {
-        let batch = frame::to_arrow(frame, schema).map_err(|e| Error::internal(format!("table {name}")).because(e))?;
+    pub(super) fn write_frame(
+        &mut self,
+        name: &str,
+        frame: DataFrame,
+        schema: &SchemaRef,
+    ) -> Result<()> {
+        let batch = frame::to_arrow(frame, schema)
+            .map_err(|e| Error::internal(format!("table {name}")).because(e))?;
         self.write_table(name, &batch)
     }
 

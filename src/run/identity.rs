@@ -42,7 +42,11 @@ impl RunFile {
     /// # Errors
     /// `Internal` if the recipe cannot be written as JSON.
     pub fn new(recipe: &Recipe, objects: &[Object]) -> Result<Self> {
-        let input = objects.iter().map(|o| InputObject { uri: o.uri.clone(), bytes: o.bytes, etag: o.etag.clone() });
+        let input = objects.iter().map(|o| InputObject {
+            uri: o.uri.clone(),
+            bytes: o.bytes,
+            etag: o.etag.clone(),
+        });
         let mut file = Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -75,7 +79,10 @@ impl RunFile {
         }
         let head: Head = serde_json::from_slice(&bytes).at(place)?;
         if head.format != FORMAT {
-            let message = format!("this run has format {}, this version of unseen reads {FORMAT}", head.format);
+            let message = format!(
+                "this run has format {}, this version of unseen reads {FORMAT}",
+                head.format
+            );
             return Err(Error::new(ErrorKind::Conflict, message).at(place()));
         }
         Ok(Some(serde_json::from_slice(&bytes).at(place)?))
@@ -87,7 +94,9 @@ impl RunFile {
     /// `Conflict`, saying what changed, if the directory belongs to a run of another recipe or
     /// input; `Unavailable` if it cannot be written.
     pub fn begin_or_resume(&self, dir: &Dir) -> Result<()> {
-        if Self::find(dir)?.is_none() && dir.create(RUN_FILE, serde_json::to_vec_pretty(self)?)? == Written::Created {
+        if Self::find(dir)?.is_none()
+            && dir.create(RUN_FILE, serde_json::to_vec_pretty(self)?)? == Written::Created
+        {
             return Ok(());
         }
         let old = Self::find(dir)?.ok_or_else(|| Error::internal("run.json came and went"))?;
@@ -124,10 +133,14 @@ fn input_changes(old: &[InputObject], new: &[InputObject]) -> Vec<String> {
         match find(new, &before.uri) {
             None => changes.push(format!("input {} is gone", before.uri)),
             Some(now) if now.bytes != before.bytes => {
-                changes.push(format!("input {}: {} -> {} bytes", before.uri, before.bytes, now.bytes));
+                changes
+                    .push(format!("input {}: {} -> {} bytes", before.uri, before.bytes, now.bytes));
             }
             Some(now) if now.etag != before.etag => {
-                changes.push(format!("input {} was written again (same size, other version)", before.uri));
+                changes.push(format!(
+                    "input {} was written again (same size, other version)",
+                    before.uri
+                ));
             }
             Some(_) => {}
         }

@@ -1,1 +1,52 @@
-//! (being built)
+//! The run: from a recipe to a pruned dataset, one committed task after another.
+//!
+//! ```text
+//! ingest -> folds -> [train -> score] x K -> select 1 -> [train -> score] -> select 2 ... -> coreset -> shards -> manifest
+//! ```
+//!
+//! This is the only room that knows all others. A task that is committed is never done again; a
+//! task that is not leaves nothing that anybody reads.
+
+mod attempt;
+mod identity;
+mod manifest;
+mod plan;
+mod stages;
+mod status;
+mod summary;
+mod task;
+mod verify;
+mod worker;
+
+pub use identity::{InputObject, RunFile};
+pub use manifest::{Manifest, Published};
+pub use plan::{Plan, PlannedTask};
+pub use status::{Status, TaskState, TaskStatus, status};
+pub use summary::{ClassCount, StageSummary, Summary};
+pub use task::Task;
+pub use verify::{Check, Verification, verify};
+pub use worker::Run;
+
+/// What a run tells while it works. Nothing in a result depends on it.
+pub trait Observer: Sync {
+    /// A task begins. `work` is its size and `left` that of all tasks not yet done, itself
+    /// included, both in sample passes.
+    fn begin(&self, task: &str, work: u64, left: u64);
+    /// `done` of the task's `work` is done; `note` says how it goes.
+    fn advance(&self, done: u64, note: &str);
+    /// The task is committed.
+    fn end(&self, task: &str, note: &str);
+    /// Something the user should know.
+    fn warn(&self, text: &str);
+}
+
+/// An observer that looks away.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn begin(&self, _: &str, _: u64, _: u64) {}
+    fn advance(&self, _: u64, _: &str) {}
+    fn end(&self, _: &str, _: &str) {}
+    fn warn(&self, _: &str) {}
+}

@@ -11,7 +11,8 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{
-    CompatLevel, DataFrame, IpcStreamReader, IpcStreamWriter, ParquetReader, SerReader, SerWriter,
+    CompatLevel, DataFrame, IntoLazy, IpcStreamReader, IpcStreamWriter, LazyFrame, ParquetReader,
+    SerReader, SerWriter, UnionArgs, concat,
 };
 
 use crate::error::{Error, Result};
@@ -23,6 +24,15 @@ use crate::error::{Error, Result};
 pub fn decode(bytes: &[u8]) -> Result<DataFrame> {
     let frame = ParquetReader::new(Cursor::new(bytes)).finish();
     frame.map_err(|e| Error::corrupt("the table cannot be decoded").because(e))
+}
+
+/// Several tables with the same columns, one below the other, as the start of a query.
+///
+/// # Errors
+/// `Internal` if the columns differ.
+pub fn stack(frames: Vec<DataFrame>) -> Result<LazyFrame> {
+    let frames: Vec<LazyFrame> = frames.into_iter().map(IntoLazy::lazy).collect();
+    Ok(concat(frames, UnionArgs::default())?)
 }
 
 /// From Arrow to Polars.

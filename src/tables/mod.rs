@@ -3,100 +3,66 @@
 //! Every table that `unseen` writes is described here once, published under `schemas/`, and a
 //! test holds the two equal. This room does no I/O.
 
+mod columns;
+mod describe;
+
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use crate::recipe::Method;
+pub use columns::Column;
+pub use describe::{ColumnContract, TableContract, contracts};
 
-fn schema(fields: Vec<Field>) -> SchemaRef {
-    Arc::new(Schema::new(fields))
-}
-
-fn required(name: &str, kind: DataType) -> Field {
-    Field::new(name, kind, false)
-}
-
-fn optional(name: &str, kind: DataType) -> Field {
-    Field::new(name, kind, true)
+fn schema(columns: &[Column]) -> SchemaRef {
+    let field = |c: &Column| Field::new(c.name, c.kind.clone(), c.nullable);
+    Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()))
 }
 
 /// The usable samples, ascending by id: where each comes from.
 pub fn samples() -> SchemaRef {
-    schema(vec![
-        required("id", DataType::Utf8),
-        required("label", DataType::Int32),
-        required("file", DataType::Int32),
-        required("row_group", DataType::Int32),
-        required("row", DataType::Int64),
-        required("bytes", DataType::Int64),
-        optional("group", DataType::Utf8),
-    ])
+    schema(columns::SAMPLES)
 }
 
 /// The samples that cannot be used, ascending by id, with the reason.
 pub fn quarantine() -> SchemaRef {
-    schema(vec![
-        required("id", DataType::Utf8),
-        required("file", DataType::Int32),
-        required("row_group", DataType::Int32),
-        required("row", DataType::Int64),
-        required("reason", DataType::Utf8),
-    ])
+    schema(columns::QUARANTINE)
 }
 
 /// The fold of each usable sample, ascending by id.
 pub fn folds() -> SchemaRef {
-    schema(vec![required("id", DataType::Utf8), required("fold", DataType::Int32)])
+    schema(columns::FOLDS)
 }
 
 /// The samples a model was trained on, ascending by id.
 pub fn members() -> SchemaRef {
-    schema(vec![required("id", DataType::Utf8)])
+    schema(columns::MEMBERS)
 }
 
 /// The scores that one model gave, ascending by id. `fold` is the sample's fold (null in fitting
 /// mode), `model` the scoring model within the stage. `logits` and `probabilities` are there when
-/// asked for.
+/// asked for: `lists` gives the name of each and the number of classes.
 pub fn scores(methods: &[Method], lists: &[(&str, usize)]) -> SchemaRef {
-    let mut fields = vec![
-        required("id", DataType::Utf8),
-        required("label", DataType::Int32),
-        optional("fold", DataType::Int32),
-        required("stage", DataType::Int32),
-        required("model", DataType::Int32),
-    ];
-    fields.extend(methods.iter().map(|m| required(m.name(), DataType::Float32)));
-    for (name, classes) in lists {
-        let item = Arc::new(required("item", DataType::Float32));
-        fields.push(required(name, DataType::FixedSizeList(item, *classes as i32)));
-    }
-    schema(fields)
+    let mut columns = columns::SCORES.to_vec();
+    columns.extend(methods.iter().map(|method| columns::score(*method)));
+    let mut fields = schema(&columns).fields().to_vec();
+    fields.extend(lists.iter().map(|(name, classes)| Arc::new(list(name, *classes))));
+    Arc::new(Schema::new(fields))
+}
+
+fn list(name: &str, classes: usize) -> Field {
+    let item = Arc::new(Field::new("item", DataType::Float32, false));
+    Field::new(name, DataType::FixedSizeList(item, classes as i32), false)
 }
 
 /// What became of every sample, ascending by id. `score` is the aggregated score that decided
 /// (of the stage of entry for kept samples, of the last stage that scored it otherwise), `rank`
 /// counts from 1 (the most wanted) within that stage, `stage` is the stage of entry.
 pub fn selection() -> SchemaRef {
-    schema(vec![
-        required("id", DataType::Utf8),
-        optional("label", DataType::Int32),
-        optional("fold", DataType::Int32),
-        optional("score", DataType::Float64),
-        optional("rank", DataType::Int64),
-        optional("stage", DataType::Int32),
-        required("kept", DataType::Boolean),
-        required("reason", DataType::Utf8),
-    ])
+    schema(columns::SELECTION)
 }
 
 /// The kept rows in the order of the shards: a subset without a copy.
 pub fn view() -> SchemaRef {
-    schema(vec![
-        required("id", DataType::Utf8),
-        required("file", DataType::Utf8),
-        required("row_group", DataType::Int32),
-        required("row", DataType::Int64),
-        required("shard", DataType::Int32),
-    ])
+    schema(columns::VIEW)
 }

@@ -1,1 +1,21 @@
-//! (being built)
+//! Training scoring models and running them over samples.
+//!
+//! Both are pure functions of the samples, the recipe and a seed: on the CPU the same job gives
+//! the same bytes for any number of threads. `inputs` scales and augments, `batches` orders,
+//! `optimizer` and `schedule` move the weights, `epochs` is the loop, `predict` the clean pass.
+
+mod batches;
+mod epochs;
+mod inputs;
+mod loss;
+mod optimizer;
+mod predict;
+mod schedule;
+mod sizing;
+
+pub use epochs::{EpochReport, Job, Trained, train};
+pub use predict::predict;
+pub use sizing::{check, memory_bytes, parameters};
+
+#[cfg(test)]
+mod tests;

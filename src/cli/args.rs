@@ -1,0 +1,161 @@
+//! The grammar of the command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use crate::recipe::{Override, Recipe, parse};
+use crate::storage::read_text;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Keep half of a small image set that ships with the source, then check the result.
+  unseen run pipelines/quickstart.toml
+  unseen verify runs/quickstart
+
+  # See what a run would do, with another score and another budget.
+  unseen plan pipelines/quickstart.toml --set select.by=entropy --set select.keep=0.3
+
+Exit codes: 0 done, 1 failed, 2 wrong recipe or command line.";
+
+/// Prune training datasets with models that never saw the samples they score.
+///
+/// A recipe (TOML) says where the dataset lies, how small models are trained on parts of it, and
+/// how much is kept. A run writes scores, the kept rows as Parquet and a record of every step into
+/// one directory. Stopped runs go on where they were: give the same command again.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "unseen", version, after_long_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Show what a run would do: stages, models, samples to train on and to score. Writes nothing
+    Plan(Plan),
+    /// Run a recipe, or go on with a run that was stopped
+    Run(Run),
+    /// Show how far a run is
+    Status(OnRun),
+    /// Check every file of a finished run against its record: sizes, checksums, rows
+    Verify(OnRun),
+    /// Show the resolved recipe or the JSON Schema of recipes
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// A recipe and changes to it.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OnRecipe {
+    /// The recipe, a TOML file
+    pub recipe: String,
+    /// Change one field, such as `select.keep=0.3`; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<Override>,
+}
+
+impl OnRecipe {
+    /// Reads the recipe with the changes applied.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the file cannot be read or the recipe is wrong.
+    pub fn load(&self) -> Result<Recipe> {
+        parse(&read_text(&self.recipe)?, &self.recipe, &self.set)
+    }
+}
+
+/// `unseen plan`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Plan {
+    /// What to plan.
+    #[command(flatten)]
+    pub on: OnRecipe,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `unseen run`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Run {
+    /// What to run.
+    #[command(flatten)]
+    pub on: OnRecipe,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+    /// CPU threads (all cores if not given); the result is the same for any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// No progress on standard error
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// A command on a run directory.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OnRun {
+    /// The run directory: `output.uri` of its recipe
+    pub run: String,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `unseen config`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print the recipe with every default filled in, as TOML
+    Show {
+        /// What to show.
+        #[command(flatten)]
+        on: OnRecipe,
+        /// Print JSON instead of TOML
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the JSON Schema of recipes, for editors and programs
+    Schema,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_arrive_where_they_belong() {
+        let line = "unseen run r.toml --set seed=1 --set select.by=margin --threads 2 --quiet";
+        let args = Args::try_parse_from(line.split(' ')).unwrap();
+        let Command::Run(run) = args.command else { panic!("not a run") };
+        let set: Vec<_> = run.on.set.iter().map(|s| (s.key.as_str(), s.value.as_str())).collect();
+        assert_eq!(run.on.recipe, "r.toml");
+        assert_eq!(set, [("seed", "1"), ("select.by", "margin")]);
+        assert_eq!((run.threads, run.quiet, run.json), (Some(2), true, false));
+    }
+
+    #[test]
+    fn wrong_usage_is_refused_with_exit_code_2() {
+        let wrong = [
+            "unseen",
+            "unseen prune r.toml",
+            "unseen run",
+            "unseen run r.toml --set keep",
+            "unseen run r.toml --threads 0",
+            "unseen status",
+            "unseen config",
+        ];
+        for line in wrong {
+            let error = Args::try_parse_from(line.split(' ')).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}: {error}");
+        }
+    }
+}

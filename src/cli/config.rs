@@ -1,0 +1,70 @@
+//! `unseen config`: the resolved recipe and the schema.
+
+use std::io::Write;
+
+use super::args::ConfigCommand;
+use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::json_schema;
+
+/// Carries out `unseen config`, printing to `out`.
+///
+/// # Errors
+/// `InvalidRecipe` if the recipe is wrong; `Unavailable` if `out` takes no more.
+pub fn config(command: &ConfigCommand, out: &mut dyn Write) -> Result<()> {
+    let text = match command {
+        ConfigCommand::Show { on, json: false } => on.load()?.to_toml()?,
+        ConfigCommand::Show { on, json: true } => {
+            format!("{}\n", serde_json::to_string_pretty(&on.load()?)?)
+        }
+        ConfigCommand::Schema => format!("{}\n", serde_json::to_string_pretty(&json_schema())?),
+    };
+    out.write_all(text.as_bytes())
+        .map_err(|e| Error::new(ErrorKind::Unavailable, "cannot print").because(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Args, Command};
+    use crate::recipe::{Recipe, parse};
+    use clap::Parser;
+
+    fn printed(line: &[&str]) -> Result<String> {
+        let Command::Config(command) = Args::try_parse_from(line).unwrap().command else {
+            panic!("not config")
+        };
+        let mut out = Vec::new();
+        config(&command, &mut out).map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn show_prints_a_recipe_that_reads_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.toml");
+        let text = "data = {uri = 'a', image = 'i'}\nselect.keep = 0.5\noutput.uri = 'b'";
+        std::fs::write(&path, text).unwrap();
+        let mut line = vec!["unseen", "config", "show", path.to_str().unwrap(), "--set", "seed=9"];
+        let toml = printed(&line).unwrap();
+        let recipe = parse(&toml, "shown", &[]).unwrap();
+        assert_eq!((recipe.seed, recipe.folds.k), (9, 5));
+        line.push("--json");
+        let json = printed(&line).unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
+        line[5] = "seeds=9";
+        let error = printed(&line).unwrap_err().to_string();
+        assert_eq!(error, "--set seeds=9: unknown key `seeds`; did you mean `seed`?");
+    }
+
+    #[test]
+    fn schema_prints_json() {
+        let text = printed(&["unseen", "config", "schema"]).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(schema["title"], "unseen recipe");
+    }
+
+    #[test]
+    fn a_recipe_that_is_not_there_is_the_users_mistake() {
+        let error = printed(&["unseen", "config", "show", "no/such.toml"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+    }
+}

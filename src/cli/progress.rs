@@ -1,0 +1,102 @@
+//! Progress on stderr: a bar with an ETA on a terminal, a line per task elsewhere.
+
+use std::io::{IsTerminal, Write as _};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::run::Observer;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Shows a run to a person.
+pub(super) struct Progress {
+    bar: ProgressBar,
+    terminal: bool,
+    quiet: bool,
+    place: Mutex<Place>,
+}
+
+/// Where the run is, in sample passes.
+#[derive(Default)]
+struct Place {
+    total: u64,
+    before: u64,
+    work: u64,
+    task: String,
+}
+
+impl Progress {
+    pub(super) fn new(quiet: bool) -> Self {
+        let terminal = std::io::stderr().is_terminal() && !quiet;
+        let bar = ProgressBar::no_length();
+        bar.set_draw_target(if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        if let Ok(style) = ProgressStyle::with_template(
+            "{bar:24} {percent:>3} %  {elapsed} gone, ETA {eta}  {msg}",
+        ) {
+            bar.set_style(style);
+        }
+        if terminal {
+            bar.enable_steady_tick(Duration::from_millis(250));
+        }
+        Self { bar, terminal, quiet, place: Mutex::default() }
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    fn line(&self, text: &str) {
+        if self.terminal {
+            self.bar.println(text);
+        } else if !self.quiet {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+
+    fn with_place<T>(&self, change: impl FnOnce(&mut Place) -> T) -> T {
+        change(&mut self.place.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl Observer for Progress {
+    fn begin(&self, task: &str, work: u64, left: u64) {
+        let (total, before) = self.with_place(|place| {
+            place.total = place.total.max(left);
+            (place.before, place.work) = (place.total - left, work);
+            task.clone_into(&mut place.task);
+            (place.total, place.before)
+        });
+        if self.bar.length().is_none() {
+            self.bar.reset();
+        }
+        self.bar.set_length(total);
+        self.bar.set_position(before);
+        self.bar.set_message(task.to_owned());
+    }
+
+    fn advance(&self, done: u64, note: &str) {
+        let (position, task) =
+            self.with_place(|place| (place.before + done.min(place.work), place.task.clone()));
+        self.bar.set_position(position);
+        self.bar.set_message(format!("{task}  {note}"));
+    }
+
+    fn end(&self, task: &str, note: &str) {
+        let (done, total) = self.with_place(|place| (place.before + place.work, place.total));
+        self.bar.set_position(done);
+        let percent = if total == 0 { 100 } else { 100 * done / total };
+        let eta = self.bar.eta().as_secs();
+        self.line(&format!(
+            "{percent:>3} %  {task:<12}  {note}  (ETA {}:{:02})",
+            eta / 60,
+            eta % 60
+        ));
+    }
+
+    fn warn(&self, text: &str) {
+        self.line(&format!("warning: {text}"));
+    }
+}

@@ -1,0 +1,254 @@
+//! What people read: plans, states, proofs and summaries as text.
+
+use std::fmt::Write as _;
+
+use crate::run::{Plan, Status, Summary, TaskState, Verification};
+use crate::samples::Shape;
+
+/// A plan as text.
+pub(super) fn plan(plan: &Plan) -> String {
+    let mut text = String::new();
+    let shape = match plan.shape {
+        Shape::Image { channels, height, width } => format!("{channels}x{height}x{width} images"),
+        Shape::Features { width } => format!("{width} features"),
+    };
+    let _ = writeln!(
+        text,
+        "Input     {} rows of {}, {} classes, {shape}",
+        grouped(plan.rows),
+        grouped(plan.source_rows),
+        plan.classes.len()
+    );
+    let _ = writeln!(text, "          {} files, {}", plan.files, size(plan.input_bytes));
+    let _ = writeln!(
+        text,
+        "Models    {} of {} parameters, {} sample-epochs of training",
+        plan.models,
+        grouped(plan.parameters as u64),
+        grouped(plan.sample_epochs)
+    );
+    let share = 100.0 * plan.keep_rows as f64 / plan.rows.max(1) as f64;
+    let stages: Vec<String> = plan.stage_rows.iter().map(|rows| grouped(*rows)).collect();
+    let _ = writeln!(
+        text,
+        "Keep      {} rows ({share:.1} %), by stage: {}",
+        grouped(plan.keep_rows),
+        stages.join(" + ")
+    );
+    let _ = writeln!(text, "Memory    about {}", size(plan.memory_bytes));
+    let _ = writeln!(text, "Output    {}", plan.output);
+    let _ = writeln!(text, "\n{:<16}{:>12}{:>16}", "task", "rows", "sample passes");
+    for task in &plan.tasks {
+        let _ =
+            writeln!(text, "{:<16}{:>12}{:>16}", task.task, grouped(task.rows), grouped(task.work));
+    }
+    let _ = writeln!(text, "shards and manifest follow. Nothing was written.");
+    text
+}
+
+/// The state of a run as text.
+pub(super) fn status(status: &Status) -> String {
+    let count = |state| status.tasks.iter().filter(|t| t.state == state).count();
+    let (done, all) = (count(TaskState::Done), status.tasks.len());
+    let mut text = String::new();
+    for task in &status.tasks {
+        let state = match task.state {
+            TaskState::Done => "done",
+            TaskState::Begun => "begun: running, or its process died",
+            TaskState::Left => "left",
+        };
+        let facts = task.facts.as_object().map(|f| {
+            f.iter().map(|(k, v)| format!("{k} {}", short(v))).collect::<Vec<_>>().join(", ")
+        });
+        let _ = writeln!(text, "{:<16}{state}  {}", task.task, facts.unwrap_or_default());
+    }
+    let end = if status.finished {
+        "finished"
+    } else {
+        "not finished: give the same `unseen run` again to go on"
+    };
+    let _ = writeln!(text, "{}: {done} of {all} tasks done, {end}", status.uri);
+    text
+}
+
+fn short(value: &serde_json::Value) -> String {
+    match value {
+        serde_json::Value::Number(n) if n.is_f64() => {
+            format!("{:.3}", n.as_f64().unwrap_or(f64::NAN))
+        }
+        serde_json::Value::String(s) if s.len() > 16 => format!("{}…", &s[..12]),
+        other => other.to_string(),
+    }
+}
+
+/// A verification as text.
+pub(super) fn verification(result: &Verification) -> String {
+    let mut text = String::new();
+    for check in &result.checks {
+        let mark = if check.passed { "ok    " } else { "FAILED" };
+        let _ = writeln!(text, "{mark}  {:<10} {}", check.name, check.detail);
+    }
+    let end = if result.passed { "everything holds" } else { "NOT proven: see the failed checks" };
+    let _ = writeln!(text, "{}: {end}", result.uri);
+    text
+}
+
+/// The end of a run as text.
+pub(super) fn summary(summary: &Summary) -> String {
+    let mut text = String::new();
+    headline(&mut text, summary);
+    classes(&mut text, summary);
+    scores(&mut text, summary);
+    places(&mut text, summary);
+    text
+}
+
+fn headline(text: &mut String, s: &Summary) {
+    let keep = 100.0 * s.kept as f64 / s.usable.max(1) as f64;
+    let _ = writeln!(
+        text,
+        "\nKept {} of {} samples: keep {keep:.1} %, prune {:.1} %, hardest first by {}",
+        grouped(s.kept),
+        grouped(s.usable),
+        100.0 - keep,
+        s.by
+    );
+    let _ = writeln!(text, "Scored by {}\n", s.scored_by);
+}
+
+/// Classes of which a table shows all; of more it shows the most and the least kept.
+const CLASSES_SHOWN: usize = 20;
+
+fn classes(text: &mut String, s: &Summary) {
+    let mut rows: Vec<_> = s.classes.iter().collect();
+    let share = |kept: u64, total: u64| kept as f64 / total.max(1) as f64;
+    rows.sort_by(|a, b| {
+        share(b.kept, b.total).total_cmp(&share(a.kept, a.total)).then_with(|| a.name.cmp(&b.name))
+    });
+    let width = rows.iter().map(|c| c.name.chars().count()).max().unwrap_or(0).clamp(5, 32);
+    let _ = writeln!(text, "  {:<width$} {:>9} {:>9}   kept", "class", "kept", "of");
+    let half = CLASSES_SHOWN / 2;
+    for (i, class) in rows.iter().enumerate() {
+        if rows.len() > CLASSES_SHOWN && (half..rows.len() - half).contains(&i) {
+            if i == half {
+                let _ = writeln!(text, "  … {} classes between …", rows.len() - CLASSES_SHOWN);
+            }
+            continue;
+        }
+        let kept = share(class.kept, class.total);
+        let name: String = class.name.chars().take(width).collect();
+        let bar = "█".repeat((kept * 24.0).round() as usize);
+        let _ = writeln!(
+            text,
+            "  {name:<width$} {:>9} {:>9} {:>5.1} %  {bar}",
+            grouped(class.kept),
+            grouped(class.total),
+            100.0 * kept
+        );
+    }
+}
+
+fn scores(text: &mut String, s: &Summary) {
+    let _ = writeln!(
+        text,
+        "\n  {:<8}{:>8}{:>10}{:>12}{:>22}",
+        "stage", "models", "added", "cut", "accuracy of models"
+    );
+    for stage in &s.stages {
+        let _ = writeln!(
+            text,
+            "  {:<8}{:>8}{:>10}{:>12.4}{:>20.1} %",
+            stage.stage,
+            stage.models,
+            grouped(stage.added),
+            stage.cut,
+            100.0 * stage.accuracy
+        );
+    }
+    let q = &s.spread;
+    let _ = writeln!(
+        text,
+        "\n  {} in stage 1: min {:.3}, 5 % {:.3}, 25 % {:.3}, median {:.3}, 75 % {:.3}, 95 % {:.3}, max {:.3}",
+        s.method, q.min, q.q05, q.q25, q.q50, q.q75, q.q95, q.max
+    );
+    let _ = writeln!(
+        text,
+        "  evenness {:.2} (entropy of the histogram: 0 all alike, 1 uniform)",
+        q.evenness
+    );
+    let reasons: Vec<String> = s
+        .reasons
+        .iter()
+        .filter(|(r, _)| *r != "kept")
+        .map(|(r, n)| format!("{} {r}", grouped(*n)))
+        .collect();
+    let _ = writeln!(
+        text,
+        "  not kept: {}",
+        if reasons.is_empty() { "none".to_owned() } else { reasons.join(", ") }
+    );
+}
+
+fn places(text: &mut String, s: &Summary) {
+    let _ = writeln!(
+        text,
+        "\nCoreset    {}/coreset  ({} shards, {})",
+        s.uri,
+        s.shards,
+        size(s.coreset_bytes)
+    );
+    let _ = writeln!(
+        text,
+        "Why        {}/tables/selection.parquet  (id, score, rank, stage, kept, reason)",
+        s.uri
+    );
+    let _ = writeln!(text, "Scores     {}/tables/scores/*.parquet", s.uri);
+    let _ = writeln!(text, "Digest     {}  (SHA-256 of the kept ids)", s.selection_sha256);
+    let _ = writeln!(text, "Check      unseen verify {}", s.uri);
+    if let Some(line) = &s.python {
+        let _ = writeln!(text, "Load       {line}");
+    }
+}
+
+/// `1234567` as `1,234,567`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_readable() {
+        assert_eq!(
+            (grouped(0), grouped(999), grouped(1000)),
+            ("0".into(), "999".into(), "1,000".into())
+        );
+        assert_eq!(grouped(1_234_567), "1,234,567");
+        assert_eq!(
+            (size(999), size(1500), size(2_800_000_000)),
+            ("999 B".into(), "1.5 kB".into(), "2.8 GB".into())
+        );
+    }
+}

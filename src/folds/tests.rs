@@ -1,0 +1,150 @@
+//! Sizes, balance, groups and independence of row order.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::{assign, rare_classes};
+use crate::recipe::{FitOn, Folds, FoldsBy};
+use crate::seed::Seed;
+use crate::{ErrorKind, Result};
+
+fn ids(n: usize) -> Vec<String> {
+    (0..n).map(|i| format!("train-{i:05}")).collect()
+}
+
+fn spec(k: usize) -> Folds {
+    Folds { k, ..Folds::default() }
+}
+
+fn stratified(k: usize) -> Folds {
+    Folds { stratify: true, ..spec(k) }
+}
+
+fn by_hash(k: usize) -> Folds {
+    Folds { by: FoldsBy::Hash, ..spec(k) }
+}
+
+fn plain(n: usize, spec: &Folds) -> Result<Vec<u32>> {
+    assign(&ids(n), &vec![0; n], None, spec, &Seed::new(0))
+}
+
+fn counts(folds: impl IntoIterator<Item = u32>, k: usize) -> Vec<usize> {
+    let mut counts = vec![0; k];
+    folds.into_iter().for_each(|fold| counts[fold as usize] += 1);
+    counts
+}
+
+fn spread(counts: &[usize]) -> usize {
+    counts.iter().max().unwrap() - counts.iter().min().unwrap()
+}
+
+#[test]
+fn folds_are_pinned_and_follow_the_seed() {
+    // A change of these numbers changes every run of every user.
+    assert_eq!(plain(10, &spec(3)).unwrap(), PINNED);
+    let other = assign(&ids(10), &[0; 10], None, &spec(3), &Seed::new(1)).unwrap();
+    assert_ne!(other, PINNED);
+}
+
+const PINNED: [u32; 10] = [0, 2, 0, 0, 1, 2, 0, 2, 1, 1];
+
+#[test]
+fn impossible_splits_say_so() {
+    let kind = |result: Result<Vec<u32>>| result.unwrap_err().kind();
+    assert_eq!(kind(plain(4, &spec(5))), ErrorKind::InvalidInput);
+    assert_eq!(kind(plain(4, &spec(1))), ErrorKind::InvalidRecipe);
+    assert_eq!(kind(plain(4, &Folds { stratify: true, ..by_hash(2) })), ErrorKind::InvalidRecipe);
+    let one_group = vec![Some("g".to_owned()); 9];
+    for spec in [spec(3), by_hash(3)] {
+        let packed = assign(&ids(9), &[0; 9], Some(&one_group), &spec, &Seed::new(0));
+        assert_eq!(kind(packed), ErrorKind::InvalidInput);
+    }
+}
+
+#[test]
+fn stratify_names_the_classes_that_are_too_rare() {
+    let labels = [0, 0, 0, 1, 1, 3, 0, 0, 0];
+    let error = assign(&ids(9), &labels, None, &stratified(3), &Seed::new(0)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("class 1 has 2, class 3 has 1;"), "{error}");
+}
+
+#[test]
+fn rare_classes_depend_on_what_a_model_trains_on() {
+    let labels: Vec<u32> = [[0; 24].as_slice(), &[1; 6], &[2; 25]].concat();
+    assert_eq!(rare_classes(&labels, 4, &spec(5)), [(0, 24), (1, 6)]);
+    let complement = Folds { fit_on: FitOn::Complement, ..spec(5) };
+    assert_eq!(rare_classes(&labels, 4, &complement), [(1, 6)]);
+}
+
+#[test]
+fn appended_rows_move_nothing_under_hash() {
+    let few = plain(200, &by_hash(4)).unwrap();
+    assert_eq!(few[..], plain(900, &by_hash(4)).unwrap()[..200]);
+    assert!(spread(&counts(few, 4)) < 40);
+}
+
+/// Random samples with their group: ids, labels, groups.
+fn samples() -> impl Strategy<Value = Vec<(String, u32, Option<String>)>> {
+    let row = (0u32..4, prop::option::of((0u32..9).prop_map(|g| format!("train-0000{g}"))));
+    prop::collection::vec(row, 12..80).prop_map(|rows| {
+        let rows = ids(rows.len()).into_iter().zip(rows);
+        rows.map(|(id, (label, group))| (id, label, group)).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn random_folds_are_equal_and_stratified_ones_in_every_class(
+        rows in samples(), k in 2usize..6, seed: u64,
+    ) {
+        let ids: Vec<_> = rows.iter().map(|r| r.0.clone()).collect();
+        let labels: Vec<_> = rows.iter().map(|r| r.1).collect();
+        let folds = assign(&ids, &labels, None, &spec(k), &Seed::new(seed)).unwrap();
+        prop_assert!(spread(&counts(folds, k)) <= 1);
+        let Ok(folds) = assign(&ids, &labels, None, &stratified(k), &Seed::new(seed)) else {
+            prop_assert!((0..4).any(|c| (1..k).contains(&labels.iter().filter(|l| **l == c).count())));
+            return Ok(());
+        };
+        prop_assert!(spread(&counts(folds.iter().copied(), k)) <= 1);
+        for class in 0..4 {
+            let of_class = folds.iter().zip(&labels).filter(|(_, l)| **l == class).map(|(f, _)| *f);
+            prop_assert!(spread(&counts(of_class, k)) <= 1);
+        }
+    }
+
+    #[test]
+    fn groups_stay_together_and_pack_evenly(rows in samples(), k in 2usize..5, hash: bool, seed: u64) {
+        let ids: Vec<_> = rows.iter().map(|r| r.0.clone()).collect();
+        let groups: Vec<_> = rows.iter().map(|r| r.2.clone()).collect();
+        let spec = if hash { by_hash(k) } else { spec(k) };
+        let Ok(folds) = assign(&ids, &vec![0; ids.len()], Some(&groups), &spec, &Seed::new(seed))
+        else {
+            prop_assert!(hash || groups.iter().filter(|g| g.is_none()).count() < k);
+            return Ok(());
+        };
+        let mut together: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+        for (group, fold) in groups.iter().zip(&folds) {
+            if let Some(group) = group {
+                together.entry(group).or_default().push(*fold);
+            }
+        }
+        prop_assert!(together.values().all(|folds| folds.iter().all(|f| *f == folds[0])));
+        let largest = together.values().map(Vec::len).max().unwrap_or(1);
+        // Greedy packing: the fullest fold was the emptiest before it took its last group.
+        prop_assert!(hash || spread(&counts(folds, k)) <= largest);
+    }
+
+    /// What other samples are called, and where a row stands, decides nothing but the deal.
+    #[test]
+    fn labels_do_not_matter_unless_stratified(rows in samples(), seed: u64) {
+        let ids: Vec<_> = rows.iter().map(|r| r.0.clone()).collect();
+        let labels: Vec<_> = rows.iter().map(|r| r.1).collect();
+        let seed = Seed::new(seed);
+        prop_assert_eq!(
+            assign(&ids, &labels, None, &spec(3), &seed).unwrap(),
+            assign(&ids, &vec![0; ids.len()], None, &spec(3), &seed).unwrap()
+        );
+    }
+}

@@ -1,0 +1,148 @@
+//! A network: named weights and the steps that use them.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Tensor, Var};
+
+use super::ops;
+use super::plan::{Architecture, Parameter, Role, Step};
+use crate::samples::Shape;
+use crate::seed::Seed;
+use crate::{Error, Result};
+
+/// A network with its weights on a device.
+///
+/// Inside, activations are channel-major: `[features, batch]` or `[channels, batch, height,
+/// width]`. A weight in PyTorch's order then multiplies from the left, a convolution is one matrix
+/// product, and the sums of a batch norm run over contiguous rows.
+pub struct Net {
+    steps: Vec<Step>,
+    shape: Shape,
+    tensors: BTreeMap<String, (Role, Var)>,
+}
+
+impl Net {
+    /// A network with fresh weights, each drawn from its own sub-seed.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the architecture cannot take inputs of `shape`.
+    pub fn new(
+        architecture: &Architecture,
+        shape: Shape,
+        classes: usize,
+        seed: &Seed,
+        device: &Device,
+    ) -> Result<Self> {
+        let fresh = |p: &Parameter| Ok(initial_values(p, &seed.of(&p.name)));
+        Self::build(architecture, shape, classes, device, fresh)
+    }
+
+    /// A network whose tensors are given one by one by `values`, in PyTorch's order of axes.
+    pub(super) fn build(
+        architecture: &Architecture,
+        shape: Shape,
+        classes: usize,
+        device: &Device,
+        mut values: impl FnMut(&Parameter) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        let steps = architecture.steps(shape, classes)?;
+        let mut tensors = BTreeMap::new();
+        for p in steps.iter().flat_map(Step::parameters) {
+            let var = Var::from_vec(values(&p)?, p.shape.as_slice(), device)?;
+            tensors.insert(p.name, (p.role, var));
+        }
+        Ok(Self { steps, shape, tensors })
+    }
+
+    /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`.
+    ///
+    /// With `train` the weights are tracked for gradients, and batch norm uses the statistics of
+    /// the batch and updates its running ones; otherwise a sample's logits depend on it alone.
+    ///
+    /// # Errors
+    /// `Internal` if a tensor operation fails, such as for inputs of another shape.
+    pub fn forward(&self, inputs: &Tensor, train: bool) -> Result<Tensor> {
+        let mut x = self.channel_major(inputs)?;
+        for step in &self.steps {
+            x = match step {
+                Step::Linear { name, .. } => {
+                    let weight = self.weight(name, "weight", train)?;
+                    ops::linear(&x, &weight, &self.weight(name, "bias", train)?)?
+                }
+                Step::Conv { name, .. } => ops::conv(&x, &self.weight(name, "weight", train)?)?,
+                Step::NormRelu { name, .. } => self.norm_relu(&x, name, train)?,
+                Step::Relu => x.relu()?,
+                Step::Pool => ops::max_pool(&x)?,
+                Step::Average => x.flatten_from(2)?.mean(2)?,
+            };
+        }
+        Ok(x.t()?)
+    }
+
+    /// All tensors with their roles, by name: trained ones and running statistics.
+    pub(crate) fn tensors(&self) -> impl Iterator<Item = (&str, Role, &Var)> {
+        self.tensors.iter().map(|(name, (role, var))| (name.as_str(), *role, var))
+    }
+
+    /// Whether every number of every tensor is finite.
+    pub(crate) fn is_finite(&self) -> Result<bool> {
+        for (_, var) in self.tensors.values() {
+            let values = var.flatten_all()?.to_vec1::<f32>()?;
+            if values.iter().any(|v| !v.is_finite()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn channel_major(&self, inputs: &Tensor) -> Result<Tensor> {
+        match (&self.steps[0], self.shape) {
+            (Step::Conv { .. }, Shape::Image { channels, height, width }) => {
+                let images = inputs.reshape(((), channels, height, width))?;
+                Ok(images.transpose(0, 1)?.contiguous()?)
+            }
+            _ => Ok(inputs.t()?),
+        }
+    }
+
+    fn var(&self, step: &str, part: &str) -> Result<&Var> {
+        let name = format!("{step}.{part}");
+        let found = self.tensors.get(&name).map(|(_, var)| var);
+        found.ok_or_else(|| Error::internal(format!("the model has no tensor {name}")))
+    }
+
+    fn weight(&self, step: &str, part: &str, train: bool) -> Result<Tensor> {
+        let var = self.var(step, part)?;
+        Ok(if train { var.as_tensor().clone() } else { var.as_detached_tensor() })
+    }
+
+    fn norm_relu(&self, x: &Tensor, name: &str, train: bool) -> Result<Tensor> {
+        let scale = self.weight(name, "weight", train)?;
+        let offset = self.weight(name, "bias", train)?;
+        let (mean, var) = (self.var(name, "running_mean")?, self.var(name, "running_var")?);
+        if !train {
+            let running = (&mean.as_detached_tensor(), &var.as_detached_tensor());
+            return Ok(ops::norm_relu_by(x, running, &scale, &offset)?);
+        }
+        let (out, batch) = ops::norm_relu(x, &scale, &offset)?;
+        ops::follow(mean, &batch.mean)?;
+        ops::follow(var, &batch.unbiased_var)?;
+        Ok(out)
+    }
+}
+
+/// PyTorch's defaults: weights and biases uniform within 1/sqrt(fan_in), which is
+/// `kaiming_uniform_(a=sqrt(5))` (`torch.nn.Linear.reset_parameters` and
+/// `torch.nn.modules.conv._ConvNd.reset_parameters`); norms start as the identity.
+fn initial_values(parameter: &Parameter, seed: &Seed) -> Vec<f32> {
+    let count = parameter.shape.iter().product();
+    match parameter.role {
+        Role::Weight { fan_in } | Role::Bias { fan_in } => {
+            let bound = 1.0 / (fan_in as f32).sqrt();
+            let mut random = seed.rng();
+            (0..count).map(|_| (2.0 * random.unit() - 1.0) * bound).collect()
+        }
+        Role::Scale | Role::Variance => vec![1.0; count],
+        Role::Offset | Role::Mean => vec![0.0; count],
+    }
+}

@@ -1,0 +1,140 @@
+//! The CPU kernels against Candle's own operations and against finite differences.
+
+use candle_core::{Device, Var};
+
+use super::*;
+
+/// Numbers without ties and away from 0.
+fn var(shape: &[usize], salt: usize) -> Var {
+    let count = shape.iter().product();
+    let number = |i: usize| ((i * 7919 + salt * 104_729) % 2003) as f32 / 1001.5 - 0.9998;
+    Var::from_vec((0..count).map(number).collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
+}
+
+fn numbers(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// A scalar that weighs every number differently, so that its gradient is not uniform.
+fn weighed(t: &Tensor) -> Tensor {
+    let weights = var(t.dims(), 17);
+    (t * weights.as_detached_tensor()).unwrap().sum_all().unwrap()
+}
+
+fn assert_close(ours: &Tensor, theirs: &Tensor, what: &str) {
+    assert_eq!(ours.dims(), theirs.dims(), "{what}");
+    for (a, b) in numbers(ours).into_iter().zip(numbers(theirs)) {
+        assert!((a - b).abs() < 2e-4 * (1.0 + b.abs()), "{what}: {a} is not {b}");
+    }
+}
+
+/// Values and gradients of two forms of one operation are equal.
+fn assert_same(inputs: &[Var], ours: &Tensor, theirs: &Tensor) {
+    assert_close(ours, theirs, "value");
+    let (our_grads, their_grads) =
+        (weighed(ours).backward().unwrap(), weighed(theirs).backward().unwrap());
+    for (i, input) in inputs.iter().enumerate() {
+        let what = format!("gradient by input {i}");
+        assert_close(our_grads.get(input).unwrap(), their_grads.get(input).unwrap(), &what);
+    }
+}
+
+/// The gradient agrees with central differences of the same function.
+fn assert_differences(inputs: &[Var], f: &dyn Fn() -> Tensor) {
+    let grads = weighed(&f()).backward().unwrap();
+    let value = || f64::from(weighed(&f()).to_scalar::<f32>().unwrap());
+    for input in inputs {
+        let (old, shape) = (numbers(input), input.shape().clone());
+        let gradient = numbers(grads.get(input).unwrap());
+        for i in (0..old.len()).step_by(1 + old.len() / 40) {
+            let at = |delta: f32| {
+                let mut moved = old.clone();
+                moved[i] += delta;
+                input.set(&Tensor::from_vec(moved, &shape, &Device::Cpu).unwrap()).unwrap();
+                value()
+            };
+            let step = 2e-3;
+            let slope = (at(step) - at(-step)) / (2.0 * f64::from(step));
+            at(0.0);
+            let gradient = f64::from(gradient[i]);
+            assert!((slope - gradient).abs() < 0.02 * (1.0 + slope.abs()), "{slope} {gradient}");
+        }
+    }
+}
+
+#[test]
+fn convolution_agrees_with_candle_and_differences() {
+    for (height, width) in [(5, 4), (1, 6), (6, 1), (2, 2)] {
+        let inputs = [var(&[2, 3, height, width], 1), var(&[4, 2, 3, 3], 2)];
+        let ours = || conv(&inputs[0], &inputs[1]).unwrap();
+        assert_same(&inputs, &ours(), &reference::conv(&inputs[0], &inputs[1]).unwrap());
+        assert_differences(&inputs, &ours);
+    }
+}
+
+#[test]
+fn a_product_with_a_constant_has_the_same_gradient() {
+    let (weight, x) = (var(&[3, 5], 3), var(&[5, 7], 4).as_detached_tensor());
+    let theirs = weight.matmul(&x).unwrap();
+    assert_same(&[weight.clone()], &product(&weight, &x).unwrap(), &theirs);
+    let strided = x.t().unwrap().contiguous().unwrap().t().unwrap();
+    assert_same(&[weight.clone()], &product(&weight, &strided).unwrap(), &theirs);
+}
+
+#[test]
+fn pooling_agrees_with_the_reference_and_differences_and_crops() {
+    for (height, width) in [(4, 6), (5, 7), (2, 2)] {
+        let inputs = [var(&[2, 3, height, width], 5)];
+        let ours = || max_pool(&inputs[0]).unwrap();
+        assert_eq!(ours().dims(), [2, 3, height / 2, width / 2]);
+        assert_same(&inputs, &ours(), &reference::max_pool(&inputs[0]).unwrap());
+        assert_differences(&inputs, &ours);
+    }
+}
+
+#[test]
+fn pooling_passes_on_what_is_not_a_number() {
+    let x = Tensor::new(&[[[[1.0_f32, f32::NAN], [0.0, 2.0]]]], &Device::Cpu).unwrap();
+    assert!(numbers(&max_pool(&x).unwrap())[0].is_nan());
+}
+
+#[test]
+fn batch_norm_agrees_with_the_reference_and_differences() {
+    let inputs = [var(&[3, 4, 5, 6], 6), var(&[3], 7), var(&[3], 8)];
+    let [x, scale, offset] = &inputs;
+    let ours = || norm_relu(x, scale, offset).unwrap().0;
+    let (theirs, moments) = reference::norm_relu(x, scale, offset).unwrap();
+    assert_same(&inputs, &ours(), &theirs);
+    let (_, our_moments) = norm_relu(x, scale, offset).unwrap();
+    assert_close(&our_moments.mean, &moments.mean, "mean");
+    assert_close(&our_moments.unbiased_var, &moments.unbiased_var, "variance");
+    assert_differences(&inputs, &ours);
+}
+
+#[test]
+fn batch_norm_survives_a_mean_far_above_the_deviation() {
+    let x = (var(&[1, 2, 20, 30], 9).as_detached_tensor() + 1000.0).unwrap();
+    let one = Tensor::ones(1, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let (_, moments) = norm_relu(&x, &one, &one).unwrap();
+    let values = numbers(&x);
+    let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / 1200.0;
+    let var = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / 1199.0;
+    assert!((f64::from(numbers(&moments.unbiased_var)[0]) / var - 1.0).abs() < 1e-4);
+}
+
+#[test]
+fn evaluation_norm_agrees_with_the_reference() {
+    let (x, scale, offset) = (var(&[2, 3, 2, 2], 10), var(&[2], 11), var(&[2], 12));
+    let mean = var(&[2], 13).as_detached_tensor();
+    let spread = var(&[2], 14).as_detached_tensor().sqr().unwrap();
+    let ours = norm_relu_by(&x, (&mean, &spread), &scale, &offset).unwrap();
+    let theirs = reference::norm_by(&x, (&mean, &spread), &scale, &offset).unwrap();
+    assert_close(&ours, &theirs.relu().unwrap(), "value");
+}
+
+#[test]
+fn running_statistics_move_a_tenth_of_the_way() {
+    let running = Var::new(&[1.0_f32], &Device::Cpu).unwrap();
+    follow(&running, &Tensor::new(&[3.0_f32], &Device::Cpu).unwrap()).unwrap();
+    assert!((numbers(&running)[0] - 1.2).abs() < 1e-6);
+}

@@ -1,0 +1,192 @@
+//! What a run would do: tasks, rows, bytes, models, memory. Writes nothing.
+
+use serde::Serialize;
+
+use super::stages::TRAIN_WORK;
+use super::task::{Task, models, stages, tasks};
+use super::worker::Run;
+use crate::error::Result;
+use crate::recipe::{FitOn, Folds, Mode};
+use crate::samples::Shape;
+use crate::{folds, ingest, training};
+
+/// The plan of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The run directory.
+    pub output: String,
+    /// Input files.
+    pub files: usize,
+    /// Their bytes.
+    pub input_bytes: u64,
+    /// Rows in them.
+    pub source_rows: u64,
+    /// Rows after the filter.
+    pub rows: u64,
+    /// Class names and how many rows each has.
+    pub classes: Vec<(String, u64)>,
+    /// The shape of one input.
+    pub shape: Shape,
+    /// How many models are trained.
+    pub models: usize,
+    /// Parameters of one model.
+    pub parameters: usize,
+    /// Rows that will be kept.
+    pub keep_rows: u64,
+    /// Rows that each stage adds.
+    pub stage_rows: Vec<u64>,
+    /// Estimated peak memory in bytes: decoded samples plus one training.
+    pub memory_bytes: u64,
+    /// Samples that pass through a training, counted once an epoch.
+    pub sample_epochs: u64,
+    /// The tasks up to the coreset; the shards follow.
+    pub tasks: Vec<PlannedTask>,
+    /// What the user should know before it runs.
+    pub warnings: Vec<String>,
+}
+
+/// One task of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedTask {
+    /// Its key.
+    pub task: String,
+    /// Samples it trains on, scores or looks at.
+    pub rows: u64,
+    /// Its size in sample passes.
+    pub work: u64,
+}
+
+impl Plan {
+    /// Plans `run`, and makes every check that needs no decoded sample.
+    ///
+    /// # Errors
+    /// `InvalidInput` or `InvalidRecipe` for whatever would stop the run before its first training.
+    pub fn new(run: &Run) -> Result<Self> {
+        let recipe = &run.recipe;
+        let survey = run.survey()?;
+        let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
+        let class_count = survey.classes.len();
+        crate::models::open(&recipe.device)?;
+        training::check(&recipe.model, &recipe.train, shape, class_count)?;
+        let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
+        let selection = run.selection_plan(&labels, class_count)?;
+        check_folds(run, &labels)?;
+        let stage_rows = selection.sizes().to_vec();
+        let rows = survey.rows.len() as u64;
+        let tasks = planned(run, rows, &stage_rows);
+        let training =
+            training::memory_bytes(&recipe.model, shape, class_count, recipe.train.batch_size)?;
+        let trained: u64 =
+            tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.work).sum();
+        Ok(Self {
+            output: recipe.output.uri.clone(),
+            files: survey.files.len(),
+            input_bytes: survey.files.iter().map(|f| f.bytes).sum(),
+            source_rows: survey.source_rows,
+            rows,
+            classes: count(&survey.classes, &labels),
+            shape,
+            models: (1..=stages(recipe)).map(|stage| models(recipe, stage)).sum(),
+            parameters: training::parameters(&recipe.model, shape, class_count)?,
+            keep_rows: stage_rows.iter().sum(),
+            stage_rows,
+            // Decoding holds the samples about twice for a moment.
+            memory_bytes: 2 * decoded + training,
+            sample_epochs: trained / TRAIN_WORK,
+            tasks,
+            warnings: warnings(run, &labels),
+        })
+    }
+}
+
+fn check_folds(run: &Run, labels: &[u32]) -> Result<()> {
+    if run.recipe.mode == Mode::Fitting {
+        return Ok(());
+    }
+    let rows = &run.survey()?.rows;
+    let ids: Vec<String> = rows.iter().map(|r| r.id.clone()).collect();
+    let groups: Option<Vec<_>> =
+        run.recipe.folds.group.as_ref().map(|_| rows.iter().map(|r| r.group.clone()).collect());
+    folds::assign(&ids, labels, groups.as_deref(), &run.recipe.folds, &run.seed).map(|_| ())
+}
+
+fn warnings(run: &Run, labels: &[u32]) -> Vec<String> {
+    let Ok(survey) = run.survey() else { return Vec::new() };
+    let mut warnings = survey.warnings.clone();
+    if run.recipe.mode == Mode::Unseen {
+        warnings.extend(rare_classes(labels, &survey.classes, &run.recipe.folds));
+    }
+    warnings
+}
+
+/// Classes so rare that a model of stage 1 hardly sees them.
+fn rare_classes(labels: &[u32], classes: &[String], spec: &Folds) -> Option<String> {
+    let rare = folds::rare_classes(labels, classes.len(), spec);
+    let named: Vec<String> = rare
+        .iter()
+        .take(NAMED)
+        .map(|(label, size)| format!("`{}` ({size})", classes[*label as usize]))
+        .collect();
+    let more = if rare.len() > NAMED {
+        format!(" and {} more", rare.len() - NAMED)
+    } else {
+        String::new()
+    };
+    (!rare.is_empty()).then(|| {
+        format!(
+            "{} classes have so few samples that a model of stage 1 sees fewer than about 5 of them: {}{more}. \
+             Their scores say little; set folds.stratify = true or a smaller folds.k",
+            rare.len(),
+            named.join(", ")
+        )
+    })
+}
+
+/// Classes that a warning names.
+const NAMED: usize = 5;
+
+fn count(classes: &[String], labels: &[u32]) -> Vec<(String, u64)> {
+    let mut counts = vec![0; classes.len()];
+    for label in labels {
+        counts[*label as usize] += 1;
+    }
+    classes.iter().cloned().zip(counts).collect()
+}
+
+fn planned(run: &Run, rows: u64, stage_rows: &[u64]) -> Vec<PlannedTask> {
+    let epochs = run.recipe.train.epochs as u64;
+    let size = |task: Task| -> (u64, u64) {
+        match task {
+            Task::Train { stage, .. } => {
+                let members = members(run, stage, rows, stage_rows);
+                (members, TRAIN_WORK * members * epochs)
+            }
+            Task::Score { stage: 1, .. } if run.recipe.mode == Mode::Fitting => (rows, rows),
+            Task::Score { stage, .. } => {
+                let scored = rows - members(run, stage, rows, stage_rows);
+                (scored, scored)
+            }
+            Task::Ingest
+            | Task::Folds
+            | Task::Select { .. }
+            | Task::Coreset
+            | Task::Shard { .. } => (rows, rows),
+        }
+    };
+    let plan = |task: Task| {
+        let (rows, work) = size(task);
+        PlannedTask { task: task.to_string(), rows, work }
+    };
+    tasks(&run.recipe).into_iter().map(plan).collect()
+}
+
+/// About how many samples a model of `stage` trains on.
+fn members(run: &Run, stage: usize, rows: u64, stage_rows: &[u64]) -> u64 {
+    let k = run.recipe.folds.k as u64;
+    match (stage, run.recipe.mode, run.recipe.folds.fit_on) {
+        (1, Mode::Fitting, _) => rows,
+        (1, Mode::Unseen, FitOn::Fold) => rows / k,
+        (1, Mode::Unseen, FitOn::Complement) => rows - rows / k,
+        _ => stage_rows[..stage - 1].iter().sum(),
+    }
+}

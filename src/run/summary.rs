@@ -1,0 +1,225 @@
+//! What came out of a run, read back from its committed tables.
+
+use std::collections::BTreeMap;
+
+use arrow::array::AsArray;
+use serde::Serialize;
+
+use super::task::{Task, models, stages};
+use super::worker::{CORESET, INGEST, Run, column};
+use crate::error::Result;
+use crate::recipe::{FitOn, Form, Mode, Recipe};
+use crate::scoring::{Direction, builtin};
+use crate::selection::{self, Spread};
+use crate::storage::{Ledger, frame, parquet};
+use crate::{shards, tables};
+
+/// The outcome of a finished run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The run directory.
+    pub uri: String,
+    /// Usable samples.
+    pub usable: u64,
+    /// Kept samples.
+    pub kept: u64,
+    /// Samples in quarantine.
+    pub quarantined: u64,
+    /// The score that decided.
+    pub method: String,
+    /// The score and which of its ends is kept, for people.
+    pub by: String,
+    /// Which models scored, for people.
+    pub scored_by: String,
+    /// The stages.
+    pub stages: Vec<StageSummary>,
+    /// The classes, in the order of their labels.
+    pub classes: Vec<ClassCount>,
+    /// How many samples each reason holds.
+    pub reasons: BTreeMap<String, u64>,
+    /// How the aggregated scores of stage 1 spread.
+    pub spread: Spread,
+    /// SHA-256 over the kept ids, ascending, one a line.
+    pub selection_sha256: String,
+    /// How many shards the coreset has.
+    pub shards: usize,
+    /// Their bytes.
+    pub coreset_bytes: u64,
+    /// The line of Python that loads the coreset; none for a view.
+    pub python: Option<String>,
+}
+
+/// One stage of the selection.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageSummary {
+    /// The stage, from 1.
+    pub stage: usize,
+    /// How many models scored.
+    pub models: usize,
+    /// How many samples it added.
+    pub added: u64,
+    /// The score of the last one added.
+    pub cut: f64,
+    /// The mean accuracy of its models on the samples that they scored.
+    pub accuracy: f64,
+}
+
+/// One class before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClassCount {
+    /// Its name.
+    pub name: String,
+    /// Its usable samples.
+    pub total: u64,
+    /// Those of them that are kept.
+    pub kept: u64,
+}
+
+impl Summary {
+    /// Reads the outcome of the run behind `ledger`.
+    ///
+    /// # Errors
+    /// `CorruptData` if a table is not what its record says.
+    pub(super) fn read(ledger: &Ledger, recipe: &Recipe) -> Result<Self> {
+        let coreset = ledger.get(CORESET)?;
+        let bytes = ledger.output(&coreset, "selection.parquet")?.0;
+        let table = parquet::decode_table(bytes.clone(), &tables::selection())?;
+        let outcome = selection::summary(&frame::decode(&bytes)?)?;
+        let names: Vec<String> =
+            serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
+        let reasons = reasons(column(&table, "reason")?.as_string::<i32>());
+        let rows =
+            |name: &str| -> Result<u64> { Ok(ledger.get(INGEST)?.output(name)?.rows.unwrap_or(0)) };
+        let (shards, coreset_bytes) = shard_sizes(ledger, recipe)?;
+        let python = format!(
+            "datasets.load_dataset(\"{}/coreset\", split=\"{}\")",
+            recipe.output.uri.trim_end_matches('/'),
+            recipe.output.split
+        );
+        Ok(Self {
+            uri: recipe.output.uri.trim_end_matches('/').to_owned(),
+            usable: rows("samples.parquet")?,
+            kept: reasons.get("kept").copied().unwrap_or(0),
+            quarantined: rows("quarantine.parquet")?,
+            method: recipe.select.by.name().to_owned(),
+            by: by(recipe),
+            scored_by: scored_by(recipe),
+            stages: outcome
+                .stages
+                .iter()
+                .map(|s| stage(ledger, recipe, s))
+                .collect::<Result<_>>()?,
+            classes: classes(&names, &outcome.classes),
+            reasons,
+            spread: spread(ledger, recipe)?,
+            selection_sha256: coreset
+                .facts
+                .get("selection_sha256")
+                .and_then(|v| v.as_str())
+                .unwrap_or_default()
+                .to_owned(),
+            shards,
+            coreset_bytes,
+            python: (recipe.output.form == Form::Copy).then_some(python),
+        })
+    }
+}
+
+fn by(recipe: &Recipe) -> String {
+    let method = builtin(recipe.select.by);
+    let end = match method.direction() {
+        Direction::KeepHigh => "high",
+        Direction::KeepLow => "low",
+    };
+    format!("{} ({end} is kept)", method.name())
+}
+
+fn scored_by(recipe: &Recipe) -> String {
+    let k = recipe.folds.k;
+    match (recipe.mode, recipe.folds.fit_on) {
+        (Mode::Unseen, FitOn::Fold) => format!(
+            "{k} models, each trained on one of {k} folds and scoring the others: {} unseen scores a sample",
+            k - 1
+        ),
+        (Mode::Unseen, FitOn::Complement) => format!(
+            "{k} models, each trained on all folds but one and scoring that one: 1 unseen score a sample"
+        ),
+        (Mode::Fitting, _) => {
+            "one model trained on every sample it scored (fitting mode: the scores are not unseen)"
+                .to_owned()
+        }
+    }
+}
+
+fn reasons(column: &arrow::array::StringArray) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for reason in column.iter().flatten() {
+        // Each quarantined sample has its own reason; the table lists them.
+        let reason = if reason.starts_with("quarantined") { "quarantined" } else { reason };
+        *counts.entry(reason.to_owned()).or_default() += 1;
+    }
+    counts
+}
+
+fn stage(ledger: &Ledger, recipe: &Recipe, cut: &selection::StageCut) -> Result<StageSummary> {
+    let number = cut.stage as usize;
+    let models = models(recipe, number);
+    let mut accuracy = 0.0;
+    for model in 0..models {
+        let record = ledger.get(&Task::Score { stage: number, model }.to_string())?;
+        accuracy += record.facts.get("accuracy").and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+    }
+    Ok(StageSummary {
+        stage: number,
+        models,
+        added: cut.rows,
+        cut: cut.score.unwrap_or(f64::NAN),
+        accuracy: accuracy / models as f64,
+    })
+}
+
+fn classes(names: &[String], counts: &[selection::ClassCount]) -> Vec<ClassCount> {
+    let find = |label: usize| counts.iter().find(|c| c.label as usize == label);
+    let count = |(label, name): (usize, &String)| {
+        let (total, kept) = find(label).map_or((0, 0), |c| (c.before, c.kept));
+        ClassCount { name: name.clone(), total, kept }
+    };
+    names.iter().enumerate().map(count).collect()
+}
+
+/// How the scores of stage 1 spread, aggregated as they were for the selection.
+fn spread(ledger: &Ledger, recipe: &Recipe) -> Result<Spread> {
+    let mut tables = Vec::new();
+    for model in 0..models(recipe, 1) {
+        let record = ledger.get(&Task::Score { stage: 1, model }.to_string())?;
+        tables.push(frame::decode(&ledger.output(&record, "scores.parquet")?.0)?);
+    }
+    let names: Vec<String> =
+        serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
+    let scores =
+        selection::aggregate(frame::stack(tables)?, &recipe.score, recipe.select.by).collect()?;
+    selection::spread(&scores, builtin(recipe.select.by).maximum(names.len()))
+}
+
+fn shard_sizes(ledger: &Ledger, recipe: &Recipe) -> Result<(usize, u64)> {
+    if recipe.output.form == Form::View {
+        return Ok((0, 0));
+    }
+    let coreset = ledger.get(CORESET)?;
+    let count =
+        coreset.facts.get("shards").and_then(serde_json::Value::as_u64).unwrap_or(0) as usize;
+    let mut bytes = 0;
+    for index in 0..count {
+        bytes += ledger.get(&Task::Shard { index }.to_string())?.output("shard.parquet")?.bytes;
+    }
+    Ok((count, bytes))
+}
+
+/// The dataset card of the coreset.
+pub(super) fn card(_run: &Run) -> Result<String> {
+    todo_card()
+}
+fn todo_card() -> Result<String> {
+    let _ = (stages, shards::shard_name);
+    Ok(String::new())
+}

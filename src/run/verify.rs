@@ -1,0 +1,411 @@
+//! Proves a finished run from its files alone: nothing is believed that can be derived again.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use arrow::array::{Array, RecordBatch};
+use serde::Serialize;
+
+use super::identity::RunFile;
+use super::manifest::{Manifest, all_tasks};
+use super::status::open;
+use super::task::{Task, models, stages};
+use super::worker::{
+    CORESET, FOLDS, INGEST, Run, assign, ints, kept_ids, labels, selection_digest, strings,
+};
+use crate::error::{Error, Result};
+use crate::recipe::{FitOn, Form, Mode};
+use crate::storage::{frame, parquet, sha256_hex};
+use crate::{selection, shards, storage, tables};
+
+/// The result of a verification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Verification {
+    /// The run directory.
+    pub uri: String,
+    /// Whether every check passed.
+    pub passed: bool,
+    /// The checks in order.
+    pub checks: Vec<Check>,
+}
+
+/// One check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What is checked, in one word.
+    pub name: &'static str,
+    /// Whether it holds.
+    pub passed: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Verifies the run in `uri`.
+///
+/// # Errors
+/// `InvalidInput` if there is no finished run. A check that fails is no error: it is in the result.
+pub fn verify(uri: &str) -> Result<Verification> {
+    let (file, ledger) = open(uri)?;
+    let Some(manifest) = Manifest::find(ledger.dir())? else {
+        return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
+    };
+    let prover = Prover { run: Run::reopen(file, ledger), manifest };
+    let checks: [(&'static str, fn(&Prover) -> Result<String>); 9] = [
+        ("checksums", Prover::checksums),
+        ("samples", Prover::samples),
+        ("folds", Prover::folds),
+        ("members", Prover::members),
+        ("unseen", Prover::unseen),
+        ("coverage", Prover::coverage),
+        ("selection", Prover::selection),
+        ("input", Prover::input),
+        ("coreset", Prover::coreset),
+    ];
+    let checks: Vec<Check> = checks
+        .into_iter()
+        .map(|(name, check)| match check(&prover) {
+            Ok(detail) => Check { name, passed: true, detail },
+            Err(e) => Check { name, passed: false, detail: e.to_string() },
+        })
+        .collect();
+    Ok(Verification { uri: uri.to_owned(), passed: checks.iter().all(|c| c.passed), checks })
+}
+
+struct Prover {
+    run: Run,
+    manifest: Manifest,
+}
+
+impl Prover {
+    /// Every byte that a record or the manifest names is what it says.
+    fn checksums(&self) -> Result<String> {
+        let (mut objects, mut bytes) = (0, 0);
+        for task in all_tasks(&self.run)? {
+            for output in &self.run.ledger.get(&task.to_string())?.outputs {
+                self.run.ledger.checked(output)?;
+                (objects, bytes) = (objects + 1, bytes + output.bytes);
+            }
+        }
+        let dir = self.run.ledger.dir();
+        for file in &self.manifest.files {
+            if sha256_hex(&dir.read(&file.path)?) != file.sha256 {
+                return Err(Error::corrupt(format!(
+                    "{} is not what the manifest says",
+                    dir.uri_of(&file.path)
+                )));
+            }
+        }
+        Ok(format!(
+            "{objects} outputs with {bytes} bytes and {} published files match",
+            self.manifest.files.len()
+        ))
+    }
+
+    /// Ids are unique and ascend; nothing is both usable and in quarantine.
+    fn samples(&self) -> Result<String> {
+        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
+        let quarantine = self.table(INGEST, "quarantine.parquet", &tables::quarantine())?;
+        let (usable, bad) = (ids(&samples)?, ids(&quarantine)?);
+        if let Some(pair) = usable.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(Error::corrupt(format!("id `{}` is not above `{}`", pair[1], pair[0])));
+        }
+        let usable_set: BTreeSet<&String> = usable.iter().collect();
+        if let Some(both) = bad.iter().find(|id| usable_set.contains(id)) {
+            return Err(Error::corrupt(format!("`{both}` is usable and in quarantine")));
+        }
+        Ok(format!("{} unique samples, {} in quarantine", usable.len(), bad.len()))
+    }
+
+    /// The folds follow from the ids and the seed, and they partition the samples.
+    fn folds(&self) -> Result<String> {
+        if self.run.recipe.mode == Mode::Fitting {
+            return Ok("fitting mode: no folds".to_owned());
+        }
+        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
+        let folds = self.table(FOLDS, "folds.parquet", &tables::folds())?;
+        if ids(&samples)? != ids(&folds)? {
+            return Err(Error::corrupt("the folds table does not hold exactly the samples"));
+        }
+        let derived = assign(&samples, &self.run.recipe, &self.run.seed)?;
+        let stored = ints(&folds, "fold")?;
+        if let Some(i) = (0..derived.len()).find(|i| stored.value(*i) as u32 != derived[*i]) {
+            let id = &ids(&samples)?[i];
+            return Err(Error::corrupt(format!(
+                "`{id}` is in fold {}, the seed says {}",
+                stored.value(i),
+                derived[i]
+            )));
+        }
+        let mut sizes = vec![0_usize; self.run.recipe.folds.k];
+        derived.iter().for_each(|f| sizes[*f as usize] += 1);
+        Ok(format!(
+            "{} disjoint folds of {sizes:?} samples, derived again from the seed",
+            sizes.len()
+        ))
+    }
+
+    /// Every model was trained on what the method says: its fold, the others, all, or the coreset.
+    fn members(&self) -> Result<String> {
+        let mut models_seen = 0;
+        for (stage, model) in self.models() {
+            let found = ids(&self.train_table(stage, model)?)?;
+            let wanted = self.wanted_members(stage, model)?;
+            if found != wanted {
+                let message = format!(
+                    "model {model} of stage {stage} was trained on {} samples that are not the {} wanted",
+                    found.len(),
+                    wanted.len()
+                );
+                return Err(Error::corrupt(message));
+            }
+            models_seen += 1;
+        }
+        Ok(format!("{models_seen} training sets are as the method says"))
+    }
+
+    /// No score comes from a model that was trained on the sample.
+    fn unseen(&self) -> Result<String> {
+        let mut scores = 0;
+        for (stage, model) in self.models() {
+            if self.seen_by_design(stage) {
+                continue;
+            }
+            let members: BTreeSet<String> =
+                ids(&self.train_table(stage, model)?)?.into_iter().collect();
+            let scored = ids(&self.score_table(stage, model)?)?;
+            if let Some(id) = scored.iter().find(|id| members.contains(*id)) {
+                return Err(Error::corrupt(format!(
+                    "`{id}` was scored by model {model} of stage {stage}, which was trained on it"
+                )));
+            }
+            scores += scored.len();
+        }
+        let note = if self.run.recipe.mode == Mode::Fitting {
+            " (stage 1 in fitting mode: seen by design)"
+        } else {
+            ""
+        };
+        Ok(format!("{scores} scores, none by a model that saw the sample{note}"))
+    }
+
+    /// In stage 1 every sample has K-1 scores (one, with `complement` and in fitting mode); later
+    /// stages score exactly what is not yet kept, with every model.
+    fn coverage(&self) -> Result<String> {
+        let all = ids(&self.table(INGEST, "samples.parquet", &tables::samples())?)?;
+        let each = self.scores_each();
+        for stage in 1..=stages(&self.run.recipe) {
+            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+            for model in 0..models(&self.run.recipe, stage) {
+                for id in ids(&self.score_table(stage, model)?)? {
+                    *counts.entry(id).or_default() += 1;
+                }
+            }
+            let kept = if stage == 1 { BTreeSet::new() } else { self.kept_after(stage - 1)? };
+            let wanted = if stage == 1 { each } else { models(&self.run.recipe, stage) };
+            for id in &all {
+                let (found, wanted) =
+                    (counts.remove(id).unwrap_or(0), if kept.contains(id) { 0 } else { wanted });
+                if found != wanted {
+                    return Err(Error::corrupt(format!(
+                        "`{id}` has {found} scores in stage {stage}, not {wanted}"
+                    )));
+                }
+            }
+            if let Some(id) = counts.keys().next() {
+                return Err(Error::corrupt(format!(
+                    "`{id}` is scored in stage {stage} and is no sample"
+                )));
+            }
+        }
+        Ok(format!(
+            "{} samples have {each} scores each in stage 1; later stages score what was not yet kept",
+            all.len()
+        ))
+    }
+
+    /// The selection follows from the scores, with the right totals and quotas.
+    fn selection(&self) -> Result<String> {
+        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
+        let (bytes, _) = self.output(INGEST, "classes.json")?;
+        let classes: Vec<String> = serde_json::from_slice(&bytes)?;
+        let labels = labels(&samples)?;
+        let plan = self.run.selection_plan(&labels, classes.len())?;
+        let mut state = None;
+        for stage in 1..=stages(&self.run.recipe) {
+            let mut scores = Vec::new();
+            for model in 0..models(&self.run.recipe, stage) {
+                let (bytes, _) =
+                    self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
+                scores.push(frame::decode(&bytes)?);
+            }
+            let scores = frame::stack(scores)?;
+            state = Some(selection::stage(
+                state,
+                scores,
+                &plan,
+                stage,
+                &self.run.recipe,
+                &self.run.seed,
+            )?);
+        }
+        let Some(state) = state else { return Err(Error::internal("a run of no stages")) };
+        let (bytes, _) = self.output(INGEST, "quarantine.parquet")?;
+        let derived = selection::finish(state, frame::decode(&bytes)?)?;
+        let derived = frame::to_arrow(derived, &tables::selection())?;
+        let stored = self.selection_table()?;
+        if derived != stored {
+            return Err(Error::corrupt("the selection table is not what the score tables give"));
+        }
+        self.totals(&stored, &plan, classes.len())?;
+        if selection_digest(&stored) != self.manifest.selection_sha256 {
+            return Err(Error::corrupt(
+                "the manifest's selection_sha256 is not that of the kept ids",
+            ));
+        }
+        Ok(format!(
+            "{} kept, derived again from the scores; totals and quotas hold",
+            self.manifest.kept
+        ))
+    }
+
+    fn totals(
+        &self,
+        stored: &RecordBatch,
+        plan: &selection::SelectionPlan,
+        classes: usize,
+    ) -> Result<()> {
+        let kept = kept_ids(stored).len() as u64;
+        let wanted = plan.kept();
+        if kept != wanted || kept != self.manifest.kept {
+            return Err(Error::corrupt(format!(
+                "{kept} samples are kept, the recipe says {wanted}"
+            )));
+        }
+        let (label, reason) = (ints(stored, "label")?, strings(stored, "reason")?);
+        let (mut counts, mut eligible) = (vec![0; classes], vec![0; classes]);
+        for i in (0..stored.num_rows()).filter(|i| label.is_valid(*i)) {
+            let class = label.value(i) as usize;
+            counts[class] += u64::from(reason.value(i) == "kept");
+            eligible[class] += u64::from(reason.value(i) != "noise-guard");
+        }
+        let Some(quotas) = plan.class_quotas(&eligible) else { return Ok(()) };
+        if counts != quotas {
+            return Err(Error::corrupt(format!(
+                "the classes keep {counts:?}, their quotas are {quotas:?}"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The input is still what the run saw.
+    fn input(&self) -> Result<String> {
+        let objects = storage::resolve(self.run.recipe.data.uri.as_slice())?;
+        RunFile::new(&self.run.recipe, &objects)?.same_as(&self.run.file)?;
+        Ok(format!("{} input files are unchanged", objects.len()))
+    }
+
+    /// The shards hold exactly the kept rows, every column as in the source, bit for bit.
+    fn coreset(&self) -> Result<String> {
+        let view = self.table(CORESET, "view.parquet", &tables::view())?;
+        let selection = self.selection_table()?;
+        let viewed: BTreeSet<String> = ids(&view)?.into_iter().collect();
+        if viewed != kept_ids(&selection) || viewed.len() != view.num_rows() {
+            return Err(Error::corrupt("the view does not hold exactly the kept samples"));
+        }
+        if self.run.recipe.output.form == Form::View {
+            return Ok(format!(
+                "the view names the {} kept rows; no copy was asked for",
+                viewed.len()
+            ));
+        }
+        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
+        let survey = self.run.survey()?;
+        let count = self.run.shard_count()?;
+        let mut rows = 0;
+        for index in 0..count {
+            let (bytes, _) = self.output(&Task::Shard { index }.to_string(), "shard.parquet")?;
+            let wanted = self.run.shard_rows(&view, &samples, &selection, index)?;
+            shards::compare(&survey.parquet, &survey.schema, &wanted, bytes)
+                .map_err(|e| e.at(format!("shard {index}")))?;
+            rows += wanted.len();
+        }
+        if rows != viewed.len() {
+            return Err(Error::corrupt(format!(
+                "the shards hold {rows} rows, {} are kept",
+                viewed.len()
+            )));
+        }
+        Ok(format!(
+            "{rows} rows in {count} shards equal their source rows in every column, bit for bit"
+        ))
+    }
+
+    fn scores_each(&self) -> usize {
+        match (self.run.recipe.mode, self.run.recipe.folds.fit_on) {
+            (Mode::Unseen, FitOn::Fold) => self.run.recipe.folds.k - 1,
+            _ => 1,
+        }
+    }
+
+    fn seen_by_design(&self, stage: usize) -> bool {
+        stage == 1 && self.run.recipe.mode == Mode::Fitting
+    }
+
+    fn wanted_members(&self, stage: usize, model: usize) -> Result<Vec<String>> {
+        if stage > 1 {
+            return Ok(self.kept_after(stage - 1)?.into_iter().collect());
+        }
+        let all = ids(&self.table(INGEST, "samples.parquet", &tables::samples())?)?;
+        if self.run.recipe.mode == Mode::Fitting {
+            return Ok(all);
+        }
+        let folds = self.table(FOLDS, "folds.parquet", &tables::folds())?;
+        let fold = ints(&folds, "fold")?;
+        let inside = self.run.recipe.folds.fit_on == FitOn::Fold;
+        let wanted = |i: &usize| (fold.value(*i) as usize == model) == inside;
+        Ok((0..all.len()).filter(wanted).map(|i| all[i].clone()).collect())
+    }
+
+    fn kept_after(&self, stage: usize) -> Result<BTreeSet<String>> {
+        let task = Task::Select { stage }.to_string();
+        Ok(kept_ids(&self.table(&task, "selection.parquet", &tables::selection())?))
+    }
+
+    fn models(&self) -> Vec<(usize, usize)> {
+        let recipe = &self.run.recipe;
+        (1..=stages(recipe)).flat_map(|s| (0..models(recipe, s)).map(move |m| (s, m))).collect()
+    }
+
+    fn selection_table(&self) -> Result<RecordBatch> {
+        self.table(CORESET, "selection.parquet", &tables::selection())
+    }
+
+    fn train_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
+        self.table(&Task::Train { stage, model }.to_string(), "members.parquet", &tables::members())
+    }
+
+    fn score_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
+        let (bytes, _) =
+            self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
+        let thin = std::sync::Arc::new(tables::members().as_ref().clone());
+        frame::to_arrow(frame::decode(&bytes)?, &thin)
+    }
+
+    fn table(
+        &self,
+        task: &str,
+        name: &str,
+        schema: &arrow::datatypes::SchemaRef,
+    ) -> Result<RecordBatch> {
+        parquet::decode_table(self.output(task, name)?.0, schema)
+            .map_err(|e| e.at(format!("{name} of {task}")))
+    }
+
+    fn output(&self, task: &str, name: &str) -> Result<(bytes::Bytes, storage::Input)> {
+        self.run.ledger.output(&self.run.ledger.get(task)?, name)
+    }
+}
+
+fn ids(batch: &RecordBatch) -> Result<Vec<String>> {
+    let ids = strings(batch, "id")?;
+    Ok((0..ids.len()).map(|i| ids.value(i).to_owned()).collect())
+}

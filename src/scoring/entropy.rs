@@ -1,0 +1,27 @@
+//! Entropy of the prediction (Coleman et al., Selection via Proxy, 2020).
+
+use super::{Criterion, Direction, Prediction};
+use crate::recipe::Method;
+
+/// `-sum_c p_c ln p_c`, in nats, from 0 to `ln C`. High is kept.
+pub(super) struct Entropy;
+
+impl Criterion for Entropy {
+    fn name(&self) -> &str {
+        Method::Entropy.name()
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::KeepHigh
+    }
+
+    fn score(&self, prediction: &Prediction<'_>) -> f32 {
+        // p ln p tends to 0 with p, so absent classes add nothing.
+        let present = prediction.probabilities.iter().filter(|p| **p > 0.0);
+        present.fold(0.0, |sum, &p| sum - f64::from(p * p.ln())) as f32
+    }
+
+    fn maximum(&self, classes: usize) -> Option<f64> {
+        Some((classes as f64).ln())
+    }
+}

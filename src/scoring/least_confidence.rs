@@ -1,0 +1,31 @@
+//! Least confidence of the prediction (Coleman et al., Selection via Proxy, 2020).
+
+use super::{Criterion, Direction, Prediction};
+use crate::recipe::Method;
+
+/// `1 - max_c p_c`, from 0 to `1 - 1/C`. High is kept.
+pub(super) struct LeastConfidence;
+
+impl Criterion for LeastConfidence {
+    fn name(&self) -> &str {
+        Method::LeastConfidence.name()
+    }
+
+    fn direction(&self) -> Direction {
+        Direction::KeepHigh
+    }
+
+    fn score(&self, prediction: &Prediction<'_>) -> f32 {
+        // Summing the others equals 1 - max without its cancellation, so that very confident
+        // predictions still differ.
+        let (others, _) = prediction.probabilities.iter().fold((0.0, 0.0), |(others, max), &p| {
+            let p = f64::from(p);
+            if p > max { (others + max, p) } else { (others + p, max) }
+        });
+        others as f32
+    }
+
+    fn maximum(&self, classes: usize) -> Option<f64> {
+        Some(1.0 - 1.0 / classes as f64)
+    }
+}

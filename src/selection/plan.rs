@@ -1,0 +1,227 @@
+//! The plan of a selection: how many rows each stage adds, and how classes share them.
+
+use super::quota::{Quota, apportion, proportional, total, uniform};
+use crate::recipe::{Classes, Select, Stages};
+use crate::{Error, Result};
+
+/// How many samples each stage adds, for `rows` usable samples.
+///
+/// The total is `keep_rows` or `keep * rows`, rounded. Equal stages differ by at most 1, the
+/// earlier ones larger. Shares are rounded one by one and the last stage takes what is left.
+///
+/// # Errors
+/// `InvalidRecipe` if `keep` and `keep_rows` are both or neither given or out of range, if shares
+/// do not sum to `keep` (within 1e-9), or if a stage would add nothing.
+pub fn stage_sizes(spec: &Select, rows: u64) -> Result<Vec<u64>> {
+    let kept = kept_rows(spec, rows)?;
+    let sizes = match &spec.stages {
+        Stages::Equal(stages) => apportion(kept, &vec![1; *stages]),
+        Stages::Shares(shares) => {
+            check_shares(shares, spec, kept, rows)?;
+            rounded(shares, kept, rows)
+        }
+    };
+    if sizes.is_empty() {
+        return Err(Error::recipe("`select.stages` is empty; give at least one stage"));
+    }
+    match sizes.iter().position(|size| *size == 0) {
+        None => Ok(sizes),
+        Some(stage) => Err(Error::recipe(format!(
+            "stage {} of {} would add no sample ({kept} of {rows} are kept); use fewer stages or keep more",
+            stage + 1,
+            sizes.len()
+        ))),
+    }
+}
+
+fn kept_rows(spec: &Select, rows: u64) -> Result<u64> {
+    match (spec.keep, spec.keep_rows) {
+        (Some(keep), None) if keep > 0.0 && keep <= 1.0 => Ok(total(rows, keep)),
+        (Some(keep), None) => {
+            Err(Error::recipe(format!("`select.keep` is {keep}; it must lie in (0, 1]")))
+        }
+        (None, Some(kept)) if kept <= rows => Ok(kept),
+        (None, Some(kept)) => Err(Error::recipe(format!(
+            "`select.keep_rows` is {kept}, but there are only {rows} usable samples"
+        ))),
+        _ => Err(Error::recipe("give either `select.keep` or `select.keep_rows`")),
+    }
+}
+
+fn check_shares(shares: &[f64], spec: &Select, kept: u64, rows: u64) -> Result<()> {
+    let sum: f64 = shares.iter().sum();
+    let fits = match spec.keep {
+        Some(keep) => (sum - keep).abs() <= 1e-9,
+        None => total(rows, sum) == kept,
+    };
+    if fits && shares.iter().all(|share| *share > 0.0) {
+        return Ok(());
+    }
+    Err(Error::recipe(format!(
+        "the shares in `select.stages` must be positive and sum to what is kept ({:.6} of all), but their sum is {sum:.6}",
+        spec.keep.unwrap_or(kept as f64 / rows as f64)
+    )))
+}
+
+fn rounded(shares: &[f64], kept: u64, rows: u64) -> Vec<u64> {
+    let mut sizes: Vec<u64> = shares.iter().map(|share| total(rows, *share)).collect();
+    if let Some((last, earlier)) = sizes.split_last_mut() {
+        *last = kept.saturating_sub(earlier.iter().sum());
+    }
+    sizes
+}
+
+/// The whole plan: sizes of the stages, the noise guard and the class rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectionPlan {
+    sizes: Vec<u64>,
+    guarded: u64,
+    classes: Classes,
+    class_sizes: Vec<u64>,
+}
+
+impl SelectionPlan {
+    /// The plan for usable samples of which `class_sizes[label]` belong to each class.
+    ///
+    /// # Errors
+    /// As [`stage_sizes`]; `InvalidRecipe` also if the noise guard leaves too few samples.
+    pub fn new(select: &Select, class_sizes: &[u64]) -> Result<Self> {
+        let rows = class_sizes.iter().sum();
+        let sizes = stage_sizes(select, rows)?;
+        let kept: u64 = sizes.iter().sum();
+        let drop = select.drop_hardest;
+        let guarded = total(rows, drop);
+        if !(0.0..1.0).contains(&drop) || kept + guarded > rows {
+            return Err(Error::recipe(format!(
+                "`select.drop_hardest` is {drop}, which leaves {} of {rows} samples, but {kept} are to be kept; lower one of them",
+                rows.saturating_sub(guarded)
+            )));
+        }
+        Ok(Self { sizes, guarded, classes: select.classes, class_sizes: class_sizes.to_vec() })
+    }
+
+    /// How many samples each stage adds.
+    pub fn sizes(&self) -> &[u64] {
+        &self.sizes
+    }
+
+    /// How many samples are kept in the end.
+    pub fn kept(&self) -> u64 {
+        self.sizes.iter().sum()
+    }
+
+    /// How many usable samples there are.
+    pub fn rows(&self) -> u64 {
+        self.class_sizes.iter().sum()
+    }
+
+    /// How many samples, hardest first by stage 1, are never kept.
+    pub fn guarded(&self) -> u64 {
+        self.guarded
+    }
+
+    /// How many samples of each class are kept in the end, given how many are `eligible` (not
+    /// under the noise guard); `None` if classes are not constrained.
+    pub fn class_quotas(&self, eligible: &[u64]) -> Option<Vec<u64>> {
+        match self.classes {
+            Classes::Global => None,
+            Classes::Proportional => Some(proportional(self.kept(), &self.class_sizes, eligible)),
+            Classes::Uniform => Some(uniform(self.kept(), eligible)),
+        }
+    }
+
+    /// How many classes there are.
+    pub(super) fn classes(&self) -> usize {
+        self.class_sizes.len()
+    }
+
+    /// What a stage that adds `size` rows may take, when `kept` of each class are in already.
+    ///
+    /// The size is apportioned by what each class still lacks of its final quota. A share never
+    /// exceeds what is lacking, and the last stage takes exactly that.
+    pub(super) fn stage_quota(&self, size: u64, eligible: &[u64], kept: &[u64]) -> Quota {
+        match self.class_quotas(eligible) {
+            None => Quota::Global(size),
+            Some(quotas) => {
+                let lacking: Vec<u64> = quotas
+                    .iter()
+                    .zip(kept)
+                    .map(|(quota, kept)| quota.saturating_sub(*kept))
+                    .collect();
+                Quota::Classes(apportion(size, &lacking))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn select(toml: &str) -> Select {
+        toml::from_str(toml).unwrap()
+    }
+
+    fn sizes(toml: &str, rows: u64) -> Result<Vec<u64>> {
+        stage_sizes(&select(toml), rows)
+    }
+
+    #[test]
+    fn stages_sum_to_what_is_kept() {
+        assert_eq!(sizes("keep = 0.7", 100).unwrap(), [24, 23, 23]);
+        assert_eq!(sizes("keep_rows = 5\nstages = 2", 9).unwrap(), [3, 2]);
+        assert_eq!(sizes("keep = 0.5\nstages = [0.25, 0.25]", 10).unwrap(), [3, 2]);
+        assert_eq!(sizes("keep = 0.3\nstages = [0.1, 0.1, 0.1]", 50_000).unwrap(), [5000; 3]);
+        assert_eq!(sizes("keep_rows = 4\nstages = [0.1, 0.3]", 10).unwrap(), [1, 3]);
+        assert_eq!(sizes("keep = 1.0\nstages = 1", 7).unwrap(), [7]);
+    }
+
+    #[test]
+    fn impossible_stages_say_so() {
+        for (toml, says) in [
+            ("keep = 0.1", "stage 2 of 3 would add no sample (1 of 10"),
+            ("keep = 0.0", "must lie in (0, 1]"),
+            ("keep = nan", "must lie in (0, 1]"),
+            ("keep = 1.5", "must lie in (0, 1]"),
+            ("keep_rows = 11", "only 10 usable"),
+            ("stages = 1", "give either"),
+            ("keep = 0.5\nkeep_rows = 5", "give either"),
+            ("keep = 0.5\nstages = 0", "is empty"),
+            ("keep = 0.5\nstages = []", "sum to what is kept"),
+            ("keep = 0.5\nstages = [0.3, 0.3]", "their sum is 0.6"),
+            ("keep = 0.5\nstages = [0.7, -0.2]", "must be positive"),
+        ] {
+            let error = sizes(toml, 10).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidRecipe);
+            assert!(error.to_string().contains(says), "{toml}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_noise_guard_must_leave_enough() {
+        let plan = |toml| SelectionPlan::new(&select(toml), &[6, 4]);
+        assert_eq!(plan("keep = 0.9\ndrop_hardest = 0.1").unwrap().guarded(), 1);
+        let error = plan("keep = 0.9\ndrop_hardest = 0.2").unwrap_err();
+        assert!(error.to_string().contains("leaves 8 of 10 samples, but 9"), "{error}");
+        assert!(plan("keep = 0.5\ndrop_hardest = -0.1").is_err());
+    }
+
+    #[test]
+    fn stage_quotas_end_at_the_final_quotas() {
+        for classes in ["proportional", "uniform"] {
+            let spec = select(&format!("keep = 0.37\nstages = 4\nclasses = '{classes}'"));
+            let sizes = [1, 10, 1000, 0];
+            let plan = SelectionPlan::new(&spec, &sizes).unwrap();
+            let mut kept = vec![0; 4];
+            for size in plan.sizes() {
+                let Quota::Classes(quota) = plan.stage_quota(*size, &sizes, &kept) else {
+                    panic!("classes are constrained")
+                };
+                assert_eq!(quota.iter().sum::<u64>(), *size);
+                kept.iter_mut().zip(quota).for_each(|(kept, more)| *kept += more);
+            }
+            assert_eq!(Some(kept), plan.class_quotas(&sizes));
+        }
+    }
+}

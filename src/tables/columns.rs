@@ -1,0 +1,106 @@
+//! The columns of every table: name, Arrow type, whether it may be null, and what it means.
+
+use arrow::datatypes::DataType;
+
+use crate::recipe::Method;
+
+/// One column of a table.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// Its Arrow type.
+    pub kind: DataType,
+    /// Whether a value may be null.
+    pub nullable: bool,
+    /// What a value means, with its unit or range, and when it is null.
+    pub meaning: &'static str,
+}
+
+const fn required(name: &'static str, kind: DataType, meaning: &'static str) -> Column {
+    Column { name, kind, nullable: false, meaning }
+}
+
+const fn optional(name: &'static str, kind: DataType, meaning: &'static str) -> Column {
+    Column { name, kind, nullable: true, meaning }
+}
+
+const FILE: &str = "The ordinal of the input file, from 0, in the order of the run's input list.";
+const ROW_GROUP: &str = "The row group in the file, from 0.";
+const ROW: &str = "The row in the row group, from 0.";
+
+pub(super) static SAMPLES: &[Column] = &[
+    required("id", DataType::Utf8, "The unique id of the sample."),
+    required("label", DataType::Int32, "The class, from 0; names are in the run record."),
+    required("file", DataType::Int32, FILE),
+    required("row_group", DataType::Int32, ROW_GROUP),
+    required("row", DataType::Int64, ROW),
+    required("bytes", DataType::Int64, "The size of the row in memory, uncompressed, in bytes."),
+    optional("group", DataType::Utf8, "The value of `folds.group`; null without one."),
+];
+
+pub(super) static QUARANTINE: &[Column] = &[
+    required("id", DataType::Utf8, "The id of the sample, or its place where it has no id."),
+    required("file", DataType::Int32, FILE),
+    required("row_group", DataType::Int32, ROW_GROUP),
+    required("row", DataType::Int64, ROW),
+    required("reason", DataType::Utf8, "Why the sample cannot be used."),
+];
+
+pub(super) static FOLDS: &[Column] = &[
+    required("id", DataType::Utf8, "The id of the sample."),
+    required("fold", DataType::Int32, "Its fold, from 0 to `folds.k` - 1."),
+];
+
+pub(super) static MEMBERS: &[Column] =
+    &[required("id", DataType::Utf8, "The id of a sample that the model was trained on.")];
+
+/// The columns that every score table begins with.
+pub(super) static SCORES: &[Column] = &[
+    required("id", DataType::Utf8, "The id of the sample."),
+    required("label", DataType::Int32, "Its class, from 0."),
+    optional("fold", DataType::Int32, "Its fold, from 0; null in mode `fitting`."),
+    required("stage", DataType::Int32, "The stage, from 1."),
+    required("model", DataType::Int32, "The scoring model within the stage, from 0."),
+];
+
+pub(super) static SELECTION: &[Column] = &[
+    required("id", DataType::Utf8, "The id of the sample."),
+    optional("label", DataType::Int32, "Its class, from 0; null if it is unknown."),
+    optional("fold", DataType::Int32, "Its fold, from 0; null in mode `fitting`."),
+    optional(
+        "score",
+        DataType::Float64,
+        "The aggregated score that decided: of the stage of entry if kept, else of the last stage that scored it; null if nothing did.",
+    ),
+    optional(
+        "rank",
+        DataType::Int64,
+        "Its rank within that stage, from 1, the most wanted; null without a score.",
+    ),
+    optional("stage", DataType::Int32, "The stage of entry, from 1; null if it is not kept."),
+    required("kept", DataType::Boolean, "Whether the sample is kept."),
+    required("reason", DataType::Utf8, "Why it is kept or not."),
+];
+
+pub(super) static VIEW: &[Column] = &[
+    required("id", DataType::Utf8, "The id of a kept sample."),
+    required("file", DataType::Utf8, "The address of the input file that holds it."),
+    required("row_group", DataType::Int32, ROW_GROUP),
+    required("row", DataType::Int64, ROW),
+    required("shard", DataType::Int32, "The shard that holds its copy, from 0."),
+];
+
+/// The column of a score, as one model gave it.
+pub(super) fn score(method: Method) -> Column {
+    let meaning = match method {
+        Method::Entropy => "-sum p ln p in nats, from 0 to ln C; high is kept.",
+        Method::Margin => "Largest minus second largest probability, from 0 to 1; low is kept.",
+        Method::LeastConfidence => "1 minus the largest probability; high is kept.",
+        Method::El2n => {
+            "Euclidean norm of probabilities minus one-hot label, from 0 to sqrt 2; high is kept."
+        }
+        Method::CrossEntropy => "-ln p of the label, in nats; high is kept.",
+    };
+    required(method.name(), DataType::Float32, meaning)
+}

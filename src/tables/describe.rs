@@ -1,0 +1,133 @@
+//! The contracts as published under `schemas/`, for readers in other languages.
+
+use serde::Serialize;
+
+use super::columns::{self, Column};
+use crate::recipe::Method;
+
+/// What a table promises.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableContract {
+    /// The name of the table and of its file under `schemas/`.
+    pub table: &'static str,
+    /// What a row is, and the order of rows.
+    pub description: &'static str,
+    /// The columns, in order.
+    pub columns: Vec<ColumnContract>,
+}
+
+/// What a column promises.
+#[derive(Clone, Debug, Serialize)]
+pub struct ColumnContract {
+    /// The name.
+    pub name: &'static str,
+    /// The Arrow type, as Arrow writes it.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Whether a value may be null.
+    pub nullable: bool,
+    /// What a value means.
+    pub meaning: &'static str,
+    /// When the table has this column; always, if this is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub present: Option<String>,
+}
+
+impl From<&Column> for ColumnContract {
+    fn from(column: &Column) -> Self {
+        Self {
+            name: column.name,
+            kind: column.kind.to_string(),
+            nullable: column.nullable,
+            meaning: column.meaning,
+            present: None,
+        }
+    }
+}
+
+/// The contract of every table.
+pub fn contracts() -> Vec<TableContract> {
+    let table = |table, description, columns: &[Column]| TableContract {
+        table,
+        description,
+        columns: columns.iter().map(ColumnContract::from).collect(),
+    };
+    vec![
+        table("samples", "A row for each usable sample, ascending by id.", columns::SAMPLES),
+        table(
+            "quarantine",
+            "A row for each sample that cannot be used, ascending by id.",
+            columns::QUARANTINE,
+        ),
+        table("folds", "The fold of each usable sample, ascending by id.", columns::FOLDS),
+        table(
+            "members",
+            "The samples that one model was trained on, ascending by id.",
+            columns::MEMBERS,
+        ),
+        scores(),
+        table("selection", "What became of every sample, ascending by id.", columns::SELECTION),
+        table("view", "The kept samples, in the order of the shards.", columns::VIEW),
+    ]
+}
+
+fn scores() -> TableContract {
+    let mut columns: Vec<ColumnContract> =
+        columns::SCORES.iter().map(ColumnContract::from).collect();
+    columns.extend(Method::ALL.map(|method| ColumnContract {
+        present: Some(format!("`score.methods` has `{}`", method.name())),
+        ..(&columns::score(method)).into()
+    }));
+    columns.extend([
+        list("logits", "The outputs of the model, one per class.", "`score.logits` is true"),
+        list(
+            "probabilities",
+            "The softmax of the outputs, one per class.",
+            "`score.average` is `probabilities`",
+        ),
+    ]);
+    let description = "The scores that one model gave, ascending by id. It never saw these samples, except in mode `fitting`.";
+    TableContract { table: "scores", description, columns }
+}
+
+fn list(name: &'static str, meaning: &'static str, present: &str) -> ColumnContract {
+    ColumnContract {
+        name,
+        kind: "FixedSizeList(C x non-null Float32)".to_owned(),
+        nullable: false,
+        meaning,
+        present: Some(present.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tables;
+
+    #[test]
+    fn the_contracts_are_the_schemas() {
+        let lists = [("logits", 7), ("probabilities", 7)];
+        let schemas = [
+            tables::samples(),
+            tables::quarantine(),
+            tables::folds(),
+            tables::members(),
+            tables::scores(&Method::ALL, &lists),
+            tables::selection(),
+            tables::view(),
+        ];
+        let contracts = contracts();
+        assert_eq!(contracts.len(), schemas.len());
+        for (contract, schema) in contracts.iter().zip(schemas) {
+            let told: Vec<_> = contract.columns.iter().map(|c| (c.name, c.nullable)).collect();
+            let fields = schema.fields().iter();
+            let real: Vec<_> = fields.map(|f| (f.name().as_str(), f.is_nullable())).collect();
+            assert_eq!(told, real, "{}", contract.table);
+            for (column, field) in contract.columns.iter().zip(schema.fields()) {
+                let kind = field.data_type().to_string().replace("(7 x", "(C x");
+                assert_eq!(column.kind, kind, "{}.{}", contract.table, column.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! From stored pixels and features to the numbers a model sees: scaling and augmentation.
+
+use rayon::prelude::*;
+
+use crate::models::Scaling;
+use crate::recipe::Train;
+use crate::samples::{Inputs, Shape};
+use crate::seed::Seed;
+use crate::{Error, Result};
+
+/// How many samples are summed together; a constant, so that sums don't depend on threads.
+const CHUNK: usize = 1024;
+
+/// Mean and population deviation of `members`, summed in f64: per channel over all pixels / 255, or per
+/// feature. A deviation of 0 becomes 1.
+pub(super) fn fit(inputs: &Inputs, members: &[u32]) -> Scaling {
+    match inputs {
+        Inputs::Images { pixels, shape } => fit_pixels(pixels, *shape, members),
+        Inputs::Features { values, shape } => fit_features(values, shape.len(), members),
+    }
+}
+
+/// Counts of the 256 values are exact, so their order cannot matter.
+fn fit_pixels(pixels: &[u8], shape: Shape, members: &[u32]) -> Scaling {
+    let channels = Scaling::len_for(shape);
+    let (len, plane) = (shape.len(), shape.len() / channels);
+    let mut scaling = Scaling::identity(shape);
+    for channel in 0..channels {
+        let mut counts = [0_u64; 256];
+        for &i in members {
+            let start = i as usize * len + channel * plane;
+            pixels[start..start + plane].iter().for_each(|p| counts[usize::from(*p)] += 1);
+        }
+        let total = (members.len() * plane) as f64;
+        let mean_of = |f: &dyn Fn(f64) -> f64| {
+            let terms = counts.iter().enumerate().map(|(p, n)| *n as f64 * f(p as f64 / 255.0));
+            terms.sum::<f64>() / total
+        };
+        let mean = mean_of(&|x| x);
+        scaling.mean[channel] = mean as f32;
+        scaling.std[channel] = positive(mean_of(&|x| (x - mean).powi(2)).sqrt());
+    }
+    scaling
+}
+
+fn fit_features(values: &[f32], width: usize, members: &[u32]) -> Scaling {
+    let mean = mean_over(values, width, members, |_, x| x);
+    let var = mean_over(values, width, members, |j, x| (x - mean[j]).powi(2));
+    let std = var.into_iter().map(|v| positive(v.sqrt())).collect();
+    Scaling { mean: mean.into_iter().map(|m| m as f32).collect(), std }
+}
+
+/// Means of `f(feature, value)` over members: fixed chunks, added in order.
+fn mean_over(
+    values: &[f32],
+    width: usize,
+    members: &[u32],
+    f: impl Fn(usize, f64) -> f64 + Sync,
+) -> Vec<f64> {
+    let sums = members.par_chunks(CHUNK).map(|chunk| {
+        let mut sums = vec![0.0; width];
+        for &i in chunk {
+            let row = &values[i as usize * width..][..width];
+            row.iter().enumerate().for_each(|(j, x)| sums[j] += f(j, f64::from(*x)));
+        }
+        sums
+    });
+    let mut total = vec![0.0; width];
+    for sums in sums.collect::<Vec<_>>() {
+        total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
+    }
+    total.into_iter().map(|t| t / members.len() as f64).collect()
+}
+
+fn positive(deviation: f64) -> f32 {
+    let deviation = deviation as f32;
+    if deviation > 0.0 { deviation } else { 1.0 }
+}
+
+/// Random changes of training images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Augment {
+    flip: bool,
+    crop: usize,
+}
+
+impl Augment {
+    /// What a recipe asks for, if anything.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` for inputs that are not images, or padding that could hide all of one.
+    pub(super) fn new(train: &Train, shape: Shape) -> Result<Option<Self>> {
+        if !train.flip && train.crop == 0 {
+            return Ok(None);
+        }
+        let Shape::Image { height, width, .. } = shape else {
+            return Err(Error::recipe(
+                "train.flip and train.crop change images, but the dataset has features: \
+                 remove them",
+            ));
+        };
+        if train.crop >= height.min(width) {
+            return Err(Error::recipe(format!(
+                "train.crop = {} must be smaller than the images ({height}x{width})",
+                train.crop
+            )));
+        }
+        Ok(Some(Self { flip: train.flip, crop: train.crop }))
+    }
+
+    /// The view of one sample in one epoch: it depends on `seed` and the sample's index alone.
+    fn view(self, seed: &Seed, index: u32) -> View {
+        let mut random = seed.of(&format!("sample={index}")).rng();
+        let flip = self.flip && random.coin();
+        let mut shift = || random.below(2 * self.crop as u32 + 1) as isize - self.crop as isize;
+        View { flip, dy: shift(), dx: shift() }
+    }
+}
+
+/// One augmented view: output pixel `(y, x)` is input pixel `(y + dy, x + dx)`, where pixels
+/// outside the image are 0 as in torchvision's `RandomCrop(padding)`, then mirrored if `flip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct View {
+    flip: bool,
+    dy: isize,
+    dx: isize,
+}
+
+impl View {
+    fn plane(self, pixels: &[u8], out: &mut [f32], width: usize, table: &[f32; 256]) {
+        let height = (pixels.len() / width) as isize;
+        for (y, out) in out.chunks_mut(width).enumerate() {
+            let y = y as isize + self.dy;
+            let inside = (0..height).contains(&y);
+            let row = if inside { &pixels[y as usize * width..][..width] } else { &[] };
+            for (x, out) in out.iter_mut().enumerate() {
+                let x = if self.flip { width - 1 - x } else { x };
+                let pixel = x.checked_add_signed(self.dx).and_then(|x| row.get(x));
+                *out = table[usize::from(pixel.copied().unwrap_or(0))];
+            }
+        }
+    }
+}
+
+/// Gathers batches: scaled, and augmented if wanted.
+pub(super) struct Gather<'a> {
+    inputs: &'a Inputs,
+    scaling: Scaling,
+    /// For images: what each of the 256 pixel values becomes, per channel.
+    tables: Vec<[f32; 256]>,
+}
+
+impl<'a> Gather<'a> {
+    pub(super) fn new(inputs: &'a Inputs, scaling: &Scaling) -> Self {
+        let parameters = scaling.mean.iter().zip(&scaling.std);
+        let table =
+            |(mean, std): (&f32, &f32)| std::array::from_fn(|p| (p as f32 / 255.0 - mean) / std);
+        let tables = match inputs {
+            Inputs::Images { .. } => parameters.map(table).collect(),
+            Inputs::Features { .. } => Vec::new(),
+        };
+        Self { inputs, scaling: scaling.clone(), tables }
+    }
+
+    /// The inputs of `batch` as `[batch, shape.len()]`, augmented with the seed of an epoch.
+    pub(super) fn batch(&self, batch: &[u32], augment: Option<(Augment, &Seed)>) -> Vec<f32> {
+        let len = self.inputs.shape().len();
+        let mut out = vec![0.0; batch.len() * len];
+        out.par_chunks_mut(len).zip(batch).for_each(|(out, &index)| match self.inputs {
+            Inputs::Images { pixels, shape } => {
+                let pixels = &pixels[index as usize * len..][..len];
+                self.image(pixels, *shape, augment.map(|(a, seed)| a.view(seed, index)), out);
+            }
+            Inputs::Features { values, .. } => {
+                self.features(&values[index as usize * len..][..len], out);
+            }
+        });
+        out
+    }
+
+    fn image(&self, pixels: &[u8], shape: Shape, view: Option<View>, out: &mut [f32]) {
+        let Shape::Image { channels, width, .. } = shape else { return };
+        let plane = pixels.len() / channels;
+        let planes = pixels.chunks(plane).zip(out.chunks_mut(plane)).zip(&self.tables);
+        for ((pixels, out), table) in planes {
+            match view {
+                Some(view) => view.plane(pixels, out, width, table),
+                None => out.iter_mut().zip(pixels).for_each(|(o, p)| *o = table[usize::from(*p)]),
+            }
+        }
+    }
+
+    fn features(&self, values: &[f32], out: &mut [f32]) {
+        let scaling = self.scaling.mean.iter().zip(&self.scaling.std);
+        for ((out, x), (mean, std)) in out.iter_mut().zip(values).zip(scaling) {
+            *out = (x - mean) / std;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scaling_is_that_of_the_members_only() {
+        let shape = Shape::Features { width: 2 };
+        let values = vec![1.0, 5.0, 3.0, 5.0, 100.0, -7.0];
+        let inputs = Inputs::Features { values, shape };
+        let scaling = fit(&inputs, &[0, 1]);
+        assert_eq!(scaling, Scaling { mean: vec![2.0, 5.0], std: vec![1.0, 1.0] });
+        let batch = Gather::new(&inputs, &scaling).batch(&[1, 2], None);
+        assert_eq!(batch, [1.0, 0.0, 98.0, -12.0]);
+    }
+
+    #[test]
+    fn pixels_are_scaled_per_channel() {
+        let shape = Shape::Image { channels: 2, height: 1, width: 2 };
+        let inputs = Inputs::Images { pixels: vec![0, 255, 51, 51, 9, 9, 9, 9], shape };
+        let scaling = fit(&inputs, &[0]);
+        assert_eq!((scaling.mean[0], scaling.std[0]), (0.5, 0.5));
+        assert!((scaling.mean[1] - 0.2).abs() < 1e-6 && scaling.std[1] == 1.0);
+        assert_eq!(Gather::new(&inputs, &scaling).batch(&[0], None), [-1.0, 1.0, 0.0, 0.0]);
+        let plain = Gather::new(&inputs, &Scaling::identity(shape)).batch(&[0], None);
+        assert_eq!(plain, [0.0, 1.0, 0.2, 0.2]);
+    }
+
+    #[test]
+    fn sums_agree_with_a_plain_loop_over_several_chunks() {
+        let n = 3000;
+        let values: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32).collect();
+        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / f64::from(n);
+        let var = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / f64::from(n);
+        let inputs = Inputs::Features { values, shape: Shape::Features { width: 1 } };
+        let scaling = fit(&inputs, &(0..n as u32).collect::<Vec<_>>());
+        assert!((f64::from(scaling.mean[0]) - mean).abs() < 1e-5);
+        assert!((f64::from(scaling.std[0]) - var.sqrt()).abs() < 1e-5);
+    }
+
+    #[test]
+    fn views_shift_mirror_and_pad_with_black() {
+        let table: [f32; 256] = std::array::from_fn(|p| p as f32);
+        let plane = |flip, dy, dx| {
+            let mut out = [9.0; 6];
+            View { flip, dy, dx }.plane(&[1, 2, 3, 4, 5, 6], &mut out, 3, &table);
+            out
+        };
+        assert_eq!(plane(false, 0, 0), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(plane(true, 0, 0), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
+        assert_eq!(plane(false, 1, 0), [4.0, 5.0, 6.0, 0.0, 0.0, 0.0]);
+        assert_eq!(plane(false, 0, 1), [2.0, 3.0, 0.0, 5.0, 6.0, 0.0]);
+        assert_eq!(plane(true, -1, -1), [0.0, 0.0, 0.0, 2.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_view_depends_on_seed_and_sample_and_uses_its_whole_range() {
+        let augment = Augment { flip: true, crop: 1 };
+        let seed = Seed::new(4);
+        let views: Vec<_> = (0..200).map(|i| augment.view(&seed, i)).collect();
+        assert_eq!(views[7], augment.view(&seed, 7));
+        for wanted in -1..=1 {
+            assert!(views.iter().any(|v| v.dy == wanted) && views.iter().any(|v| v.dx == wanted));
+        }
+        assert!(views.iter().any(|v| v.flip) && views.iter().any(|v| !v.flip));
+        assert!(views.iter().all(|v| v.dy.abs() <= 1 && v.dx.abs() <= 1));
+    }
+}

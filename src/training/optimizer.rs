@@ -1,0 +1,200 @@
+//! SGD with momentum and AdamW, with PyTorch's semantics.
+
+use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+
+use crate::Result;
+use crate::models::Net;
+use crate::recipe::{Optimizer as Kind, Train};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// Moves the trained tensors of a net along their gradients.
+pub(super) struct Optimizer {
+    kind: Kind,
+    momentum: f64,
+    nesterov: bool,
+    weight_decay: f64,
+    steps: i32,
+    /// Per trained tensor in name order: the momentum buffer, or Adam's two moments.
+    state: Vec<Vec<Tensor>>,
+}
+
+impl Optimizer {
+    pub(super) fn new(train: &Train) -> Self {
+        Self {
+            kind: train.optimizer,
+            momentum: train.momentum,
+            nesterov: train.nesterov,
+            weight_decay: train.weight_decay,
+            steps: 0,
+            state: Vec::new(),
+        }
+    }
+
+    /// One step at learning rate `lr`.
+    pub(super) fn step(&mut self, net: &Net, gradients: &GradStore, lr: f64) -> Result<()> {
+        self.steps += 1;
+        let trained = net.tensors().filter(|(_, role, _)| role.trained());
+        for (i, (_, role, var)) in trained.enumerate() {
+            let Some(gradient) = gradients.get(var) else { continue };
+            // A gradient remembers how it was made; kept in the state it would keep all of the step.
+            let gradient = &gradient.detach();
+            let decay = if role.decayed() { self.weight_decay } else { 0.0 };
+            let weight = var.as_detached_tensor();
+            self.state.resize(self.state.len().max(i + 1), Vec::new());
+            var.set(&match self.kind {
+                Kind::Sgd => self.sgd(i, &weight, gradient, decay, lr)?,
+                Kind::Adamw => self.adamw(i, &weight, gradient, decay, lr)?,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// `torch.optim.SGD`: decay joins the gradient; the first momentum buffer is the gradient.
+    fn sgd(
+        &mut self,
+        index: usize,
+        weight: &Tensor,
+        gradient: &Tensor,
+        decay: f64,
+        lr: f64,
+    ) -> Result<Tensor> {
+        let mut direction = plus(gradient, decay, weight)?;
+        if self.momentum != 0.0 {
+            let buffer = match self.state[index].first() {
+                Some(old) => plus(&direction, self.momentum, old)?,
+                None => direction.clone(),
+            };
+            direction = if self.nesterov {
+                plus(&direction, self.momentum, &buffer)?
+            } else {
+                buffer.clone()
+            };
+            self.state[index] = vec![buffer];
+        }
+        plus(weight, -lr, &direction)
+    }
+
+    /// `torch.optim.AdamW`: decay shrinks the weight itself; both moments are bias-corrected.
+    fn adamw(
+        &mut self,
+        index: usize,
+        weight: &Tensor,
+        gradient: &Tensor,
+        decay: f64,
+        lr: f64,
+    ) -> Result<Tensor> {
+        let moment = |old: Option<&Tensor>, beta: f64, new: &Tensor| match old {
+            Some(old) => plus(&times(old, beta)?, 1.0 - beta, new),
+            None => times(new, 1.0 - beta),
+        };
+        let first = moment(self.state[index].first(), BETA1, gradient)?;
+        let second = moment(self.state[index].get(1), BETA2, &gradient.sqr()?)?;
+        let rate = lr / (1.0 - BETA1.powi(self.steps));
+        let spread = times(&second.sqrt()?, 1.0 / (1.0 - BETA2.powi(self.steps)).sqrt())?;
+        let update = (&first / (spread + EPSILON)?)?;
+        self.state[index] = vec![first, second];
+        plus(&times(weight, 1.0 - lr * decay)?, -rate, &update)
+    }
+}
+
+/// `a + factor * b`.
+fn plus(a: &Tensor, factor: f64, b: &Tensor) -> Result<Tensor> {
+    Ok((a + times(b, factor)?)?)
+}
+
+/// `factor * a`: a broadcast product is vectorised in Candle, its `affine` is not.
+fn times(a: &Tensor, factor: f64) -> Result<Tensor> {
+    Ok(a.broadcast_mul(&Tensor::new(factor as f32, a.device())?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+    use crate::models::Architecture;
+    use crate::samples::Shape;
+    use crate::seed::Seed;
+
+    /// Weight and bias of a linear model 1 -> 1 that starts at (1, 1), after each step with the
+    /// loss `w^2 + 3 b`, whose gradient is (2 w, 3).
+    fn path(train: &Train, rates: &[f64]) -> Vec<(f64, f64)> {
+        let seed = Seed::new(0);
+        let shape = Shape::Features { width: 1 };
+        let net = Net::new(&Architecture::Linear, shape, 1, &seed, &Device::Cpu).unwrap();
+        let var = |wanted: &str| -> Var {
+            net.tensors().find(|(name, ..)| *name == wanted).unwrap().2.clone()
+        };
+        let (w, b) = (var("head.weight"), var("head.bias"));
+        w.set(&w.ones_like().unwrap()).unwrap();
+        b.set(&b.ones_like().unwrap()).unwrap();
+        let mut optimizer = Optimizer::new(train);
+        let value = |v: &Var| f64::from(v.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0]);
+        let step = |lr: &f64| {
+            let loss = w.sqr().unwrap().flatten_all().unwrap() + (b.as_tensor() * 3.0).unwrap();
+            let gradients = loss.unwrap().sum_all().unwrap().backward().unwrap();
+            optimizer.step(&net, &gradients, *lr).unwrap();
+            (value(&w), value(&b))
+        };
+        rates.iter().map(step).collect()
+    }
+
+    fn close(ours: &[(f64, f64)], wanted: &[(f64, f64)]) {
+        assert_eq!(ours.len(), wanted.len());
+        for (a, b) in ours.iter().zip(wanted) {
+            assert!((a.0 - b.0).abs() < 1e-5 && (a.1 - b.1).abs() < 1e-5, "{ours:?} {wanted:?}");
+        }
+    }
+
+    fn sgd(nesterov: bool) -> Train {
+        Train { momentum: 0.5, nesterov, weight_decay: 0.1, ..Train::default() }
+    }
+
+    /// Step 1: g = 2 + 0.1, buffer = g, w = 1 - 0.1 g = 0.79. Step 2: g = 2.1 * 0.79 = 1.659,
+    /// buffer = 0.5 * 2.1 + 1.659 = 2.709, w = 0.79 - 0.2 * 2.709 = 0.2482. The bias has no decay:
+    /// 1 - 0.1 * 3, then minus 0.2 * (1.5 + 3).
+    #[test]
+    fn momentum_starts_at_the_gradient_and_biases_do_not_decay() {
+        close(&path(&sgd(false), &[0.1, 0.2]), &[(0.79, 0.7), (0.2482, -0.2)]);
+    }
+
+    /// Nesterov adds half the buffer to g: step 1 moves by 0.1 (2.1 + 1.05) and 0.1 (3 + 1.5);
+    /// then g = 2.1 * 0.685 = 1.4385, buffer = 1.05 + 1.4385 = 2.4885, move 0.2 (g + 1.24425).
+    #[test]
+    fn nesterov_looks_ahead() {
+        let second = 0.685 - 0.2 * (1.4385 + 1.24425);
+        close(&path(&sgd(true), &[0.1, 0.2]), &[(0.685, 0.55), (second, 0.55 - 0.2 * 5.25)]);
+    }
+
+    #[test]
+    fn without_momentum_it_is_plain_descent() {
+        let plain = Train { momentum: 0.0, nesterov: false, weight_decay: 0.0, ..Train::default() };
+        close(&path(&plain, &[0.1, 0.1]), &[(0.8, 0.7), (0.64, 0.4)]);
+    }
+
+    /// The formulas of `torch.optim.AdamW`, in f64.
+    #[test]
+    fn adamw_follows_pytorch() {
+        let train = Train { optimizer: Kind::Adamw, weight_decay: 0.5, ..Train::default() };
+        let rates = [0.1, 0.1, 0.05];
+        let adam = |decay: f64, gradient: &dyn Fn(f64) -> f64| {
+            let (mut w, mut m, mut v) = (1.0_f64, 0.0, 0.0);
+            let step = |(i, lr): (usize, &f64)| {
+                let (g, t) = (gradient(w), i as i32 + 1);
+                w *= 1.0 - lr * decay;
+                m = 0.9 * m + 0.1 * g;
+                v = 0.999 * v + 0.001 * g * g;
+                let (m_hat, v_hat) = (m / (1.0 - 0.9_f64.powi(t)), v / (1.0 - 0.999_f64.powi(t)));
+                w -= lr * m_hat / (v_hat.sqrt() + 1e-8);
+                w
+            };
+            rates.iter().enumerate().map(step).collect::<Vec<f64>>()
+        };
+        let wanted = adam(0.5, &|w| 2.0 * w).into_iter().zip(adam(0.0, &|_| 3.0));
+        close(&path(&train, &rates), &wanted.collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,115 @@
+//! The map in ARCHITECTURE.md, held against the imports.
+
+use std::path::{Path, PathBuf};
+
+/// Which rooms a room may use.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("error", &[]),
+    ("seed", &[]),
+    ("samples", &[]),
+    ("recipe", &["error"]),
+    ("tables", &["error", "recipe"]),
+    ("storage", &["error", "tables"]),
+    ("ingest", &["error", "recipe", "samples", "storage", "tables"]),
+    ("folds", &["error", "recipe", "seed"]),
+    ("models", &["error", "recipe", "samples", "seed"]),
+    ("training", &["error", "recipe", "samples", "seed", "models"]),
+    ("scoring", &["error", "recipe"]),
+    ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
+    ("shards", &["error", "recipe", "seed", "storage", "tables"]),
+];
+
+/// Which files may name a crate.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("object_store", &["src/storage/"]),
+    ("parquet::arrow", &["src/storage/", "src/shards/"]),
+    (
+        "polars",
+        &[
+            "src/storage/frame.rs",
+            "src/selection/",
+            "src/ingest/filter.rs",
+            "src/error.rs",
+            "src/run/attempt.rs",
+            "src/run/stages.rs",
+            "src/run/verify.rs",
+            "src/run/summary.rs",
+            "src/lib.rs",
+        ],
+    ),
+    ("candle_core", &["src/models/", "src/training/", "src/error.rs"]),
+    ("candle_nn", &["src/models/", "src/training/"]),
+];
+
+fn sources() -> Vec<(String, String)> {
+    fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                found.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    walk(&root.join("src"), &mut paths);
+    paths.sort();
+    let relative = |p: &PathBuf| p.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+    paths
+        .iter()
+        .map(|p| (relative(p), product_code(&std::fs::read_to_string(p).unwrap())))
+        .collect()
+}
+
+/// The text without comments and without what stands behind the first `#[cfg(test)]`.
+fn product_code(text: &str) -> String {
+    let code = text.split("\n#[cfg(test)]\nmod").next().unwrap();
+    code.lines().filter(|l| !l.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+fn is_test_file(path: &str) -> bool {
+    path.ends_with("tests.rs") || path.contains("/tests/") || path.ends_with("reference.rs")
+}
+
+#[test]
+fn rooms_use_only_what_the_map_allows() {
+    let mut wrong = Vec::new();
+    for (path, code) in sources().iter().filter(|(path, _)| !is_test_file(path)) {
+        let room = path.trim_start_matches("src/").split(['/', '.']).next().unwrap();
+        let Some((_, allowed)) = MAY_USE.iter().find(|(name, _)| *name == room) else { continue };
+        for (used, _) in MAY_USE.iter().chain(&[("run", &[] as &[&str]), ("cli", &[])]) {
+            let uses = code.contains(&format!("crate::{used}::"))
+                || code.contains(&format!("crate::{used};"));
+            if uses && *used != room && !allowed.contains(used) {
+                wrong.push(format!("{path} uses {used}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn heavy_crates_stay_in_their_rooms() {
+    let mut wrong = Vec::new();
+    for (path, code) in sources().iter().filter(|(path, _)| !is_test_file(path)) {
+        for (name, rooms) in ONLY_IN {
+            let names =
+                code.contains(&format!("{name}::")) || code.contains(&format!("use {name}"));
+            if names && !rooms.iter().any(|room| path.starts_with(room)) {
+                wrong.push(format!("{path} names {name}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (path, _) in sources() {
+        let text = std::fs::read_to_string(root.join(&path)).unwrap();
+        assert!(text.starts_with("//!"), "{path} has no module documentation");
+    }
+}

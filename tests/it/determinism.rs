@@ -1,0 +1,73 @@
+//! Same input, recipe and seed, same bytes: for any number of threads and any order of the input.
+
+use crate::support::{Place, Toy, results, succeed, toy_recipe, write_parquet};
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    let place = Place::new();
+    Toy::new(1200, 3).write(&place.path("toy.parquet"));
+    let mut all = Vec::new();
+    for threads in ["1", "2", "5"] {
+        let name = format!("run-{threads}");
+        let recipe = place.recipe(
+            &format!("{name}.toml"),
+            &toy_recipe(&place.text("toy.parquet"), &place.text(&name), ""),
+        );
+        succeed(&["run", &recipe, "--threads", threads, "--quiet"]);
+        all.push(results(&place.path(&name)));
+    }
+    assert_eq!(all[0], all[1], "1 and 2 threads");
+    assert_eq!(all[0], all[2], "1 and 5 threads");
+}
+
+#[test]
+fn the_order_of_files_and_rows_does_not_change_selection_or_shards() {
+    let place = Place::new();
+    let toy = Toy::new(900, 3);
+    write_parquet(&place.path("a/x.parquet"), &toy.batch(0..400), 64);
+    write_parquet(&place.path("a/y.parquet"), &toy.batch(400..900), 1000);
+    // The same rows elsewhere: other files, other row groups, reversed.
+    write_parquet(&place.path("b/p.parquet"), &toy.batch((0..500).rev()), 17);
+    write_parquet(&place.path("b/q.parquet"), &toy.batch((500..900).rev()), 1000);
+    let uris = [
+        format!("[\"{0}/x.parquet\", \"{0}/y.parquet\"]", place.text("a")),
+        format!("[\"{0}/y.parquet\", \"{0}/x.parquet\"]", place.text("a")),
+        format!("\"{}\"", place.text("b")),
+    ];
+    let mut outcomes = Vec::new();
+    for (i, uri) in uris.iter().enumerate() {
+        let name = format!("run-{i}");
+        let text = toy_recipe("DATA", &place.text(&name), "").replace("\"DATA\"", uri);
+        succeed(&["run", &place.recipe(&format!("{name}.toml"), &text), "--quiet"]);
+        outcomes.push(results(&place.path(&name)));
+    }
+    assert_eq!(outcomes[0], outcomes[1], "the same files listed in another order");
+    let independent_of_place = |all: &[(String, String)]| -> Vec<(String, String)> {
+        let about_rows = |p: &str| p.contains("samples.parquet") || p.contains("_view");
+        all.iter().filter(|(path, _)| !about_rows(path)).cloned().collect()
+    };
+    assert_eq!(
+        independent_of_place(&outcomes[0]),
+        independent_of_place(&outcomes[2]),
+        "the same rows in other files"
+    );
+    assert!(outcomes[0].iter().any(|(path, _)| path.starts_with("coreset/data/")));
+}
+
+#[test]
+fn another_seed_gives_another_selection() {
+    let place = Place::new();
+    Toy::new(300, 3).write(&place.path("toy.parquet"));
+    let digest = |seed: &str| {
+        let name = format!("run-{seed}");
+        let recipe = place
+            .recipe("toy.toml", &toy_recipe(&place.text("toy.parquet"), &place.text(&name), ""));
+        let text =
+            succeed(&["run", &recipe, "--set", &format!("seed={seed}"), "--quiet", "--json"]);
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["selection_sha256"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_ne!(digest("1"), digest("2"));
+}

@@ -1,0 +1,64 @@
+//! The binary is killed at random moments and started again until it ends: nothing may differ.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use unseen::seed::Seed;
+
+use crate::support::{Place, Toy, results, succeed, toy_recipe, unseen};
+
+const KILLS: usize = 20;
+
+#[test]
+fn twenty_kills_never_change_a_byte() {
+    let place = Place::new();
+    Toy::new(3000, 4).write(&place.path("toy.parquet"));
+    let recipe = |name: &str| {
+        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "")
+            .replace("epochs = 3", "epochs = 30");
+        place.recipe(&format!("{name}.toml"), &text)
+    };
+    let started = std::time::Instant::now();
+    succeed(&["run", &recipe("undisturbed"), "--quiet"]);
+    let whole = started.elapsed();
+    let expected = results(&place.path("undisturbed"));
+
+    let mut random = Seed::new(99).rng();
+    let (mut kills, mut round) = (0, 0);
+    while kills < KILLS {
+        round += 1;
+        let name = format!("killed-{round}");
+        let path = recipe(&name);
+        loop {
+            let mut child = unseen(&["run", &path, "--quiet"])
+                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .spawn()
+                .unwrap();
+            std::thread::sleep(
+                whole.mul_f32(0.05 + 0.6 * random.unit()).max(Duration::from_millis(5)),
+            );
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+            kills += 1;
+            no_half_results(&place, &name);
+        }
+        succeed(&["run", &path, "--quiet"]);
+        assert_eq!(results(&place.path(&name)), expected, "after {kills} kills");
+        succeed(&["verify", &place.text(&name)]);
+        assert!(round < 10 * KILLS, "the run ends before it can be killed");
+    }
+}
+
+/// Whatever a kill left: a manifest is only there when every file that it names is.
+fn no_half_results(place: &Place, name: &str) {
+    let run = place.path(name);
+    if run.join("manifest.json").exists() {
+        for (path, _) in results(&run) {
+            assert!(run.join(&path).exists(), "{path} is named and missing");
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! The integration tests, in one binary so that Polars and Candle link once.
+
+// A test that cannot go on says so by panicking; clippy knows that of `#[test]` functions only.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, clippy::print_stderr)]
+
+mod architecture;
+mod bad_input;
+mod determinism;
+mod faults;
+mod interop;
+mod kills;
+mod pipeline;
+mod recipe;
+mod schemas;
+mod support;

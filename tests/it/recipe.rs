@@ -1,0 +1,502 @@
+//! Recipes: what is understood, and the exact words for what is not.
+
+use std::path::{Path, PathBuf};
+
+use unseen::recipe::{Mode, OneOrMany, Override, Recipe, Stages, parse_with};
+use unseen::seed::{Random, Seed};
+use unseen::{ErrorKind, Result};
+
+const GOOD: &str = "\
+seed = 1
+
+[data]
+uri = 'in/a.parquet'
+image = 'image'
+
+[select]
+keep = 0.5
+
+[output]
+uri = 'runs/a'
+";
+
+fn read(text: &str, sets: &[&str]) -> Result<Recipe> {
+    let sets: Vec<Override> = sets.iter().map(|s| s.parse().unwrap()).collect();
+    let env = |name: &str| (name == "HERE" || name == "UNSEEN_DATA").then(|| "/here".to_owned());
+    parse_with(text, "r.toml", &sets, &env)
+}
+
+/// `GOOD` with `from` replaced by `to`, and the words for what is then wrong.
+fn refused(from: &str, to: &str) -> String {
+    let text = GOOD.replacen(from, to, 1);
+    assert_ne!(text, GOOD);
+    refusal(&text, &[])
+}
+
+fn refusal(text: &str, sets: &[&str]) -> String {
+    let error = read(text, sets).expect_err(text);
+    assert_eq!((error.kind(), error.exit_code()), (ErrorKind::InvalidRecipe, 2));
+    error.to_string()
+}
+
+const WRONG_KEYS: &[(&str, &str, &str)] = &[
+    ("keep = 0.5", "kep = 0.5", "8:1: unknown key `select.kep`; did you mean `keep`?"),
+    ("seed = 1", "keep = 0.5", "1:1: unknown key `keep`; it belongs under [select]"),
+    (
+        "seed = 1",
+        "by = 'margin'",
+        "1:1: unknown key `by`; it belongs under [folds] or under [select]",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nseed = 4",
+        "9:1: unknown key `select.seed`; it belongs at the top, above the first table",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\n  batchsize = 4",
+        "9:3: unknown key `select.batchsize`; did you mean `batch_size` under [train]?",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ntemperature = 4",
+        "9:1: unknown key `select.temperature`; [select] takes by, classes, drop_hardest, keep, keep_rows, models, stages, start",
+    ),
+    ("[output]", "[outptu]", "10:2: unknown table [outptu]; did you mean [output]?"),
+    (
+        "[output]",
+        "[output.data]\n[output]",
+        "10:9: unknown table [output.data]; it belongs at the top, above the first table",
+    ),
+    ("[output]\nuri = 'runs/a'", "", "1:1: missing table [output] (What is written, and where)"),
+    ("uri = 'runs/a'", "", "10:1: missing key `output.uri` (The run directory)"),
+    ("keep = 0.5", "keep = 0.5\nkeep = 0.6", "9:1: this is not TOML: duplicate key"),
+];
+
+const WRONG_VALUES: &[(&str, &str, &str)] = &[
+    ("keep = 0.5", "keep = '0.5'", "8:8: `select.keep` is a string, but takes a number"),
+    ("keep = 0.5", "keep = 2020-01-01", "8:8: `select.keep` is a date, but takes a number"),
+    (
+        "keep = 0.5",
+        "keep = nan",
+        "8:8: `select.keep` is nan, but must be a finite number of 64 bits",
+    ),
+    ("keep = 0.5", "keep = 0.0", "8:8: `select.keep` is 0.0, but must be more than 0"),
+    ("keep = 0.5", "keep = 1.5", "8:8: `select.keep` is 1.5, but must be at most 1"),
+    ("keep = 0.5", "keep_rows = 0", "8:13: `select.keep_rows` is 0, but must be at least 1"),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nby = 'margn'",
+        "9:6: `margn` is not a score; did you mean `margin`? One of: entropy, margin, least_confidence, el2n, cross_entropy",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nby = 'gradient'",
+        "9:6: `gradient` is not a score. One of: entropy, margin, least_confidence, el2n, cross_entropy",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstart = 'fresh'",
+        "9:9: `fresh` is not a value of `select.start`. One of: scratch, continue",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nclasses = 3",
+        "9:11: `select.classes` is an integer, but takes one of global, proportional, uniform",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstages = 'three'",
+        "9:10: `select.stages` is a string, but takes an integer or an array of numbers",
+    ),
+    ("keep = 0.5", "keep = 0.5\nstages = 0", "9:10: `select.stages` is 0, but must be at least 1"),
+    ("keep = 0.5", "keep = 0.5\nstages = []", "9:10: `select.stages` must not be empty"),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstages = [0.2, 'x']",
+        "9:16: `select.stages[1]` is a string, but takes a number",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ndrop_hardest = 1",
+        "9:16: `select.drop_hardest` is 1, but must be less than 1",
+    ),
+    ("seed = 1", "seed = -1", "1:8: `seed` is -1, but must be at least 0"),
+    (
+        "seed = 1",
+        "seed = 99999999999999999999",
+        "1:8: `seed` is 99999999999999999999, but must be a finite number of 64 bits",
+    ),
+    (
+        "seed = 1",
+        "mode = 'fiting'",
+        "1:8: `fiting` is not a mode; did you mean `fitting`? One of: unseen, fitting",
+    ),
+    ("seed = 1", "train = 5", "1:9: `train` is an integer, but takes a table"),
+    (
+        "seed = 1",
+        "train.optimizer = 'adam'",
+        "1:19: `adam` is not an optimizer; did you mean `adamw`? One of: sgd, adamw",
+    ),
+    ("seed = 1", "train.lr = 0", "1:12: `train.lr` is 0, but must be more than 0"),
+    ("seed = 1", "train.epochs = 0", "1:16: `train.epochs` is 0, but must be at least 1"),
+    ("seed = 1", "train.momentum = 1", "1:18: `train.momentum` is 1, but must be less than 1"),
+    ("seed = 1", "train.flip = 1", "1:14: `train.flip` is an integer, but takes true or false"),
+    ("seed = 1", "model.hidden = [9, 0]", "1:20: `model.hidden[1]` is 0, but must be at least 1"),
+    ("seed = 1", "folds.k = 1", "1:11: `folds.k` is 1, but must be at least 2"),
+    ("seed = 1", "score.methods = []", "1:17: `score.methods` must not be empty"),
+    (
+        "seed = 1",
+        "score.methods = 'el2n'",
+        "1:17: `score.methods` is a string, but takes an array of strings",
+    ),
+    ("image = 'image'", "image = ''", "5:9: `data.image` must not be empty"),
+    (
+        "image = 'image'",
+        "image = 'image'\nresize = [32]",
+        "6:10: `data.resize` takes 2 items, but has 1",
+    ),
+    (
+        "'runs/a'",
+        "'runs/a'\nshard_bytes = '5XB'",
+        "12:15: `5XB` is not a size: write 500MB, 2GiB or a number",
+    ),
+];
+
+const BROKEN_LAWS: &[(&str, &str, &str)] = &[
+    ("image = 'image'", "", "3:2: [data] needs `image` or `features`: the column that models see"),
+    (
+        "image = 'image'",
+        "image = 'image'\nfeatures = 'f'",
+        "6:1: [data] has `image` and `features`; models see one of them",
+    ),
+    (
+        "image = 'image'",
+        "features = 'f'\nresize = [8, 8]",
+        "6:1: `data.resize` is for images, but the recipe has no `data.image`",
+    ),
+    (
+        "image = 'image'",
+        "features = 'f'\n[model]\narch = 'convnet'",
+        "7:1: `convnet` takes images, but the recipe has no `data.image`; use `mlp` or `linear`",
+    ),
+    (
+        "image = 'image'",
+        "features = 'f'\n[train]\nflip = true",
+        "7:1: `train.flip` is for images, but the recipe has no `data.image`",
+    ),
+    (
+        "image = 'image'",
+        "features = 'f'\n[train]\ncrop = 4",
+        "7:1: `train.crop` is for images, but the recipe has no `data.image`",
+    ),
+    ("image = 'image'", "features = ['a', 'a']", "5:1: `data.features` names a column twice"),
+    ("keep = 0.5", "", "7:2: [select] needs `keep` (a share) or `keep_rows` (a number)"),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nkeep_rows = 9",
+        "9:1: [select] has `keep` and `keep_rows`; give one of them",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstages = [0.2, 0.2]",
+        "9:1: `select.stages` sums to 0.4, but `select.keep` is 0.5",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstages = [0.6, -0.1]",
+        "9:1: each share in `select.stages` must be more than 0",
+    ),
+    (
+        "keep = 0.5",
+        "keep_rows = 9\nstages = [0.5]",
+        "9:1: `select.stages` as shares needs `select.keep`; with `keep_rows`, give a number",
+    ),
+    (
+        "keep = 0.5",
+        "keep_rows = 2",
+        "8:1: each of the 3 stages adds a row, so `select.keep_rows` must be at least 3",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ndrop_hardest = 0.6",
+        "9:1: `select.drop_hardest` (0.6) leaves less than `select.keep` (0.5) asks for",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstages = 2\n[folds]\nby = 'hash'\nstratify = true",
+        "12:1: folds by hash cannot be stratified: the hash alone decides; use `by = \"random\"`",
+    ),
+    ("seed = 1", "device = 'gpu'", "1:1: `gpu` is not a device; write `cpu` or `cuda:0`"),
+    (
+        "seed = 1",
+        "model.hidden = []",
+        "1:7: `mlp` needs a hidden layer: set `model.hidden`, or use `linear`",
+    ),
+    (
+        "seed = 1",
+        "train.momentum = 0",
+        "1:7: Nesterov momentum needs `train.momentum` above 0; set it, or set `train.nesterov` to false",
+    ),
+    (
+        "seed = 1",
+        "train = { warmup_epochs = 9, epochs = 3 }",
+        "1:11: the warm-up takes 9 epochs, but `train.epochs` is 3",
+    ),
+    (
+        "seed = 1",
+        "train.step_epochs = [3]",
+        "1:7: `train.step_epochs` needs `train.schedule` to be `step`",
+    ),
+    (
+        "seed = 1",
+        "train.schedule = 'step'",
+        "1:7: the schedule `step` needs `train.step_epochs`: the epochs at which the rate falls",
+    ),
+    (
+        "seed = 1",
+        "train = { schedule = 'step', step_epochs = [3, 3] }",
+        "1:30: `train.step_epochs` must ascend",
+    ),
+    (
+        "'runs/a'",
+        "'runs/a'\nsplit = 'a-b'",
+        "12:1: `a-b` is not a split name; use letters, digits and _",
+    ),
+    (
+        "'runs/a'",
+        "'runs/a'\nrow_group_bytes = '10'",
+        "12:1: `output.row_group_bytes` must be at least 1000",
+    ),
+    (
+        "'runs/a'",
+        "'runs/a'\nshard_bytes = '1MB'",
+        "12:1: a shard holds whole row groups, so `output.shard_bytes` must not be below `output.row_group_bytes`",
+    ),
+    (
+        "'runs/a'",
+        "'in/a.parquet'",
+        "11:1: `output.uri` (in/a.parquet) lies inside the input in/a.parquet: the run would read what it writes; choose a directory outside of it",
+    ),
+    (
+        "'runs/a'",
+        "'s3://b/a'",
+        "11:1: `output.uri` is s3://b/a, but this version reads and writes local paths and file:// addresses only, not s3://",
+    ),
+    (
+        "'in/a.parquet'",
+        "['x', 'gs://b/a']",
+        "4:1: `data.uri` is gs://b/a, but this version reads and writes local paths and file:// addresses only, not gs://",
+    ),
+    (
+        "'in/a.parquet'",
+        "'${THERE}/a'",
+        "4:1: `data.uri` needs the environment variable THERE: run `export THERE=...` first",
+    ),
+    ("'runs/a'", "'${HERE/a'", "11:1: `output.uri` has a `${` without its `}`"),
+];
+
+#[test]
+fn wrong_recipes_are_refused_in_exact_words() {
+    for (from, to, expected) in [WRONG_KEYS, WRONG_VALUES, BROKEN_LAWS].concat() {
+        assert_eq!(refused(from, to), format!("r.toml:{expected}"), "{to}");
+    }
+    assert_eq!(refusal("", &[]), "r.toml:1:1: missing table [data] (The dataset)");
+}
+
+#[test]
+fn fitting_mode_has_one_stage() {
+    let fitting = GOOD.replace("seed = 1", "mode = 'fitting'");
+    let recipe = read(&fitting, &[]).unwrap();
+    assert_eq!((recipe.mode, recipe.select.stages), (Mode::Fitting, Stages::Equal(1)));
+    assert_eq!(read(GOOD, &[]).unwrap().select.stages, Stages::Equal(3));
+    assert_eq!(
+        refusal(&fitting.replace("keep = 0.5", "keep = 0.5\nstages = 2"), &[]),
+        "r.toml:9:1: mode `fitting` selects in one stage; set `select.stages` to 1 or leave it out"
+    );
+}
+
+#[test]
+fn overrides_change_values_and_take_the_blame() {
+    let sets = [
+        "select.by=margin",
+        "seed=2",
+        "seed=3",
+        "folds.k=4",
+        "model.hidden=[8, 4]",
+        "data.uri=[\"x\", \"y\"]",
+        "data.filter=split = 'train'",
+        "output.shard_bytes=2GiB",
+    ];
+    let recipe = read(GOOD, &sets).unwrap();
+    assert_eq!((recipe.seed, recipe.folds.k), (3, 4));
+    assert_eq!(recipe.model.hidden, [8, 4]);
+    assert_eq!(recipe.data.uri.as_slice(), ["x", "y"]);
+    assert_eq!(recipe.data.filter.as_deref(), Some("split = 'train'"));
+    assert_eq!(recipe.output.shard_bytes.0, 2 << 30);
+
+    let blamed = [
+        ("select.kep=2", "unknown key `select.kep`; did you mean `keep`?"),
+        ("select.keep=2", "`select.keep` is 2, but must be at most 1"),
+        ("select.keep=half", "`select.keep` is a string, but takes a number"),
+        ("select.keep_rows=5", "[select] has `keep` and `keep_rows`; give one of them"),
+        ("select.stages=[0.1]", "`select.stages` sums to 0.1, but `select.keep` is 0.5"),
+        ("seed.x=1", "a part of the key is a value, not a table"),
+        ("output.shard_bytes=5XB", "`5XB` is not a size: write 500MB, 2GiB or a number"),
+        (
+            "output.uri=${NO}",
+            "`output.uri` needs the environment variable NO: run `export NO=...` first",
+        ),
+    ];
+    for (set, expected) in blamed {
+        assert_eq!(refusal(GOOD, &[set]), format!("--set {set}: {expected}"));
+    }
+    let staged = GOOD.replace("keep = 0.5", "keep = 0.5\nstages = [0.25, 0.25]");
+    assert_eq!(
+        refusal(&staged, &["select.keep=0.4"]),
+        "--set select.keep=0.4: `select.stages` sums to 0.5, but `select.keep` is 0.4"
+    );
+}
+
+#[test]
+fn environment_variables_are_taken_in_addresses_only() {
+    let text = GOOD.replace("'in/a.parquet'", "['${HERE}/a', 'b']").replace("runs", "${HERE}/r");
+    let recipe = read(&text.replace("'image'", "'${HERE}'"), &[]).unwrap();
+    let uris = OneOrMany::Many(vec!["/here/a".to_owned(), "b".to_owned()]);
+    assert_eq!((recipe.data.uri, recipe.output.uri.as_str()), (uris, "/here/r/a"));
+    assert_eq!(recipe.data.image.as_deref(), Some("${HERE}"));
+}
+
+#[test]
+fn a_resolved_recipe_reads_back_as_itself() {
+    let sets: [&[&str]; 5] = [
+        &[],
+        &["mode=fitting", "data.resize=[32, 16]"],
+        &["select.stages=[0.2, 0.2, 0.1]", "train.lr=1e-9", "train.weight_decay=0"],
+        &["score.methods=[\"el2n\"]", "select.by=margin", "seed=9223372036854775807"],
+        &["data.filter=label != 'a\"b\\c'", "output.as=view", "folds.group=cluster"],
+    ];
+    for set in sets {
+        let recipe = read(GOOD, set).unwrap();
+        let text = recipe.to_toml().unwrap();
+        assert_eq!(read(&text, &[]).unwrap(), recipe, "{text}");
+        recipe.check().unwrap();
+        for key in ["mode", "device", "stages", "fit_on", "aggregate", "shard_bytes"] {
+            assert!(text.contains(&format!("\n{key} = ")), "{key} is not in\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_recipe_built_in_code_is_held_to_the_same_rules() {
+    let mut recipe = read(GOOD, &[]).unwrap();
+    recipe.train.lr = f64::NAN;
+    let message = recipe.check().unwrap_err().to_string();
+    assert!(
+        message.ends_with("`train.lr` is nan, but must be a finite number of 64 bits"),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_deciding_score_is_computed_even_if_not_listed() {
+    let recipe = read(GOOD, &["score.methods=[\"el2n\"]", "select.by=margin"]).unwrap();
+    let names: Vec<_> = recipe.score.methods.iter().map(|m| m.name()).collect();
+    assert_eq!(names, ["el2n", "margin"]);
+}
+
+#[test]
+fn differences_are_named_by_key() {
+    let old = read(GOOD, &[]).unwrap();
+    let new = read(GOOD, &["select.keep=0.25", "data.filter=x > 1", "model.hidden=[8]"]).unwrap();
+    let told = |a: &Recipe, b: &Recipe| -> Vec<String> {
+        a.diff(b).into_iter().map(|(key, old, new)| format!("{key}: {old} -> {new}")).collect()
+    };
+    assert_eq!(
+        told(&old, &new),
+        ["data.filter: not set -> x > 1", "model.hidden: [256] -> [8]", "select.keep: 0.5 -> 0.25"]
+    );
+    assert_eq!(told(&old, &old), [""; 0]);
+}
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn shipped_recipes_are_right_and_explicit() {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(repository("pipelines")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let recipe = read(&text, &[]).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(recipe.output.uri, format!("runs/{name}"));
+        assert_eq!(recipe.data.filter.as_deref(), Some("split = 'train'"), "{name}");
+        for key in ["seed", "arch", "epochs", "batch_size", "optimizer", "lr", "by", "keep"] {
+            assert!(text.contains(&format!("\n{key} = ")), "{name} leaves {key} to a default");
+        }
+        names.push(name);
+    }
+    names.sort();
+    assert_eq!(names, ["banking77", "cifar10", "fashion-mnist", "letter", "quickstart"]);
+}
+
+#[test]
+fn the_quickstart_needs_nothing_but_this_repository() {
+    let text = std::fs::read_to_string(repository("pipelines/quickstart.toml")).unwrap();
+    let recipe = parse_with(&text, "quickstart.toml", &[], &|_| None).unwrap();
+    for uri in recipe.data.uri.as_slice() {
+        assert!(repository(uri).is_file(), "{uri} is not shipped");
+    }
+    // The README shows this recipe, word for word.
+    if let Ok(readme) = std::fs::read_to_string(repository("README.md")) {
+        assert!(readme.contains(text.trim()), "README.md shows another quickstart.toml");
+    }
+}
+
+#[test]
+fn mutations_are_read_or_refused_with_a_place() {
+    let text = std::fs::read_to_string(repository("pipelines/quickstart.toml")).unwrap();
+    let mut rng = Seed::new(0).of("mutations").rng();
+    let mut refused = 0;
+    for _ in 0..500 {
+        let mutant = mutate(&text, &mut rng);
+        let Err(error) = read(&mutant, &[]) else { continue };
+        refused += 1;
+        let message = error.to_string();
+        let place: Vec<&str> = message.splitn(4, ':').collect();
+        assert_eq!(place[0], "r.toml", "{message}");
+        let line: usize = place[1].parse().unwrap();
+        assert!((1..=mutant.lines().count() + 1).contains(&line), "{message}\n{mutant}");
+        assert!(place[2].parse::<usize>().unwrap() >= 1, "{message}");
+    }
+    assert!(refused > 200, "only {refused} of 500 mutations did harm");
+}
+
+/// One to three edits: a character replaced, dropped or put in, a line dropped, doubled or moved.
+fn mutate(text: &str, rng: &mut Random) -> String {
+    let mut lines: Vec<Vec<char>> = text.lines().map(|line| line.chars().collect()).collect();
+    for _ in 0..=rng.below(3) {
+        let at = rng.below(lines.len() as u32) as usize;
+        match rng.below(6) {
+            0 => drop(lines.remove(at)),
+            1 => lines.insert(at, lines[at].clone()),
+            2 => lines.swap(at, 0),
+            edit => {
+                let line = &mut lines[at];
+                let column = rng.below(line.len() as u32 + 1) as usize;
+                let odd: Vec<char> = "=[]{}'\"\\.#,-+_ \t0919aeu$é\u{1F9EA}\u{0}".chars().collect();
+                let new = odd[rng.below(odd.len() as u32) as usize];
+                if edit < 5 && column < line.len() {
+                    line.remove(column);
+                }
+                if edit > 3 {
+                    line.insert(column.min(line.len()), new);
+                }
+            }
+        }
+    }
+    let lines: Vec<String> = lines.into_iter().map(|line| line.into_iter().collect()).collect();
+    lines.join("\n")
+}

@@ -57,6 +57,8 @@ pub struct Survey {
     pub schema: SchemaRef,
     /// The class names; the index is the label.
     pub classes: Vec<String>,
+    /// The names that the source gives to the integers of its label column, if it does.
+    pub label_names: Option<Vec<String>>,
     /// The rows that the filter leaves, ascending by id.
     pub rows: Vec<Row>,
     /// Rows before the filter.
@@ -85,6 +87,7 @@ pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
     let mut warnings = BTreeSet::new();
     let names = declared(&parquet, plan.label, &mut warnings)?;
     plan.declared = names.is_some();
+    let label_names = names.clone();
     let parts = scan_all(&plan, &parquet)?;
     let found = Found::new(parts, names)?.check(data, &plan)?;
     warnings.extend(found.warnings(group));
@@ -94,6 +97,7 @@ pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
         parquet,
         schema,
         classes,
+        label_names,
         rows,
         source_rows,
         input: plan.input.clone(),

@@ -54,15 +54,17 @@ impl RunFile {
             recipe: recipe.clone(),
             input: input.collect(),
         };
-        let what = serde_json::to_vec(&(file.format, &file.recipe_elsewhere(), &file.input))?;
+        let what = serde_json::to_vec(&(file.format, &file.decisive_recipe(), &file.input))?;
         file.fingerprint = sha256_hex(&what);
         Ok(file)
     }
 
-    /// The recipe without the place of the run: a run that is moved stays the same run.
-    fn recipe_elsewhere(&self) -> Recipe {
+    /// The recipe without what cannot change a result: the place of the run, which may move, and the
+    /// limit that stopped it, which may be raised.
+    fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
+        recipe.data.max_quarantined = 0.0;
         recipe
     }
 
@@ -112,8 +114,8 @@ impl RunFile {
             return Ok(());
         }
         let mut changes: Vec<String> = old
-            .recipe_elsewhere()
-            .diff(&self.recipe_elsewhere())
+            .decisive_recipe()
+            .diff(&self.decisive_recipe())
             .into_iter()
             .map(|(key, old, new)| format!("{key}: {old} -> {new}"))
             .collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use serde::Serialize;
 
-use super::task::{Task, models, stages};
+use super::task::{Task, models};
 use super::worker::{CORESET, INGEST, Run, column};
 use crate::error::Result;
 use crate::recipe::{FitOn, Form, Mode, Recipe};
@@ -216,10 +216,31 @@ fn shard_sizes(ledger: &Ledger, recipe: &Recipe) -> Result<(usize, u64)> {
 }
 
 /// The dataset card of the coreset.
-pub(super) fn card(_run: &Run) -> Result<String> {
-    todo_card()
-}
-fn todo_card() -> Result<String> {
-    let _ = (stages, shards::shard_name);
-    Ok(String::new())
+pub(super) fn card(run: &Run) -> Result<String> {
+    let summary = Summary::read(&run.ledger, &run.recipe)?;
+    let survey = run.survey()?;
+    let files: Vec<String> = run.file.input.iter().map(|o| o.uri.clone()).collect();
+    let classes: Vec<shards::ClassCount> = summary
+        .classes
+        .iter()
+        .map(|c| shards::ClassCount { name: c.name.clone(), total: c.total, kept: c.kept })
+        .collect();
+    let stages: Vec<u64> = summary.stages.iter().map(|s| s.added).collect();
+    let coreset = run.ledger.get(CORESET)?;
+    let data_bytes = coreset.facts.get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
+    Ok(shards::card(&shards::CardInfo {
+        recipe: &run.recipe,
+        schema: &survey.schema,
+        files: &files,
+        label_names: survey.label_names.as_deref(),
+        classes: &classes,
+        stages: &stages,
+        usable: summary.usable,
+        quarantined: summary.quarantined,
+        kept: summary.kept,
+        data_bytes,
+        shard_bytes: summary.coreset_bytes,
+        selection_sha256: &summary.selection_sha256,
+        command: "unseen run RECIPE.toml  # the recipe is in run.json",
+    }))
 }

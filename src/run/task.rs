@@ -57,7 +57,7 @@ impl fmt::Display for Task {
 }
 
 /// The number of stages.
-pub fn stages(recipe: &Recipe) -> usize {
+pub(super) fn stages(recipe: &Recipe) -> usize {
     match &recipe.select.stages {
         Stages::Equal(n) => *n,
         Stages::Shares(shares) => shares.len(),
@@ -65,7 +65,7 @@ pub fn stages(recipe: &Recipe) -> usize {
 }
 
 /// The number of models that score in `stage`.
-pub fn models(recipe: &Recipe, stage: usize) -> usize {
+pub(super) fn models(recipe: &Recipe, stage: usize) -> usize {
     match (stage, recipe.mode) {
         (1, Mode::Unseen) => recipe.folds.k,
         (1, Mode::Fitting) => 1,
@@ -75,7 +75,7 @@ pub fn models(recipe: &Recipe, stage: usize) -> usize {
 
 /// All tasks up to and including [`Task::Coreset`], each after those it reads. The shards follow;
 /// how many there are is known once the coreset is.
-pub fn tasks(recipe: &Recipe) -> Vec<Task> {
+pub(super) fn tasks(recipe: &Recipe) -> Vec<Task> {
     let mut tasks = vec![Task::Ingest];
     if recipe.mode == Mode::Unseen {
         tasks.push(Task::Folds);

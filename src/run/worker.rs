@@ -190,13 +190,14 @@ impl Run {
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
         let digest = selection_digest(&selection);
         let kept = kept_rows(&samples, &selection)?;
-        let rows = kept.len();
+        let (rows, bytes) = (kept.len(), kept.iter().map(|k| k.bytes).sum::<u64>());
         let layout = shards::layout(kept, self.recipe.output.shard_bytes.0, &self.seed);
         let uris: Vec<String> = self.file.input.iter().map(|o| o.uri.clone()).collect();
         attempt.write_table("view.parquet", &shards::view(&layout, &uris)?)?;
         let shards = if self.recipe.output.form == Form::Copy { layout.len() } else { 0 };
         attempt.fact("shards", shards);
         attempt.fact("kept", rows);
+        attempt.fact("bytes", bytes);
         attempt.fact("selection_sha256", digest);
         Ok(format!("{rows} samples kept, {shards} shards"))
     }

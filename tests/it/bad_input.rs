@@ -78,12 +78,12 @@ fn ids_labels_and_columns() {
     let (mut ids, labels, features) = ten();
     ids[3] = None;
     write(ids, labels, features);
-    refused(&place, &toy(&place), 1, &["id", "null"]);
+    refused(&place, &toy(&place), 1, &["without an id", "row 3"]);
 
     let (ids, mut labels, features) = ten();
     labels[3] = None;
     write(ids, labels, features);
-    refused(&place, &toy(&place), 1, &["label", "null"]);
+    refused(&place, &toy(&place), 1, &["label", "row 3"]);
 
     let (ids, _, features) = ten();
     write(ids, vec![Some(1); 10], features);
@@ -146,14 +146,14 @@ fn keep_outside_of_its_range() {
             &place,
             &toy(&place).replace("keep = 0.5", &format!("keep = {keep}")),
             2,
-            &["bad.toml:15:", "keep"],
+            &["bad.toml:16:", "keep"],
         );
     }
     refused(
         &place,
         &toy(&place).replace("keep = 0.5", "kep = 0.5"),
         2,
-        &["bad.toml:15:1", "`keep`"],
+        &["bad.toml:16:1", "`keep`"],
     );
     refused(&place, &toy(&place).replace("keep = 0.5", "keep_rows = 61"), 2, &["61", "60"]);
 }
@@ -243,16 +243,18 @@ fn png(side: u32) -> Vec<u8> {
     bytes
 }
 
-/// A PNG whose header says 60,000 x 60,000, with a right checksum and nothing behind it.
+/// A PNG whose header says 60,000 x 60,000, with right checksums and next to nothing behind it.
 fn huge_png() -> Vec<u8> {
-    let mut header = b"IHDR".to_vec();
-    header.extend(60_000_u32.to_be_bytes());
-    header.extend(60_000_u32.to_be_bytes());
+    let mut header = 60_000_u32.to_be_bytes().repeat(2);
     header.extend([8, 0, 0, 0, 0]);
     let mut bytes = vec![0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
-    bytes.extend(13_u32.to_be_bytes());
-    bytes.extend(&header);
-    bytes.extend(crc32(&header).to_be_bytes());
+    for (name, content) in [(b"IHDR", header), (b"IDAT", vec![0x78, 0x9c, 3, 0]), (b"IEND", vec![])]
+    {
+        bytes.extend((content.len() as u32).to_be_bytes());
+        let chunk = [name.as_slice(), &content].concat();
+        bytes.extend(&chunk);
+        bytes.extend(crc32(&chunk).to_be_bytes());
+    }
     bytes
 }
 

@@ -10,6 +10,7 @@ pub mod samples;
 pub mod scoring;
 pub mod seed;
 pub mod selection;
+pub mod shards;
 pub mod tables;
 #[cfg(feature = "train")]
 pub mod training;

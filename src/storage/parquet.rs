@@ -11,7 +11,7 @@ use ::parquet::arrow::async_reader::{AsyncFileReader, ParquetRecordBatchStreamBu
 use ::parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, ProjectionMask};
 use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::errors::ParquetError;
-use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use ::parquet::file::properties::WriterProperties;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -25,9 +25,12 @@ use super::location::Object;
 use super::wait;
 use crate::error::{Error, Place, Result};
 
-/// Rows of a batch when reading: small enough that a batch of images stays below the 2 GiB that
-/// Arrow's 32-bit offsets can address.
+/// The most rows of a batch when reading.
 const BATCH_ROWS: usize = 1024;
+
+/// The bytes that a batch of average rows may have: well below the 2 GiB that Arrow's 32-bit
+/// offsets can address, so that large images fit too.
+const BATCH_BYTES: i64 = 256 << 20;
 
 /// A Parquet file whose footer has been read.
 #[derive(Clone, Debug)]
@@ -109,7 +112,7 @@ impl ParquetFile {
         let mut builder =
             ParquetRecordBatchStreamBuilder::new_with_metadata(reader, self.metadata.clone())
                 .with_row_groups(vec![row_group])
-                .with_batch_size(BATCH_ROWS);
+                .with_batch_size(batch_rows(self.metadata.metadata().row_groups()));
         if let Columns::Named(names) = columns {
             let roots = self.roots(names).at(place)?;
             let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
@@ -142,6 +145,13 @@ fn with_footer_keys(metadata: &ArrowReaderMetadata) -> SchemaRef {
         }
     }
     Arc::new(Schema::new_with_metadata(metadata.schema().fields().clone(), keys))
+}
+
+/// How many rows a batch of any of these row groups may have.
+fn batch_rows(groups: &[RowGroupMetaData]) -> usize {
+    let row_bytes = |g: &RowGroupMetaData| g.total_byte_size() / g.num_rows().max(1);
+    let largest = groups.iter().map(row_bytes).max().unwrap_or(0);
+    ((BATCH_BYTES / largest.max(1)) as usize).clamp(1, BATCH_ROWS)
 }
 
 fn selection(rows: &[u32]) -> RowSelection {
@@ -198,14 +208,15 @@ impl AsyncFileReader for Reader {
     }
 }
 
-/// Encodes batches of one schema with these properties; the schema's metadata also goes into the
-/// footer's keys, where readers without Arrow look for it.
+/// Encodes row groups of one schema with these properties: one item of `groups` becomes one row
+/// group. The schema's metadata also goes into the footer's keys, where readers without Arrow look
+/// for it.
 ///
 /// # Errors
-/// `InvalidInput` if a type cannot be written as Parquet.
+/// `InvalidInput` if a type cannot be written as Parquet; else the error of a group.
 pub fn encode(
     schema: &SchemaRef,
-    batches: &[RecordBatch],
+    groups: impl IntoIterator<Item = Result<Vec<RecordBatch>>>,
     properties: WriterProperties,
 ) -> Result<Vec<u8>> {
     let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties))?;
@@ -215,10 +226,27 @@ pub fn encode(
             value.clone(),
         ));
     }
-    for batch in batches {
-        writer.write(batch)?;
+    for group in groups {
+        for batch in group? {
+            writer.write(&batch)?;
+        }
+        writer.flush()?;
     }
     Ok(writer.into_inner()?)
+}
+
+/// Decodes a whole Parquet file, batch by batch; the schema has the footer's keys among its
+/// metadata.
+///
+/// # Errors
+/// `InvalidInput` if the bytes, or later a batch, cannot be decoded.
+pub fn decode(bytes: Bytes) -> Result<(SchemaRef, impl Iterator<Item = Result<RecordBatch>>)> {
+    let metadata = ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new())?;
+    let schema = with_footer_keys(&metadata);
+    let rows = batch_rows(metadata.metadata().row_groups());
+    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
+    let batches = reader.with_batch_size(rows).build()?;
+    Ok((schema, batches.map(|batch| Ok(batch?))))
 }
 
 /// Encodes one of our own tables.
@@ -230,7 +258,7 @@ pub fn encode_table(batch: &RecordBatch) -> Result<Vec<u8>> {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("unseen ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    encode(&batch.schema(), std::slice::from_ref(batch), properties)
+    encode(&batch.schema(), [Ok(vec![batch.clone()])], properties)
         .map_err(|e| Error::internal("a table cannot be encoded").because(e))
 }
 

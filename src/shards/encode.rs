@@ -1,0 +1,139 @@
+//! The bytes of one shard, after the conventions of Hugging Face datasets: blobs plain and
+//! uncompressed, everything else with Snappy and dictionaries, row groups of bounded size.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use ::parquet::arrow::ArrowSchemaConverter;
+use ::parquet::basic::{Compression, Encoding, Type};
+use ::parquet::file::properties::{CdcOptions, EnabledStatistics, WriterProperties};
+use ::parquet::schema::types::ColumnDescriptor;
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::record_batch::RecordBatch;
+
+use super::Kept;
+use super::cut::even_parts;
+use super::rows::Rows;
+use crate::error::{Error, Result};
+use crate::recipe;
+use crate::storage::parquet::{self, ParquetFile};
+
+/// Limits of one batch on its way to the encoder. Arrow's 32-bit offsets end at 2 GiB.
+const BATCH_BYTES: u64 = 64 << 20;
+const BATCH_ROWS: usize = 1000;
+
+/// The key under which `datasets` notes that pages were cut by content.
+const CDC_KEY: &str = "content_defined_chunking";
+
+/// The bytes of the shard that holds `rows` in this order: every column of the source with its
+/// type, values and metadata (`schema` is the source's), and with `spec.scores` the columns
+/// `unseen_score`, `unseen_rank` and `unseen_stage`. The same arguments give the same bytes.
+///
+/// # Errors
+/// `InvalidInput` if a file cannot be read, has other columns, or has one of those names already.
+pub fn encode_shard(
+    files: &[ParquetFile],
+    schema: &SchemaRef,
+    rows: &[Kept],
+    spec: &recipe::Output,
+) -> Result<Vec<u8>> {
+    let target = shard_schema(schema, spec.scores)?;
+    let properties = properties(&target)?;
+    let source = Rows::read(files, schema, rows)?;
+    let batch = |range: Range<usize>| {
+        let batch = source.batch(range.clone())?;
+        if spec.scores { with_scores(&batch, &rows[range], &target) } else { Ok(batch) }
+    };
+    let groups = parts(rows, 0..rows.len(), spec.row_group_bytes.0).into_iter();
+    let encoded = groups.map(|group| batches(rows, group).into_iter().map(batch).collect());
+    parquet::encode(&target, encoded, properties)
+}
+
+/// The schema of a shard: the source's, and the score columns if asked for.
+pub(super) fn shard_schema(source: &SchemaRef, scores: bool) -> Result<SchemaRef> {
+    if !scores {
+        return Ok(Arc::clone(source));
+    }
+    let extra = score_fields();
+    if let Some(taken) = extra.iter().find(|f| source.index_of(f.name()).is_ok()) {
+        return Err(Error::input(format!(
+            "the source has a column `{}` already; set output.scores = false or rename it",
+            taken.name()
+        )));
+    }
+    // The Hugging Face metadata need not name them: `datasets` takes their types from Arrow.
+    let fields: Vec<_> = source.fields().iter().cloned().chain(extra.map(Arc::new)).collect();
+    Ok(Arc::new(Schema::new_with_metadata(fields, source.metadata().clone())))
+}
+
+pub(super) fn score_fields() -> [Field; 3] {
+    [
+        Field::new("unseen_score", DataType::Float64, true),
+        Field::new("unseen_rank", DataType::Int64, true),
+        Field::new("unseen_stage", DataType::Int32, true),
+    ]
+}
+
+/// Appends the score columns to rows of the source.
+pub(super) fn with_scores(
+    batch: &RecordBatch,
+    rows: &[Kept],
+    target: &SchemaRef,
+) -> Result<RecordBatch> {
+    let mut columns = batch.columns().to_vec();
+    let extra: [ArrayRef; 3] = [
+        Arc::new(rows.iter().map(|r| r.score).collect::<Float64Array>()),
+        Arc::new(rows.iter().map(|r| r.rank).collect::<Int64Array>()),
+        Arc::new(rows.iter().map(|r| r.stage).collect::<Int32Array>()),
+    ];
+    columns.extend(extra);
+    Ok(RecordBatch::try_new(Arc::clone(target), columns)?)
+}
+
+/// Cuts a range of rows into even parts of at most `bound` bytes.
+fn parts(rows: &[Kept], range: Range<usize>, bound: u64) -> Vec<Range<usize>> {
+    let bytes: Vec<u64> = rows[range.clone()].iter().map(|r| r.bytes).collect();
+    let mut start = range.start;
+    let next = |length: usize| {
+        start += length;
+        start - length..start
+    };
+    even_parts(&bytes, bound).into_iter().map(next).collect()
+}
+
+/// Cuts a row group into batches that fit Arrow's offsets.
+fn batches(rows: &[Kept], group: Range<usize>) -> Vec<Range<usize>> {
+    let parts = parts(rows, group, BATCH_BYTES).into_iter();
+    let short = |part: Range<usize>| {
+        let end = part.end;
+        part.step_by(BATCH_ROWS).map(move |start| start..end.min(start + BATCH_ROWS))
+    };
+    parts.flat_map(short).collect()
+}
+
+fn properties(schema: &Schema) -> Result<WriterProperties> {
+    let mut builder = WriterProperties::builder()
+        .set_compression(Compression::SNAPPY)
+        .set_max_row_group_row_count(None)
+        .set_created_by(concat!("unseen ", env!("CARGO_PKG_VERSION")).to_owned());
+    if schema.metadata().contains_key(CDC_KEY) {
+        // The key is copied from the source; cutting pages in the same way keeps it true.
+        builder = builder.set_content_defined_chunking(Some(CdcOptions::default()));
+    }
+    for leaf in ArrowSchemaConverter::new().convert(schema)?.columns().iter().filter(is_blob) {
+        let path = leaf.path();
+        builder = builder
+            .set_column_encoding(path.clone(), Encoding::PLAIN)
+            .set_column_compression(path.clone(), Compression::UNCOMPRESSED)
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path.clone(), EnabledStatistics::None);
+    }
+    Ok(builder.build())
+}
+
+/// Whether a column holds opaque bytes, such as the `bytes` of an image: they are compressed
+/// already, and statistics of megabytes would bloat the footer.
+fn is_blob(leaf: &&Arc<ColumnDescriptor>) -> bool {
+    leaf.physical_type() == Type::BYTE_ARRAY && leaf.logical_type_ref().is_none()
+}

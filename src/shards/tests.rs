@@ -1,3 +1,5 @@
+//! Round trips through Parquet, layouts, cards.
+
 use std::sync::Arc;
 
 use ::parquet::file::metadata::ParquetMetaDataReader;

@@ -75,9 +75,10 @@ impl Filter {
 
     /// The rows of `batch` for which the condition is true (null counts as false), ascending.
     pub(super) fn rows(&self, batch: &RecordBatch) -> Result<Vec<u32>> {
+        // `with_columns`, because `select` would shrink what the optimiser proves constant.
         let frame = frame::from_arrow(&self.project(batch)?)?;
         let expr = self.expr.clone();
-        let result: DataFrame = guarded(|| frame.lazy().select([expr]).collect())
+        let result: DataFrame = guarded(|| frame.lazy().with_columns([expr]).collect())
             .map_err(|e| self.wrong("cannot be computed").because(e))?;
         let column = result.column(RESULT)?;
         if *column.dtype() != PolarsType::Boolean {

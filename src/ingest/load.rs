@@ -11,6 +11,7 @@ use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::peek::peek;
+use super::read::read;
 use super::size::row_bytes;
 use super::survey::{Row, Survey};
 use crate::error::{Error, ErrorKind, Result};
@@ -178,7 +179,7 @@ where
     slots.sort_by_key(|slot| slot.row);
     let rows: Vec<u32> = slots.iter().map(|slot| slot.row).collect();
     let parquet = &survey.parquet[file as usize];
-    let batches = parquet.read(row_group as usize, Columns::All, Some(&rows))?;
+    let batches = read(parquet, row_group as usize, Columns::All, Some(&rows))?;
     if batches.iter().map(RecordBatch::num_rows).sum::<usize>() != slots.len() {
         let message = "rows are missing; was the file written again meanwhile?";
         return Err(Error::corrupt(message).at(parquet.object().uri.clone()));

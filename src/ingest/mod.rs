@@ -15,6 +15,7 @@ mod images;
 mod input;
 mod load;
 mod peek;
+mod read;
 mod scan;
 mod schema;
 mod size;

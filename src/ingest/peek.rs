@@ -4,6 +4,7 @@ use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::load::Fault;
+use super::read::read;
 use super::survey::{Row, Survey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
@@ -50,8 +51,9 @@ pub(super) fn peek(survey: &Survey, data: &Data) -> Result<Shape> {
 fn peek_row(survey: &Survey, data: &Data, row: &Row) -> Result<Result<Shape, String>> {
     let columns = survey.input.columns();
     let parquet = &survey.parquet[row.file as usize];
-    let read = parquet.read(row.row_group as usize, Columns::Named(&columns), Some(&[row.row]))?;
-    let Some(batch) = read.first() else {
+    let row_group = row.row_group as usize;
+    let batches = read(parquet, row_group, Columns::Named(&columns), Some(&[row.row]))?;
+    let Some(batch) = batches.first() else {
         let message = "a row is missing; was the file written again meanwhile?";
         return Err(Error::corrupt(message).at(parquet.object().uri.clone()));
     };

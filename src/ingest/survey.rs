@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::classes::{Classes, declared};
 use super::examples::{Examples, counted};
 use super::input::Input;
+use super::read::open;
 use super::scan::{Part, Plan, scan};
 use super::schema::unify;
 use crate::error::{Error, ErrorKind, Result};
@@ -76,8 +77,7 @@ pub struct Survey {
 /// `InvalidRecipe` for a wrong filter; `InvalidInput`, naming rows and files, for a dataset that
 /// breaks the contract; `Unavailable` if it cannot be read.
 pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
-    let opened: Vec<_> =
-        resolve(data.uri.as_slice())?.into_par_iter().map(ParquetFile::open).collect();
+    let opened: Vec<_> = resolve(data.uri.as_slice())?.into_par_iter().map(open).collect();
     // Collected twice so that of several errors the first in order is told.
     let parquet = opened.into_iter().collect::<Result<Vec<_>>>()?;
     let files: Vec<InputFile> = parquet.iter().map(input_file).collect();
@@ -191,11 +191,10 @@ impl Found {
         }
         if !self.outside.is_empty() {
             return Err(Error::input(format!(
-                "{} in column `{}` are no index into the {} class names: {}; correct the labels \
-                 or the names",
+                "{} outside the {} class names in column `{}`: {}; correct the labels or the names",
                 counted(self.outside.count(), "label"),
-                plan.label,
                 self.classes.len(),
+                plan.label,
                 self.outside
             )));
         }

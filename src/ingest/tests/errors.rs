@@ -52,7 +52,7 @@ fn minus_one_and_indices_beyond_the_names_are_refused() {
     let names = r#"["cat","dog"]"#;
     for (labels, expected) in [
         ([0, -1, 1], "1 row without a label (null or -1) in column `label`: `b`"),
-        ([0, 1, 2], "1 label in column `label` are no index into the 2 class names: `c` (label 2)"),
+        ([0, 1, 2], "1 label outside the 2 class names in column `label`: `c` (label 2)"),
         ([0, 1, -7], "`c` (label -7)"),
     ] {
         let dataset = Dataset::new();
@@ -182,6 +182,21 @@ fn broken_files_are_named() {
         let said = dataset.plain(&error);
         assert!(said.starts_with("b.parquet") && said.contains(expected), "{said}");
     }
+}
+
+#[test]
+fn no_damaged_byte_ends_in_a_panic() {
+    let dataset = Dataset::of(simple());
+    let path = dataset.path().join("a.parquet");
+    let whole = std::fs::read(&path).unwrap();
+    let mut refused = 0;
+    for at in (0..whole.len()).step_by(3) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x5A;
+        std::fs::write(&path, bytes).unwrap();
+        refused += usize::from(dataset.load("features = 'f'").is_err());
+    }
+    assert!(refused > 0);
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn conditions_keep_rows_and_null_is_false() {
         ("\"day of\" * 2 <= 4", "ab"),
         ("CASE WHEN split = 'test' THEN n > 4 ELSE n < 2 END", "ae"),
         ("COALESCE(weight, 1.0) = 1.0 OR n = 1", "ab"),
-        ("CAST(n AS DOUBLE) / 2 > 1.9", "de"),
+        ("CAST(n AS DOUBLE) / 2 > 1.4", "cde"),
+        ("n > 0 OR 1 = 1", "abcde"),
     ] {
         let found = dataset.survey(&format!("features = 'f'\nfilter = '''{filter}'''"));
         let found = match found {

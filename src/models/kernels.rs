@@ -29,95 +29,6 @@ impl CustomOp1 for TimesConstant {
     }
 }
 
-/// Unfolds `[channels, batch, h, w]` into the 3x3 patches around each pixel, zero outside the
-/// image: `[channels * 9, batch * h * w]`. Its gradient folds patches back by summation.
-pub(super) struct Unfold;
-
-/// The gradient of [`Unfold`]: sums patches into `[channels, batch, h, w]`.
-struct Fold([usize; 4]);
-
-impl CustomOp1 for Unfold {
-    fn name(&self) -> &'static str {
-        "unfold-3x3"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (channels, batch, height, width) = layout.shape().dims4()?;
-        let x = floats(storage, layout)?;
-        let plane = batch * height * width;
-        let mut out = vec![0_f32; channels * 9 * plane];
-        out.par_chunks_mut(plane).enumerate().for_each(|(row, out)| {
-            let x = &x[row / 9 * plane..][..plane];
-            let shift = Shift::new(row % 9, height, width);
-            for (out, x) in out.chunks_mut(height * width).zip(x.chunks(height * width)) {
-                shift.rows().for_each(|(o, i)| out[o].copy_from_slice(&x[i]));
-            }
-        });
-        Ok((CpuStorage::F32(out), (channels * 9, plane).into()))
-    }
-
-    fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let (channels, batch, height, width) = x.dims4()?;
-        grad.apply_op1_no_bwd(&Fold([channels, batch, height, width])).map(Some)
-    }
-}
-
-impl CustomOp1 for Fold {
-    fn name(&self) -> &'static str {
-        "fold-3x3"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let [channels, batch, height, width] = self.0;
-        let patches = floats(storage, layout)?;
-        let (plane, image) = (batch * height * width, height * width);
-        let mut out = vec![0_f32; channels * plane];
-        out.par_chunks_mut(image).enumerate().for_each(|(index, out)| {
-            let (channel, sample) = (index / batch, index % batch);
-            for tap in 0..9 {
-                let patch = &patches[(channel * 9 + tap) * plane + sample * image..][..image];
-                Shift::new(tap, height, width)
-                    .rows()
-                    .for_each(|(o, i)| add(&mut out[i], &patch[o]));
-            }
-        });
-        Ok((CpuStorage::F32(out), self.0.as_slice().into()))
-    }
-}
-
-/// One of the nine places of a 3x3 kernel: patch pixel `(y, x)` is image pixel `(y + dy, x + dx)`.
-struct Shift {
-    dy: isize,
-    dx: isize,
-    height: usize,
-    width: usize,
-}
-
-impl Shift {
-    fn new(tap: usize, height: usize, width: usize) -> Self {
-        Self { dy: tap as isize / 3 - 1, dx: tap as isize % 3 - 1, height, width }
-    }
-
-    /// For each row inside the image: the range in the patch plane and that in the image plane.
-    fn rows(&self) -> impl Iterator<Item = (std::ops::Range<usize>, std::ops::Range<usize>)> {
-        let (width, dy, dx) = (self.width, self.dy, self.dx);
-        let ys = usize::from(dy < 0)..self.height - usize::from(dy > 0);
-        let (left, right) = (usize::from(dx < 0), usize::from(dx > 0));
-        ys.filter(move |_| width > left + right).map(move |y| {
-            let out = y * width + left..(y + 1) * width - right;
-            let offset = dy * width as isize + dx;
-            let into = |i: usize| i.wrapping_add_signed(offset);
-            (out.clone(), into(out.start)..into(out.end))
-        })
-    }
-}
-
-fn add(out: &mut [f32], more: &[f32]) {
-    for (out, more) in out.iter_mut().zip(more) {
-        *out += more;
-    }
-}
-
 /// 2x2 max-pooling of `[channels, batch, h, w]`. Of equal maxima the first gets the gradient, as
 /// in PyTorch.
 pub(super) struct MaxPool;
@@ -129,35 +40,35 @@ impl CustomOp1 for MaxPool {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (channels, batch, height, width) = layout.shape().dims4()?;
-        let (h, w) = (height / 2, width / 2);
+        let (down, across) = (height / 2, width / 2);
         let x = floats(storage, layout)?;
-        let mut out = vec![0_f32; channels * batch * h * w];
-        let planes = out.par_chunks_mut(h * w).zip(x.par_chunks(height * width));
+        let mut out = vec![0_f32; channels * batch * down * across];
+        let planes = out.par_chunks_mut(down * across).zip(x.par_chunks(height * width));
         planes.for_each(|(out, x)| {
-            for (out, rows) in out.chunks_mut(w).zip(x.chunks(2 * width)) {
+            for (out, rows) in out.chunks_mut(across).zip(x.chunks(2 * width)) {
                 let (upper, lower) = rows.split_at(width);
                 let pairs = upper.chunks_exact(2).zip(lower.chunks_exact(2));
-                out.iter_mut()
-                    .zip(pairs)
-                    .for_each(|(o, (u, l))| *o = largest([u[0], u[1], l[0], l[1]]));
+                for (out, (u, l)) in out.iter_mut().zip(pairs) {
+                    *out = largest([u[0], u[1], l[0], l[1]]);
+                }
             }
         });
-        Ok((CpuStorage::F32(out), (channels, batch, h, w).into()))
+        Ok((CpuStorage::F32(out), (channels, batch, down, across).into()))
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let (_, _, height, width) = x.dims4()?;
-        let (h, w) = (height / 2, width / 2);
+        let (down, across) = (height / 2, width / 2);
         let mut out = vec![0_f32; x.elem_count()];
         with_floats([x, grad], |[x, grad]| {
-            let planes = x.par_chunks(height * width).zip(grad.par_chunks(h * w));
+            let planes = x.par_chunks(height * width).zip(grad.par_chunks(down * across));
             out.par_chunks_mut(height * width).zip(planes).for_each(|(out, (x, grad))| {
-                for (i, g) in grad.iter().enumerate() {
-                    let corner = i / w * 2 * width + i % w * 2;
-                    let places = [corner, corner + 1, corner + width, corner + width + 1];
-                    let top = largest(places.map(|p| x[p]));
-                    if let Some(place) = places.into_iter().find(|p| x[*p] == top) {
-                        out[place] = *g;
+                for (i, gradient) in grad.iter().enumerate() {
+                    let corner = i / across * 2 * width + i % across * 2;
+                    let window = [corner, corner + 1, corner + width, corner + width + 1];
+                    let top = largest(window.map(|p| x[p]));
+                    if let Some(place) = window.into_iter().find(|p| x[*p] >= top) {
+                        out[place] = *gradient;
                     }
                 }
             });
@@ -317,7 +228,7 @@ fn sum_by(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f64 {
 }
 
 /// Lends the numbers of contiguous CPU tensors.
-fn with_floats<const N: usize, R>(
+pub(super) fn with_floats<const N: usize, R>(
     tensors: [&Tensor; N],
     f: impl FnOnce([&[f32]; N]) -> R,
 ) -> Result<R> {
@@ -330,7 +241,7 @@ fn with_floats<const N: usize, R>(
     Ok(f(slices))
 }
 
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
+pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("the kernel needs contiguous tensors");
     };

@@ -2,10 +2,11 @@
 //!
 //! `plan` turns a recipe into a list of steps, which is all that is known of an architecture;
 //! `net` holds the weights and walks the steps; `ops` computes them, on the CPU with the help of
-//! `kernels`; `checkpoint` stores them. Only `ops` and `kernels` know how a convolution is computed,
-//! and only `device` knows which devices exist.
+//! `conv` and `kernels`; `checkpoint` stores them. Nothing outside `ops` knows how a convolution is
+//! computed, and only `device` knows which devices exist.
 
 mod checkpoint;
+mod conv;
 mod device;
 mod kernels;
 mod net;

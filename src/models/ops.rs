@@ -3,10 +3,11 @@
 //! Each operation is written once with Candle's own differentiable operations, in `reference`: that
 //! is what CUDA runs, and what the tests hold the CPU kernels against. On the CPU the reference is
 //! slow where it matters (scalar loops in the backward pass of a convolution, a pass over memory
-//! for every elementary operation), so there the operations come from `kernels`.
+//! for every elementary operation), so there the operations come from `conv` and `kernels`.
 
 use candle_core::{Result, Tensor, Var};
 
+use super::conv::Conv;
 use super::kernels;
 
 /// Added to variances, as in PyTorch's `BatchNorm2d`.
@@ -32,9 +33,7 @@ pub(super) fn conv(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     if !x.device().is_cpu() {
         return reference::conv(x, weight);
     }
-    let (_, batch, height, width) = x.dims4()?;
-    let patches = x.apply_op1(kernels::Unfold)?;
-    product(&weight.flatten_from(1)?, &patches)?.reshape(((), batch, height, width))
+    x.apply_op2(weight, Conv)
 }
 
 /// `weight * x`. Candle computes the gradient by `x` even where nobody wants it, which for the

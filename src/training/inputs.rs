@@ -199,6 +199,7 @@ impl<'a> Gather<'a> {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // these numbers are exact
 mod tests {
     use super::*;
 

@@ -29,7 +29,7 @@ pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<BatchLoss
         let total: f64 = row.iter().map(|z| exp(*z)).sum();
         let own = row[label as usize];
         sum += total.ln() - (f64::from(own) - f64::from(top));
-        correct += usize::from(row.iter().position(|z| *z == top) == Some(label as usize));
+        correct += usize::from(row.iter().position(|z| *z >= top) == Some(label as usize));
         gradient.extend(row.iter().enumerate().map(|(class, z)| {
             let onehot = if class == label as usize { 1.0 } else { 0.0 };
             ((exp(*z) / total - onehot) / labels.len() as f64) as f32

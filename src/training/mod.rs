@@ -14,8 +14,9 @@ mod schedule;
 mod sizing;
 
 pub use epochs::{EpochReport, Job, Trained, train};
-pub use predict::predict;
+pub use predict::{Sink, predict};
 pub use sizing::{check, memory_bytes, parameters};
 
+#[cfg(test)]
 #[cfg(test)]
 mod tests;

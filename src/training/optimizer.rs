@@ -182,15 +182,16 @@ mod tests {
         let train = Train { optimizer: Kind::Adamw, weight_decay: 0.5, ..Train::default() };
         let rates = [0.1, 0.1, 0.05];
         let adam = |decay: f64, gradient: &dyn Fn(f64) -> f64| {
-            let (mut w, mut m, mut v) = (1.0_f64, 0.0, 0.0);
+            let (mut weight, mut first, mut second) = (1.0_f64, 0.0, 0.0);
             let step = |(i, lr): (usize, &f64)| {
-                let (g, t) = (gradient(w), i as i32 + 1);
-                w *= 1.0 - lr * decay;
-                m = 0.9 * m + 0.1 * g;
-                v = 0.999 * v + 0.001 * g * g;
-                let (m_hat, v_hat) = (m / (1.0 - 0.9_f64.powi(t)), v / (1.0 - 0.999_f64.powi(t)));
-                w -= lr * m_hat / (v_hat.sqrt() + 1e-8);
-                w
+                let (slope, t) = (gradient(weight), i as i32 + 1);
+                weight *= 1.0 - lr * decay;
+                first = 0.9 * first + 0.1 * slope;
+                second = 0.999 * second + 0.001 * slope * slope;
+                let mean = first / (1.0 - 0.9_f64.powi(t));
+                let spread = (second / (1.0 - 0.999_f64.powi(t))).sqrt();
+                weight -= lr * mean / (spread + 1e-8);
+                weight
             };
             rates.iter().enumerate().map(step).collect::<Vec<f64>>()
         };

@@ -10,8 +10,10 @@ use crate::{Error, Result};
 /// Samples per forward pass. A constant, so that logits have the same bytes for every recipe.
 pub(super) const BATCH: usize = 256;
 
-/// Runs a model over `indices` in their order and hands logits to `sink` batch by batch: the
-/// indices of the batch and row-major logits `[batch, classes]`.
+/// Takes the indices of a batch and its row-major logits `[batch, classes]`.
+pub type Sink<'a> = dyn FnMut(&[u32], &[f32]) -> Result<()> + 'a;
+
+/// Runs a model over `indices` in their order and hands logits to `sink` batch by batch.
 ///
 /// # Errors
 /// `InvalidInput` if the model was trained for inputs of another shape; `CorruptData` for an
@@ -21,7 +23,7 @@ pub fn predict(
     samples: &Samples,
     indices: &[u32],
     device: &str,
-    sink: &mut dyn FnMut(&[u32], &[f32]) -> Result<()>,
+    sink: &mut Sink<'_>,
 ) -> Result<()> {
     if checkpoint.card.input != samples.inputs.shape() {
         return Err(Error::input("the model was trained for inputs of another shape"));

@@ -59,8 +59,8 @@ fn kept_by(step: &Step, plane: (usize, usize), channels: usize) -> (usize, (usiz
     let pixels = plane.0 * plane.1;
     match step {
         Step::Linear { outputs, .. } => (4 * outputs, plane),
-        Step::Conv { inputs, outputs, .. } => (pixels * (2 * 9 * inputs + 2 * outputs), plane),
-        Step::NormRelu { .. } => (3 * channels * pixels, plane),
+        Step::Conv { outputs, .. } => (pixels * 3 * outputs, plane),
+        Step::NormRelu { .. } => (4 * channels * pixels, plane),
         Step::Relu => (2 * channels * pixels, plane),
         Step::Pool => (2 * channels * pixels, (plane.0 / 2, plane.1 / 2)),
         Step::Average => (channels, (1, 1)),

@@ -150,7 +150,9 @@ fn digest() -> String {
         hash.update(&trained.checkpoint.weights);
         hash.update(serde_json::to_vec(&trained.history).unwrap());
         let all = logits(&trained.checkpoint, &samples, &(0..300).collect::<Vec<_>>());
-        all.iter().for_each(|z| hash.update(z.to_le_bytes()));
+        for z in all {
+            hash.update(z.to_le_bytes());
+        }
     }
     format!("digest {:x?}", hash.finalize().as_slice())
 }

@@ -7,7 +7,7 @@ use super::prelude::*;
 use super::reference::{self, Row, Rules};
 use super::{SelectionPlan, aggregate, coreset, finish, remaining, stage};
 use crate::recipe::{Aggregate, Average, Classes, Method, Recipe, Scale, Score};
-use crate::scoring::{Direction, builtin};
+use crate::scoring::{Criterion, Direction, Prediction, builtin};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
 
@@ -409,4 +409,46 @@ fn lazy_verbs_agree_with_the_stages() {
     let top = scores().unseen_top("score", Direction::KeepHigh, 1, &seed).collect().unwrap();
     let best = scores().collect().unwrap()["score"].f64().unwrap().max();
     assert_eq!(top["score"].f64().unwrap().get(0), best);
+}
+
+#[test]
+fn missing_scores_come_last_and_zeros_are_equal() {
+    let ids: Vec<String> = (0..40).map(|i| format!("s{i:02}")).collect();
+    let order = |score: &dyn Fn(usize) -> Option<f64>, direction| {
+        let scores: Vec<_> = (0..ids.len()).map(score).collect();
+        let table = df!("id" => &ids, "score" => scores).unwrap().lazy();
+        let sorted = table.unseen_top("score", direction, 40, &Seed::new(0)).collect().unwrap();
+        sorted["id"].str().unwrap().iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for direction in [Direction::KeepHigh, Direction::KeepLow] {
+        let equal = order(&|_| Some(0.0), direction);
+        assert_ne!(equal, ids, "ties follow the hash, not the id");
+        assert_eq!(order(&|i| Some(if i % 2 == 0 { 0.0 } else { -0.0 }), direction), equal);
+        let missing = |i: usize| if i == 7 { Some(f64::NAN) } else { (i != 9).then_some(1.0) };
+        let mut last = order(&missing, direction).split_off(38);
+        last.sort_unstable();
+        assert_eq!(last, ["s07", "s09"]);
+    }
+}
+
+#[test]
+fn criteria_of_your_own_aggregate_too() {
+    struct Doubt;
+    impl Criterion for Doubt {
+        fn name(&self) -> &'static str {
+            "doubt"
+        }
+        fn direction(&self) -> Direction {
+            Direction::KeepHigh
+        }
+        fn score(&self, prediction: &Prediction<'_>) -> f32 {
+            1.0 - prediction.probabilities[prediction.label]
+        }
+    }
+    let case = Case::random(&[3], 1, 2, 0);
+    let table = case.table(0, "doubt", 0, |_| true);
+    let scores = aggregate(table, &Score::default(), &Doubt as &dyn Criterion).collect().unwrap();
+    let mean = |i: usize| f64::midpoint(case.stages[0][0][i].into(), case.stages[0][1][i].into());
+    let want: Vec<_> = (0..3).map(|i| Some(mean(i))).collect();
+    assert_eq!(scores["score"].f64().unwrap().to_vec(), want);
 }

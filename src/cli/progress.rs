@@ -87,7 +87,7 @@ impl Observer for Progress {
     fn end(&self, task: &str, note: &str) {
         let (done, total) = self.with_place(|place| (place.before + place.work, place.total));
         self.bar.set_position(done);
-        let percent = if total == 0 { 100 } else { 100 * done / total };
+        let percent = (100 * done).checked_div(total).unwrap_or(100);
         let eta = self.bar.eta().as_secs();
         self.line(&format!(
             "{percent:>3} %  {task:<12}  {note}  (ETA {}:{:02})",

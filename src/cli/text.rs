@@ -27,11 +27,11 @@ pub(super) fn plan(plan: &Plan) -> String {
         grouped(plan.parameters as u64),
         grouped(plan.sample_epochs)
     );
-    let share = 100.0 * plan.keep_rows as f64 / plan.rows.max(1) as f64;
+    let percent = 100.0 * plan.keep_rows as f64 / plan.rows.max(1) as f64;
     let stages: Vec<String> = plan.stage_rows.iter().map(|rows| grouped(*rows)).collect();
     let _ = writeln!(
         text,
-        "Keep      {} rows ({share:.1} %), by stage: {}",
+        "Keep      {} rows ({percent:.1} %), by stage: {}",
         grouped(plan.keep_rows),
         stages.join(" + ")
     );

@@ -75,10 +75,6 @@ impl RunFile {
     pub fn find(dir: &Dir) -> Result<Option<Self>> {
         let Some(bytes) = dir.find(RUN_FILE)? else { return Ok(None) };
         let place = || dir.uri_of(RUN_FILE);
-        #[derive(Deserialize)]
-        struct Head {
-            format: u32,
-        }
         let head: Head = serde_json::from_slice(&bytes).at(place)?;
         if head.format != FORMAT {
             let message = format!(
@@ -126,6 +122,12 @@ impl RunFile {
         );
         Err(Error::new(ErrorKind::Conflict, message))
     }
+}
+
+/// The part of a run file that every version can read.
+#[derive(Deserialize)]
+struct Head {
+    format: u32,
 }
 
 fn input_changes(old: &[InputObject], new: &[InputObject]) -> Vec<String> {

@@ -8,9 +8,18 @@
 //! task that is not leaves nothing that anybody reads.
 
 mod attempt;
+mod dataset;
+#[cfg(feature = "train")]
+mod fit;
+#[cfg(not(feature = "train"))]
+#[path = "no_fit.rs"]
+mod fit;
 mod identity;
 mod manifest;
 mod plan;
+mod rows;
+#[cfg(feature = "train")]
+mod score_table;
 mod stages;
 mod status;
 mod summary;

@@ -2,13 +2,13 @@
 
 use serde::Serialize;
 
-use super::stages::TRAIN_WORK;
-use super::task::{Task, models, stages, tasks};
+use super::fit;
+use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
 use crate::recipe::{FitOn, Folds, Mode};
 use crate::samples::Shape;
-use crate::{folds, ingest, training};
+use crate::{folds, ingest};
 
 /// The plan of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,16 +66,13 @@ impl Plan {
         let survey = run.survey()?;
         let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
         let class_count = survey.classes.len();
-        crate::models::open(&recipe.device)?;
-        training::check(&recipe.model, &recipe.train, shape, class_count)?;
+        let (parameters, training) = fit::sizes(recipe, shape, class_count)?;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, class_count)?;
         check_folds(run, &labels)?;
         let stage_rows = selection.sizes().to_vec();
         let rows = survey.rows.len() as u64;
         let tasks = planned(run, rows, &stage_rows);
-        let training =
-            training::memory_bytes(&recipe.model, shape, class_count, recipe.train.batch_size)?;
         let trained: u64 =
             tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.work).sum();
         Ok(Self {
@@ -87,7 +84,7 @@ impl Plan {
             classes: count(&survey.classes, &labels),
             shape,
             models: (1..=stages(recipe)).map(|stage| models(recipe, stage)).sum(),
-            parameters: training::parameters(&recipe.model, shape, class_count)?,
+            parameters,
             keep_rows: stage_rows.iter().sum(),
             stage_rows,
             // Decoding holds the samples about twice for a moment.

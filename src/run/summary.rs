@@ -6,7 +6,8 @@ use arrow::array::AsArray;
 use serde::Serialize;
 
 use super::task::{Task, models};
-use super::worker::{CORESET, INGEST, Run, column};
+use super::rows::column;
+use super::worker::{CORESET, INGEST, Run};
 use crate::error::Result;
 use crate::recipe::{FitOn, Form, Mode, Recipe};
 use crate::scoring::{Direction, builtin};

@@ -90,3 +90,6 @@ pub(super) fn tasks(recipe: &Recipe) -> Vec<Task> {
     tasks.push(Task::Coreset);
     tasks
 }
+
+/// A pass forward and backward costs about three passes forward.
+pub(super) const TRAIN_WORK: u64 = 3;

@@ -9,9 +9,9 @@ use super::identity::RunFile;
 use super::manifest::{Manifest, all_tasks};
 use super::status::open;
 use super::task::{Task, models, stages};
-use super::worker::{
-    CORESET, FOLDS, INGEST, Run, assign, ints, kept_ids, labels, selection_digest, strings,
-};
+use super::dataset::{assign, shard_rows};
+use super::rows::{ids, ints, kept_ids, labels, selection_digest, strings};
+use super::worker::{CORESET, FOLDS, INGEST, Run};
 use crate::error::{Error, Result};
 use crate::recipe::{FitOn, Form, Mode};
 use crate::storage::{frame, parquet, sha256_hex};
@@ -49,7 +49,7 @@ pub fn verify(uri: &str) -> Result<Verification> {
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
     let prover = Prover { run: Run::reopen(file, ledger), manifest };
-    let checks: [(&'static str, fn(&Prover) -> Result<String>); 9] = [
+    let proofs: [(&'static str, Proof); 9] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
         ("folds", Prover::folds),
@@ -60,7 +60,7 @@ pub fn verify(uri: &str) -> Result<Verification> {
         ("input", Prover::input),
         ("coreset", Prover::coreset),
     ];
-    let checks: Vec<Check> = checks
+    let checks: Vec<Check> = proofs
         .into_iter()
         .map(|(name, check)| match check(&prover) {
             Ok(detail) => Check { name, passed: true, detail },
@@ -69,6 +69,9 @@ pub fn verify(uri: &str) -> Result<Verification> {
         .collect();
     Ok(Verification { uri: uri.to_owned(), passed: checks.iter().all(|c| c.passed), checks })
 }
+
+/// A proof says what was seen, or what is wrong.
+type Proof = fn(&Prover) -> Result<String>;
 
 struct Prover {
     run: Run,
@@ -105,8 +108,8 @@ impl Prover {
         let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
         let quarantine = self.table(INGEST, "quarantine.parquet", &tables::quarantine())?;
         let (usable, bad) = (ids(&samples)?, ids(&quarantine)?);
-        if let Some(pair) = usable.windows(2).find(|pair| pair[0] >= pair[1]) {
-            return Err(Error::corrupt(format!("id `{}` is not above `{}`", pair[1], pair[0])));
+        if let Some((low, high)) = usable.iter().zip(&usable[1..]).find(|(low, high)| low >= high) {
+            return Err(Error::corrupt(format!("id `{high}` is not above `{low}`")));
         }
         let usable_set: BTreeSet<&String> = usable.iter().collect();
         if let Some(both) = bad.iter().find(|id| usable_set.contains(id)) {
@@ -136,7 +139,9 @@ impl Prover {
             )));
         }
         let mut sizes = vec![0_usize; self.run.recipe.folds.k];
-        derived.iter().for_each(|f| sizes[*f as usize] += 1);
+        for fold in &derived {
+            sizes[*fold as usize] += 1;
+        }
         Ok(format!(
             "{} disjoint folds of {sizes:?} samples, derived again from the seed",
             sizes.len()
@@ -171,13 +176,13 @@ impl Prover {
             }
             let members: BTreeSet<String> =
                 ids(&self.train_table(stage, model)?)?.into_iter().collect();
-            let scored = ids(&self.score_table(stage, model)?)?;
-            if let Some(id) = scored.iter().find(|id| members.contains(*id)) {
+            let rated = ids(&self.score_table(stage, model)?)?;
+            if let Some(id) = rated.iter().find(|id| members.contains(*id)) {
                 return Err(Error::corrupt(format!(
                     "`{id}` was scored by model {model} of stage {stage}, which was trained on it"
                 )));
             }
-            scores += scored.len();
+            scores += rated.len();
         }
         let note = if self.run.recipe.mode == Mode::Fitting {
             " (stage 1 in fitting mode: seen by design)"
@@ -323,7 +328,7 @@ impl Prover {
         let mut rows = 0;
         for index in 0..count {
             let (bytes, _) = self.output(&Task::Shard { index }.to_string(), "shard.parquet")?;
-            let wanted = self.run.shard_rows(&view, &samples, &selection, index)?;
+            let wanted = shard_rows(&view, &samples, &selection, index)?;
             shards::compare(&survey.parquet, &survey.schema, &wanted, bytes)
                 .map_err(|e| e.at(format!("shard {index}")))?;
             rows += wanted.len();
@@ -403,9 +408,4 @@ impl Prover {
     fn output(&self, task: &str, name: &str) -> Result<(bytes::Bytes, storage::Input)> {
         self.run.ledger.output(&self.run.ledger.get(task)?, name)
     }
-}
-
-fn ids(batch: &RecordBatch) -> Result<Vec<String>> {
-    let ids = strings(batch, "id")?;
-    Ok((0..ids.len()).map(|i| ids.value(i).to_owned()).collect())
 }

@@ -1,11 +1,6 @@
 //! Does the tasks of a run in order, skipping what is committed.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
-
-use arrow::array::{Array, AsArray, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{Int32Type, Int64Type};
-use std::sync::Arc;
 
 use super::attempt::Attempt;
 use super::identity::RunFile;
@@ -16,12 +11,10 @@ use super::task::{Task, tasks};
 use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
-use crate::recipe::{Form, Recipe};
+use crate::recipe::Recipe;
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
-use crate::shards::{self, Kept};
 use crate::storage::{Dir, Ledger, Object, resolve, sha256_hex};
-use crate::{folds, tables};
 
 /// One run: a recipe, its input and the directory of its results.
 pub struct Run {
@@ -157,88 +150,6 @@ impl Run {
         Ok(())
     }
 
-    fn ingest(&self, attempt: &mut Attempt) -> Result<String> {
-        let loaded = self.loaded()?;
-        let (samples, quarantine) = ingest::tables(loaded)?;
-        attempt.write_table("samples.parquet", &samples)?;
-        attempt.write_table("quarantine.parquet", &quarantine)?;
-        attempt.write("classes.json", serde_json::to_vec(&loaded.samples.classes)?, None)?;
-        let (usable, bad) = (samples.num_rows(), quarantine.num_rows());
-        Ok(format!("{usable} samples, {bad} quarantined"))
-    }
-
-    fn folds(&self, attempt: &mut Attempt) -> Result<String> {
-        let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
-        let folds = assign(&samples, &self.recipe, &self.seed)?;
-        let k = self.recipe.folds.k;
-        let columns: Vec<Arc<dyn Array>> = vec![
-            Arc::clone(column(&samples, "id")?),
-            Arc::new(Int32Array::from_iter_values(folds.iter().map(|f| *f as i32))),
-        ];
-        attempt.write_table("folds.parquet", &RecordBatch::try_new(tables::folds(), columns)?)?;
-        Ok(format!("{k} folds of about {} samples", folds.len() / k))
-    }
-
-    /// Fixes the outcome: why each sample was kept or not, and where each kept row goes.
-    fn coreset(&self, attempt: &mut Attempt) -> Result<String> {
-        let last = Task::Select { stage: super::task::stages(&self.recipe) }.to_string();
-        let state = attempt.frame(&last, "selection.parquet")?;
-        let quarantine = attempt.frame(INGEST, "quarantine.parquet")?;
-        let selection = crate::selection::finish(state, quarantine)?;
-        attempt.write_frame("selection.parquet", selection.clone(), &tables::selection())?;
-        let selection = crate::storage::frame::to_arrow(selection, &tables::selection())?;
-        let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
-        let digest = selection_digest(&selection);
-        let kept = kept_rows(&samples, &selection)?;
-        let (rows, bytes) = (kept.len(), kept.iter().map(|k| k.bytes).sum::<u64>());
-        let layout = shards::layout(kept, self.recipe.output.shard_bytes.0, &self.seed);
-        let uris: Vec<String> = self.file.input.iter().map(|o| o.uri.clone()).collect();
-        attempt.write_table("view.parquet", &shards::view(&layout, &uris)?)?;
-        let shards = if self.recipe.output.form == Form::Copy { layout.len() } else { 0 };
-        attempt.fact("shards", shards);
-        attempt.fact("kept", rows);
-        attempt.fact("bytes", bytes);
-        attempt.fact("selection_sha256", digest);
-        Ok(format!("{rows} samples kept, {shards} shards"))
-    }
-
-    fn shard(&self, attempt: &mut Attempt, index: usize) -> Result<String> {
-        let view = attempt.table(CORESET, "view.parquet", &tables::view())?;
-        let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
-        let selection = attempt.table(CORESET, "selection.parquet", &tables::selection())?;
-        let rows = self.shard_rows(&view, &samples, &selection, index)?;
-        let survey = self.survey()?;
-        let bytes =
-            shards::encode_shard(&survey.parquet, &survey.schema, &rows, &self.recipe.output)?;
-        let note = format!("{} rows, {} bytes", rows.len(), bytes.len());
-        attempt.write("shard.parquet", bytes, Some(rows.len() as u64))?;
-        Ok(note)
-    }
-
-    /// The rows of one shard in their order, from the committed tables.
-    pub(super) fn shard_rows(
-        &self,
-        view: &RecordBatch,
-        samples: &RecordBatch,
-        selection: &RecordBatch,
-        index: usize,
-    ) -> Result<Vec<Kept>> {
-        let kept = kept_rows(samples, selection)?;
-        let find = |id: &str| {
-            kept.binary_search_by(|k| k.id.as_str().cmp(id)).ok().map(|i| kept[i].clone())
-        };
-        let (ids, shard) = (strings(view, "id")?, ints(view, "shard")?);
-        (0..view.num_rows())
-            .filter(|i| shard.value(*i) as usize == index)
-            .map(|i| {
-                let id = ids.value(i);
-                find(id).ok_or_else(|| {
-                    Error::corrupt(format!("the view names `{id}`, which is not kept"))
-                })
-            })
-            .collect()
-    }
-
     /// The input as its footers and thin columns show it, looked at once.
     pub(super) fn survey(&self) -> Result<&Survey> {
         once(&self.survey, || ingest::survey(&self.recipe.data, self.recipe.folds.group.as_deref()))
@@ -264,7 +175,9 @@ impl Run {
     /// The sizes and quotas of all stages, for the committed samples.
     pub(super) fn selection_plan(&self, labels: &[u32], classes: usize) -> Result<SelectionPlan> {
         let mut sizes = vec![0; classes];
-        labels.iter().for_each(|label| sizes[*label as usize] += 1);
+        for label in labels {
+            sizes[*label as usize] += 1;
+        }
         SelectionPlan::new(&self.recipe.select, &sizes)
     }
 
@@ -299,82 +212,3 @@ fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     Ok(cell.get_or_init(|| value))
 }
 
-/// The folds of the samples table, from the recipe and the seed alone.
-pub(super) fn assign(samples: &RecordBatch, recipe: &Recipe, seed: &Seed) -> Result<Vec<u32>> {
-    let ids: Vec<String> = strings(samples, "id")?.iter().flatten().map(str::to_owned).collect();
-    let groups: Option<Vec<Option<String>>> = match recipe.folds.group {
-        Some(_) => Some(strings(samples, "group")?.iter().map(|g| g.map(str::to_owned)).collect()),
-        None => None,
-    };
-    folds::assign(&ids, &labels(samples)?, groups.as_deref(), &recipe.folds, seed)
-}
-
-/// SHA-256 over the ids of the kept samples, ascending, one a line: `sort ids | sha256sum`.
-pub(super) fn selection_digest(selection: &RecordBatch) -> String {
-    let mut lines = String::new();
-    for id in kept_ids(selection) {
-        lines.push_str(&id);
-        lines.push('\n');
-    }
-    sha256_hex(lines.as_bytes())
-}
-
-pub(super) fn kept_ids(selection: &RecordBatch) -> BTreeSet<String> {
-    let (ids, kept) = (selection.column(0).as_string::<i32>(), selection.column(6).as_boolean());
-    (0..selection.num_rows()).filter(|i| kept.value(*i)).map(|i| ids.value(i).to_owned()).collect()
-}
-
-/// The kept rows, ascending by id, with their place in the source and what decided.
-fn kept_rows(samples: &RecordBatch, selection: &RecordBatch) -> Result<Vec<Kept>> {
-    let (id, kept) = (strings(selection, "id")?, column(selection, "kept")?.as_boolean());
-    let score = column(selection, "score")?.as_primitive::<arrow::datatypes::Float64Type>();
-    let (rank, stage) =
-        (column(selection, "rank")?.as_primitive::<Int64Type>(), ints(selection, "stage")?);
-    let source = strings(samples, "id")?;
-    let (file, group) = (ints(samples, "file")?, ints(samples, "row_group")?);
-    let row = column(samples, "row")?.as_primitive::<Int64Type>();
-    let bytes = column(samples, "bytes")?.as_primitive::<Int64Type>();
-    let mut rows = Vec::new();
-    // Both tables ascend by id, and every kept id is a sample.
-    let mut at = 0;
-    for i in (0..selection.num_rows()).filter(|i| kept.value(*i)) {
-        while at < source.len() && source.value(at) != id.value(i) {
-            at += 1;
-        }
-        if at == source.len() {
-            return Err(Error::corrupt(format!(
-                "the selection keeps `{}`, which is no sample",
-                id.value(i)
-            )));
-        }
-        rows.push(Kept {
-            id: id.value(i).to_owned(),
-            file: file.value(at) as u32,
-            row_group: group.value(at) as u32,
-            row: row.value(at) as u32,
-            bytes: bytes.value(at) as u64,
-            score: score.is_valid(i).then(|| score.value(i)),
-            rank: rank.is_valid(i).then(|| rank.value(i)),
-            stage: stage.is_valid(i).then(|| stage.value(i)),
-        });
-    }
-    Ok(rows)
-}
-
-pub(super) fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Arc<dyn Array>> {
-    batch
-        .column_by_name(name)
-        .ok_or_else(|| Error::corrupt(format!("the table has no column `{name}`")))
-}
-
-pub(super) fn strings<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray> {
-    Ok(column(batch, name)?.as_string::<i32>())
-}
-
-pub(super) fn ints<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a Int32Array> {
-    Ok(column(batch, name)?.as_primitive::<Int32Type>())
-}
-
-pub(super) fn labels(batch: &RecordBatch) -> Result<Vec<u32>> {
-    Ok(ints(batch, "label")?.values().iter().map(|l| *l as u32).collect())
-}

@@ -190,3 +190,99 @@ fn percent(part: u64, whole: u64) -> String {
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::datatypes::{DataType, Field};
+
+    use super::*;
+
+    fn text(output: &str, names: Option<&[String]>) -> String {
+        let recipe = format!(
+            r#"{{"data": {{"uri": "a", "filter": "x = '|'"}}, "select": {{"keep": 0.5, "by": "margin"}},
+                "output": {{"uri": "run", {output}}}}}"#
+        );
+        let recipe: Recipe = serde_json::from_str(&recipe).unwrap();
+        let fields = [("id", DataType::Utf8), ("label", DataType::Int32)];
+        let fields = fields.map(|(name, kind)| Field::new(name, kind, false));
+        let class = |name: &str, kept| ClassCount { name: name.to_owned(), total: 4, kept };
+        card(&CardInfo {
+            recipe: &recipe,
+            schema: &Arc::new(Schema::new(fields.to_vec())),
+            files: &vec!["a.parquet".to_owned(); 22],
+            label_names: names,
+            classes: &[class("a|b", 3), class("c\nd", 1)],
+            stages: &[3, 1],
+            usable: 8,
+            quarantined: 1,
+            kept: 4,
+            data_bytes: 1000,
+            shard_bytes: 700,
+            selection_sha256: "abc",
+            command: "unseen run recipe.yaml",
+        })
+    }
+
+    #[test]
+    fn front_matter_is_what_load_dataset_reads() {
+        let names = ["a|b".to_owned(), "c\nd".to_owned()];
+        let text = text(r#""scores": true"#, Some(&names));
+        let wanted = r#"---
+dataset_info:
+  features:
+    - name: id
+      dtype: string
+    - name: label
+      dtype:
+        class_label:
+          names:
+            "0": "a|b"
+            "1": "c\U0000000Ad"
+    - name: unseen_score
+      dtype: float64
+    - name: unseen_rank
+      dtype: int64
+    - name: unseen_stage
+      dtype: int32
+  splits:
+    - name: train
+      num_bytes: 1000
+      num_examples: 4
+  download_size: 700
+  dataset_size: 1000
+configs:
+  - config_name: default
+    data_files:
+      - split: train
+        path: "data/train-*"
+---
+"#;
+        assert!(text.starts_with(wanted), "{text}");
+    }
+
+    #[test]
+    fn text_says_what_was_done() {
+        let text = text(r#""split": "fit""#, None);
+        for part in [
+            "4 of 8 usable samples (keep 50.00 %, prune 50.00 %)",
+            "margin (low is kept)",
+            "| Samples added by stage | 3, 1 |",
+            "| a\\|b | 3 | 4 | 75.00 % |\n| c d | 1 | 4 | 25.00 % |",
+            "`x = '\\|'`",
+            "- and 2 more files",
+            "split=\"fit\"",
+            "path: \"data/fit-*\"",
+        ] {
+            assert!(text.contains(part), "{part} is missing from\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_view_has_no_data_files_to_load() {
+        let text = text(r#""as": "view""#, None);
+        assert!(text.starts_with("# Coreset of 4 samples"));
+        assert!(text.contains("_view/view.parquet") && !text.contains("load_dataset"));
+    }
+}

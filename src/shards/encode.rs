@@ -121,7 +121,8 @@ fn properties(schema: &Schema) -> Result<WriterProperties> {
         // The key is copied from the source; cutting pages in the same way keeps it true.
         builder = builder.set_content_defined_chunking(Some(CdcOptions::default()));
     }
-    for leaf in ArrowSchemaConverter::new().convert(schema)?.columns().iter().filter(is_blob) {
+    for leaf in ArrowSchemaConverter::new().convert(schema)?.columns().iter().filter(|l| is_blob(l))
+    {
         let path = leaf.path();
         builder = builder
             .set_column_encoding(path.clone(), Encoding::PLAIN)
@@ -134,6 +135,6 @@ fn properties(schema: &Schema) -> Result<WriterProperties> {
 
 /// Whether a column holds opaque bytes, such as the `bytes` of an image: they are compressed
 /// already, and statistics of megabytes would bloat the footer.
-fn is_blob(leaf: &&Arc<ColumnDescriptor>) -> bool {
+fn is_blob(leaf: &ColumnDescriptor) -> bool {
     leaf.physical_type() == Type::BYTE_ARRAY && leaf.logical_type_ref().is_none()
 }

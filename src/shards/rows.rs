@@ -76,7 +76,9 @@ fn by_group(rows: &[Kept]) -> BTreeMap<(u32, u32), Wanted> {
     for (position, row) in rows.iter().enumerate() {
         groups.entry((row.file, row.row_group)).or_default().push((row.row, position));
     }
-    groups.values_mut().for_each(|wanted| wanted.sort_unstable());
+    for wanted in groups.values_mut() {
+        wanted.sort_unstable();
+    }
     groups
 }
 

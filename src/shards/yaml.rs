@@ -37,10 +37,10 @@ impl Yaml {
     fn block(&self, indent: usize) -> String {
         let pad = " ".repeat(indent);
         match self {
-            Self::List(items) if !items.is_empty() => items
-                .iter()
-                .map(|i| format!("{pad}- {}", i.block(indent + 2).trim_start()))
-                .collect(),
+            Self::List(items) if !items.is_empty() => {
+                let item = |item: &Self| [&pad, "- ", item.block(indent + 2).trim_start()].concat();
+                items.iter().map(item).collect()
+            }
             Self::Map(entries) if !entries.is_empty() => {
                 entries.iter().map(|(key, value)| entry(&pad, key, value, indent)).collect()
             }

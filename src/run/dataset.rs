@@ -1,0 +1,107 @@
+//! The tasks around the stages: ingest, folds, the outcome, the shards.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, Int32Array};
+use arrow::record_batch::RecordBatch;
+
+use super::attempt::Attempt;
+use super::rows::{column, ints, kept_rows, labels, selection_digest, strings};
+use super::task::{self, Task};
+use super::worker::{CORESET, INGEST, Run};
+use crate::error::{Error, Result};
+use crate::recipe::{Form, Recipe};
+use crate::seed::Seed;
+use crate::shards::{self, Kept};
+use crate::{folds, ingest, selection, storage, tables};
+
+impl Run {
+    /// Decodes every sample; what cannot be used is quarantined with its reason.
+    pub(super) fn ingest(&self, attempt: &mut Attempt) -> Result<String> {
+        let loaded = self.loaded()?;
+        let (samples, quarantine) = ingest::tables(loaded)?;
+        attempt.write_table("samples.parquet", &samples)?;
+        attempt.write_table("quarantine.parquet", &quarantine)?;
+        attempt.write("classes.json", serde_json::to_vec(&loaded.samples.classes)?, None)?;
+        let (usable, bad) = (samples.num_rows(), quarantine.num_rows());
+        Ok(format!("{usable} samples, {bad} quarantined"))
+    }
+
+    /// Gives every sample its fold.
+    pub(super) fn folds(&self, attempt: &mut Attempt) -> Result<String> {
+        let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
+        let folds = assign(&samples, &self.recipe, &self.seed)?;
+        let k = self.recipe.folds.k;
+        let columns: Vec<Arc<dyn Array>> = vec![
+            Arc::clone(column(&samples, "id")?),
+            Arc::new(Int32Array::from_iter_values(folds.iter().map(|f| *f as i32))),
+        ];
+        attempt.write_table("folds.parquet", &RecordBatch::try_new(tables::folds(), columns)?)?;
+        Ok(format!("{k} folds of about {} samples", folds.len() / k))
+    }
+
+    /// Fixes the outcome: why each sample was kept or not, and where each kept row goes.
+    pub(super) fn coreset(&self, attempt: &mut Attempt) -> Result<String> {
+        let last = Task::Select { stage: task::stages(&self.recipe) }.to_string();
+        let state = attempt.frame(&last, "selection.parquet")?;
+        let quarantine = attempt.frame(INGEST, "quarantine.parquet")?;
+        let selection = selection::finish(state, quarantine)?;
+        attempt.write_frame("selection.parquet", selection.clone(), &tables::selection())?;
+        let selection = storage::frame::to_arrow(selection, &tables::selection())?;
+        let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
+        let digest = selection_digest(&selection);
+        let kept = kept_rows(&samples, &selection)?;
+        let (rows, bytes) = (kept.len(), kept.iter().map(|k| k.bytes).sum::<u64>());
+        let layout = shards::layout(kept, self.recipe.output.shard_bytes.0, &self.seed);
+        let uris: Vec<String> = self.file.input.iter().map(|o| o.uri.clone()).collect();
+        attempt.write_table("view.parquet", &shards::view(&layout, &uris)?)?;
+        let shards = if self.recipe.output.form == Form::Copy { layout.len() } else { 0 };
+        attempt.fact("shards", shards);
+        attempt.fact("kept", rows);
+        attempt.fact("bytes", bytes);
+        attempt.fact("selection_sha256", digest);
+        Ok(format!("{rows} samples kept, {shards} shards"))
+    }
+
+    /// Cuts one shard out of the source.
+    pub(super) fn shard(&self, attempt: &mut Attempt, index: usize) -> Result<String> {
+        let view = attempt.table(CORESET, "view.parquet", &tables::view())?;
+        let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
+        let selection = attempt.table(CORESET, "selection.parquet", &tables::selection())?;
+        let rows = shard_rows(&view, &samples, &selection, index)?;
+        let survey = self.survey()?;
+        let bytes =
+            shards::encode_shard(&survey.parquet, &survey.schema, &rows, &self.recipe.output)?;
+        let note = format!("{} rows, {} bytes", rows.len(), bytes.len());
+        attempt.write("shard.parquet", bytes, Some(rows.len() as u64))?;
+        Ok(note)
+    }
+}
+
+/// The folds of the samples table, from the recipe and the seed alone.
+pub(super) fn assign(samples: &RecordBatch, recipe: &Recipe, seed: &Seed) -> Result<Vec<u32>> {
+    let ids: Vec<String> = strings(samples, "id")?.iter().flatten().map(str::to_owned).collect();
+    let groups: Option<Vec<Option<String>>> = match recipe.folds.group {
+        Some(_) => Some(strings(samples, "group")?.iter().map(|g| g.map(str::to_owned)).collect()),
+        None => None,
+    };
+    folds::assign(&ids, &labels(samples)?, groups.as_deref(), &recipe.folds, seed)
+}
+
+/// The rows of one shard in their order, from the committed tables.
+pub(super) fn shard_rows(
+    view: &RecordBatch,
+    samples: &RecordBatch,
+    selection: &RecordBatch,
+    index: usize,
+) -> Result<Vec<Kept>> {
+    let kept = kept_rows(samples, selection)?;
+    let find = |id: &str| {
+        let at = kept.binary_search_by(|k| k.id.as_str().cmp(id));
+        at.map(|i| kept[i].clone())
+            .map_err(|_| Error::corrupt(format!("the view names `{id}`, which is not kept")))
+    };
+    let (ids, shard) = (strings(view, "id")?, ints(view, "shard")?);
+    let rows = (0..view.num_rows()).filter(|i| shard.value(*i) as usize == index);
+    rows.map(|i| find(ids.value(i))).collect()
+}

@@ -1,0 +1,160 @@
+//! The tasks that need models: train and score.
+
+use std::sync::Arc;
+
+use arrow::array::{Int32Array, StringArray};
+use arrow::record_batch::RecordBatch;
+
+use super::attempt::Attempt;
+use super::rows::ints;
+use super::score_table::ScoreTable;
+use super::task::{TRAIN_WORK, Task};
+use super::worker::{FOLDS, Run};
+use super::Observer;
+use crate::error::{Error, Result};
+use crate::models::{self, Checkpoint};
+use crate::recipe::{FitOn, Mode, Recipe, Start};
+use crate::samples::Shape;
+use crate::seed::Seed;
+use crate::{tables, training};
+
+impl Run {
+    /// Trains one scoring model; writes its weights, its card and who it saw.
+    pub(super) fn train(
+        &self,
+        attempt: &mut Attempt,
+        stage: usize,
+        model: usize,
+        observer: &dyn Observer,
+    ) -> Result<String> {
+        let samples = &self.loaded()?.samples;
+        let members = self.members(attempt, samples, stage, model)?;
+        let start = self.start(attempt, stage, model)?;
+        let job = training::Job {
+            samples,
+            members: &members,
+            model: &self.recipe.model,
+            train: &self.recipe.train,
+            seed: self.model_seed(stage, model),
+            device: &self.recipe.device,
+            start: start.as_ref(),
+        };
+        let mut seen = 0;
+        let trained = training::train(&job, &mut |epoch| {
+            seen += TRAIN_WORK * epoch.samples as u64;
+            observer.advance(
+                seen,
+                &format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss),
+            );
+            Ok(())
+        })?;
+        let ids = StringArray::from_iter_values(members.iter().map(|m| &samples.ids[*m as usize]));
+        attempt.write_table(
+            "members.parquet",
+            &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?,
+        )?;
+        let card = trained.checkpoint.card.to_json()?;
+        attempt.write("model.safetensors", trained.checkpoint.weights, None)?;
+        attempt.write("model.json", card, None)?;
+        attempt.fact("members", members.len());
+        let Some(last) = trained.history.last() else {
+            return Err(Error::internal("a training of no epochs"));
+        };
+        attempt.fact("loss", last.loss);
+        attempt.fact("accuracy", last.accuracy);
+        Ok(format!(
+            "{} samples, loss {:.3}, training accuracy {:.1} %",
+            members.len(),
+            last.loss,
+            100.0 * last.accuracy
+        ))
+    }
+
+    /// Scores with one model every sample it has to score, and none that it saw.
+    pub(super) fn score(
+        &self,
+        attempt: &mut Attempt,
+        stage: usize,
+        model: usize,
+        observer: &dyn Observer,
+    ) -> Result<String> {
+        let samples = &self.loaded()?.samples;
+        let train = Task::Train { stage, model }.to_string();
+        let checkpoint = read_checkpoint(attempt, &train)?;
+        let members = attempt.table(&train, "members.parquet", &tables::members())?;
+        let scored = self.scored(samples, &members, stage)?;
+        let mut table = ScoreTable::new(&self.recipe, samples.classes.len());
+        let mut done = 0;
+        training::predict(
+            &checkpoint,
+            samples,
+            &scored,
+            &self.recipe.device,
+            &mut |indices, logits| {
+                table.push(samples, indices, logits)?;
+                done += indices.len() as u64;
+                observer.advance(done, "");
+                Ok(())
+            },
+        )?;
+        let folds = self.folds_of(attempt, &scored)?;
+        let accuracy = table.accuracy();
+        let batch = table.finish(samples, &scored, folds, stage, model)?;
+        attempt.write_table("scores.parquet", &batch)?;
+        attempt.fact("scored", scored.len());
+        attempt.fact("accuracy", accuracy);
+        let whose = if self.recipe.mode == Mode::Fitting && stage == 1 { "seen" } else { "unseen" };
+        Ok(format!("{} {whose} samples, accuracy {:.1} %", scored.len(), 100.0 * accuracy))
+    }
+
+    fn folds_of(&self, attempt: &mut Attempt, scored: &[u32]) -> Result<Int32Array> {
+        if self.recipe.mode == Mode::Fitting {
+            return Ok(Int32Array::new_null(scored.len()));
+        }
+        let folds = attempt.table(FOLDS, "folds.parquet", &tables::folds())?;
+        let folds = ints(&folds, "fold")?;
+        Ok(Int32Array::from_iter_values(scored.iter().map(|i| folds.value(*i as usize))))
+    }
+
+    fn start(
+        &self,
+        attempt: &mut Attempt,
+        stage: usize,
+        model: usize,
+    ) -> Result<Option<Checkpoint>> {
+        // Stage 2 always starts afresh: a fold model saw samples outside of the coreset.
+        if self.recipe.select.start == Start::Scratch || stage < 3 {
+            return Ok(None);
+        }
+        read_checkpoint(attempt, &Task::Train { stage: stage - 1, model }.to_string()).map(Some)
+    }
+
+    /// In stage 1 a model's seed follows from the folds it is trained on, so that with two folds
+    /// both directions train the same models.
+    fn model_seed(&self, stage: usize, model: usize) -> Seed {
+        let seed = self.seed.of("model");
+        if stage > 1 || self.recipe.mode == Mode::Fitting {
+            return seed.of(&format!("stage={stage}/model={model}"));
+        }
+        let inside = self.recipe.folds.fit_on == FitOn::Fold;
+        let folds: Vec<usize> =
+            (0..self.recipe.folds.k).filter(|fold| (*fold == model) == inside).collect();
+        seed.of(&format!("folds={folds:?}"))
+    }
+}
+
+fn read_checkpoint(attempt: &mut Attempt, task: &str) -> Result<Checkpoint> {
+    let weights = attempt.read(task, "model.safetensors")?;
+    Checkpoint::load(&weights, &attempt.read(task, "model.json")?)
+}
+
+/// What a model of the recipe takes: its parameters, and the memory of its training in bytes.
+///
+/// # Errors
+/// `DeviceUnavailable` without the device, `InvalidRecipe` if the model does not fit the data.
+pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<(usize, u64)> {
+    models::open(&recipe.device)?;
+    training::check(&recipe.model, &recipe.train, shape, classes)?;
+    let memory = training::memory_bytes(&recipe.model, shape, classes, recipe.train.batch_size)?;
+    Ok((training::parameters(&recipe.model, shape, classes)?, memory))
+}

@@ -25,6 +25,8 @@ use crate::error::Result;
 /// # Errors
 /// `InvalidRecipe`: `file:line:column: what is wrong and what would be right`, or
 /// `--set key=value: ...` where an override is to blame.
+// The environment is read here and nowhere else.
+#[allow(clippy::disallowed_methods)]
 pub fn parse(text: &str, name: &str, overrides: &[Override]) -> Result<Recipe> {
     parse_with(text, name, overrides, &|name| std::env::var(name).ok())
 }

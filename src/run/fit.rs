@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow::array::{Int32Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
+use super::Observer;
 use super::attempt::Attempt;
 use super::rows::ints;
 use super::score_table::ScoreTable;
 use super::task::{TRAIN_WORK, Task};
 use super::worker::{FOLDS, Run};
-use super::Observer;
 use crate::error::{Error, Result};
 use crate::models::{self, Checkpoint};
 use crate::recipe::{FitOn, Mode, Recipe, Start};

@@ -8,11 +8,23 @@ use crate::recipe::Recipe;
 use crate::samples::Shape;
 
 impl Run {
-    pub(super) fn train(&self, _: &mut Attempt, _: usize, _: usize, _: &dyn Observer) -> Result<String> {
+    pub(super) fn train(
+        &self,
+        _: &mut Attempt,
+        _: usize,
+        _: usize,
+        _: &dyn Observer,
+    ) -> Result<String> {
         Err(no_models())
     }
 
-    pub(super) fn score(&self, _: &mut Attempt, _: usize, _: usize, _: &dyn Observer) -> Result<String> {
+    pub(super) fn score(
+        &self,
+        _: &mut Attempt,
+        _: usize,
+        _: usize,
+        _: &dyn Observer,
+    ) -> Result<String> {
         Err(no_models())
     }
 }
@@ -22,6 +34,7 @@ pub(super) fn sizes(_: &Recipe, _: Shape, _: usize) -> Result<(usize, u64)> {
 }
 
 fn no_models() -> Error {
-    let message = "this build has no models; build it with the feature `train` (it is on by default)";
+    let message =
+        "this build has no models; build it with the feature `train` (it is on by default)";
     Error::new(ErrorKind::DeviceUnavailable, message)
 }

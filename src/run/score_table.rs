@@ -38,7 +38,12 @@ impl ScoreTable {
     }
 
     /// Scores one batch of logits, `indices.len() x classes`.
-    pub(super) fn push(&mut self, samples: &Samples, indices: &[u32], logits: &[f32]) -> Result<()> {
+    pub(super) fn push(
+        &mut self,
+        samples: &Samples,
+        indices: &[u32],
+        logits: &[f32],
+    ) -> Result<()> {
         let labels: Vec<u32> = indices.iter().map(|i| samples.labels[*i as usize]).collect();
         let criteria: Vec<&dyn Criterion> =
             self.methods.iter().map(|m| scoring::builtin(*m)).collect();

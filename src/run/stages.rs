@@ -64,7 +64,12 @@ impl Run {
 
     /// Canonical indices of the samples that a model scores, ascending: those it never saw, or in
     /// fitting mode all of them.
-    pub(super) fn scored(&self, samples: &Samples, members: &RecordBatch, stage: usize) -> Result<Vec<u32>> {
+    pub(super) fn scored(
+        &self,
+        samples: &Samples,
+        members: &RecordBatch,
+        stage: usize,
+    ) -> Result<Vec<u32>> {
         let all = 0..samples.len() as u32;
         if self.recipe.mode == Mode::Fitting && stage == 1 {
             return Ok(all.collect());

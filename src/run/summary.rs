@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use serde::Serialize;
 
-use super::task::{Task, models};
 use super::rows::column;
+use super::task::{Task, models};
 use super::worker::{CORESET, INGEST, Run};
 use crate::error::Result;
 use crate::recipe::{FitOn, Form, Mode, Recipe};

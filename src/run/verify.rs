@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, RecordBatch};
 use serde::Serialize;
 
+use super::dataset::{assign, shard_rows};
 use super::identity::RunFile;
 use super::manifest::{Manifest, all_tasks};
+use super::rows::{ids, ints, kept_ids, labels, selection_digest, strings};
 use super::status::open;
 use super::task::{Task, models, stages};
-use super::dataset::{assign, shard_rows};
-use super::rows::{ids, ints, kept_ids, labels, selection_digest, strings};
 use super::worker::{CORESET, FOLDS, INGEST, Run};
 use crate::error::{Error, Result};
 use crate::recipe::{FitOn, Form, Mode};

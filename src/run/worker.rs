@@ -211,4 +211,3 @@ fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     let value = make()?;
     Ok(cell.get_or_init(|| value))
 }
-

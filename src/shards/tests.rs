@@ -1,5 +1,7 @@
 //! Round trips through Parquet, layouts, cards.
 
+#![allow(clippy::from_iter_instead_of_collect)]
+
 use std::sync::Arc;
 
 use ::parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};

@@ -231,6 +231,7 @@ fn list(store: &Arc<dyn ObjectStore>, below: &Path) -> Result<Vec<ObjectMeta>> {
 ///
 /// # Errors
 /// `InvalidRecipe` if it cannot be read as text.
+#[allow(clippy::disallowed_methods)]
 pub fn read_text(path: &str) -> Result<String> {
     std::fs::read_to_string(path)
         .map_err(|e| Error::recipe(format!("cannot read {path}")).because(e))

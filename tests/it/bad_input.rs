@@ -68,7 +68,7 @@ fn ten() -> (Vec<Option<&'static str>>, Vec<Option<i64>>, Vec<Vec<f32>>) {
 fn ids_labels_and_columns() {
     let place = Place::new();
     let write = |ids, labels, features| {
-        write_parquet(&place.path("toy.parquet"), &rows(ids, labels, features), 4)
+        write_parquet(&place.path("toy.parquet"), &rows(ids, labels, features), 4);
     };
     let (mut ids, labels, features) = ten();
     ids[7] = Some("c");

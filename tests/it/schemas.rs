@@ -27,3 +27,10 @@ fn table_contracts_are_published() {
         published(&format!("{}.schema.json", contract.table), &contract);
     }
 }
+
+#[test]
+fn record_schemas_are_published() {
+    published("commit.schema.json", &schemars::schema_for!(unseen::storage::Record));
+    published("run.schema.json", &schemars::schema_for!(unseen::run::RunFile));
+    published("manifest.schema.json", &schemars::schema_for!(unseen::run::Manifest));
+}

@@ -31,8 +31,9 @@ pub(super) fn plan(plan: &Plan) -> String {
     let stages: Vec<String> = plan.stage_rows.iter().map(|rows| grouped(*rows)).collect();
     let _ = writeln!(
         text,
-        "Keep      {} rows ({percent:.1} %), by stage: {}",
+        "Keep      {} rows ({percent:.1} %, about {}), by stage: {}",
         grouped(plan.keep_rows),
+        size(plan.keep_bytes),
         stages.join(" + ")
     );
     let _ = writeln!(text, "Memory    about {}", size(plan.memory_bytes));

@@ -7,7 +7,7 @@ use arrow::array::ArrayRef;
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
-use polars::prelude::{AggExpr, BooleanFunction, FunctionExpr};
+use polars::prelude::{AggExpr, BooleanFunction, FunctionExpr, StringFunction};
 use polars::prelude::{DataFrame, DataType as PolarsType, Expr, IntoLazy};
 use polars::sql::sql_expr;
 
@@ -42,7 +42,7 @@ impl Filter {
             parsed.map_err(|e| wrong("is no SQL condition, such as split = 'train'").because(e))?;
         if !expr.into_iter().all(is_rowwise) {
             return Err(wrong(
-                "must look at one row at a time: *, aggregates, windows and subqueries cannot be used",
+                "must look at one row at a time, with comparisons, AND, OR, NOT, IN, LIKE, IS NULL, CASE and CAST; functions over several rows cannot be used",
             ));
         }
         let names = expr.clone().meta().root_names();
@@ -143,6 +143,10 @@ fn is_rowwise(node: &Expr) -> bool {
                 | B::AnyHorizontal
                 | B::Not
         ),
+        // `LIKE` becomes a search for a pattern.
+        Expr::Function { function: FunctionExpr::StringExpr(function), .. } => {
+            matches!(function, StringFunction::Contains { .. })
+        }
         Expr::Function { function, .. } => {
             matches!(function, FunctionExpr::Coalesce | FunctionExpr::Negate)
         }

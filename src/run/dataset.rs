@@ -7,8 +7,8 @@ use arrow::record_batch::RecordBatch;
 
 use super::attempt::Attempt;
 use super::rows::{column, ints, kept_rows, labels, selection_digest, strings};
-use super::task::{self, Task};
-use super::worker::{CORESET, INGEST, Run};
+use super::task::{self, CORESET, INGEST, Task};
+use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::recipe::{Form, Recipe};
 use crate::seed::Seed;

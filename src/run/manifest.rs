@@ -5,8 +5,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::task::{Task, models, stages, tasks};
-use super::worker::{CORESET, FOLDS, INGEST, Run};
+use super::task::{CORESET, FOLDS, INGEST, Task, models, stages, tasks};
+use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::{Form, Mode};
 use crate::shards;

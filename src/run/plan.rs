@@ -6,6 +6,7 @@ use super::fit;
 use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
+use crate::ingest::Survey;
 use crate::recipe::{FitOn, Folds, Mode};
 use crate::samples::Shape;
 use crate::{folds, ingest};
@@ -33,6 +34,8 @@ pub struct Plan {
     pub parameters: usize,
     /// Rows that will be kept.
     pub keep_rows: u64,
+    /// About how many uncompressed bytes those rows have.
+    pub keep_bytes: u64,
     /// Rows that each stage adds.
     pub stage_rows: Vec<u64>,
     /// Estimated peak memory in bytes: decoded samples plus one training.
@@ -85,7 +88,8 @@ impl Plan {
             shape,
             models: (1..=stages(recipe)).map(|stage| models(recipe, stage)).sum(),
             parameters,
-            keep_rows: stage_rows.iter().sum(),
+            keep_rows: selection.kept(),
+            keep_bytes: keep_bytes(survey, selection.kept()),
             stage_rows,
             // Decoding holds the samples about twice for a moment.
             memory_bytes: 2 * decoded + training,
@@ -94,6 +98,13 @@ impl Plan {
             warnings: warnings(run, &labels),
         })
     }
+}
+
+/// The share of the input's bytes that the kept rows have, if all rows were of equal size.
+fn keep_bytes(survey: &Survey, keep_rows: u64) -> u64 {
+    let groups = survey.files.iter().flat_map(|f| &f.row_groups);
+    let bytes: u64 = groups.map(|g| g.bytes).sum();
+    (bytes as f64 * keep_rows as f64 / survey.source_rows.max(1) as f64) as u64
 }
 
 fn check_folds(run: &Run, labels: &[u32]) -> Result<()> {

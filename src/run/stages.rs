@@ -4,8 +4,8 @@ use arrow::record_batch::RecordBatch;
 
 use super::attempt::Attempt;
 use super::rows::{ints, kept_ids, labels, strings};
-use super::task::{Task, models};
-use super::worker::{FOLDS, INGEST, Run};
+use super::task::{FOLDS, INGEST, Task, models};
+use super::worker::Run;
 use crate::error::Result;
 use crate::recipe::{FitOn, Mode};
 use crate::samples::Samples;

@@ -6,8 +6,8 @@ use arrow::array::AsArray;
 use serde::Serialize;
 
 use super::rows::column;
-use super::task::{Task, models};
-use super::worker::{CORESET, INGEST, Run};
+use super::task::{CORESET, INGEST, Task, models};
+use super::worker::Run;
 use crate::error::Result;
 use crate::recipe::{FitOn, Form, Mode, Recipe};
 use crate::scoring::{Direction, builtin};

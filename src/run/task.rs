@@ -45,16 +45,23 @@ pub enum Task {
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ingest => f.write_str("ingest"),
-            Self::Folds => f.write_str("folds"),
+            Self::Ingest => f.write_str(INGEST),
+            Self::Folds => f.write_str(FOLDS),
             Self::Train { stage, model } => write!(f, "train-s{stage}-m{model}"),
             Self::Score { stage, model } => write!(f, "score-s{stage}-m{model}"),
             Self::Select { stage } => write!(f, "select-s{stage}"),
-            Self::Coreset => f.write_str("coreset"),
+            Self::Coreset => f.write_str(CORESET),
             Self::Shard { index } => write!(f, "shard-{index:05}"),
         }
     }
 }
+
+/// The keys of the tasks that others read by name.
+pub(super) const INGEST: &str = "ingest";
+/// See [`INGEST`].
+pub(super) const FOLDS: &str = "folds";
+/// See [`INGEST`].
+pub(super) const CORESET: &str = "coreset";
 
 /// The number of stages.
 pub(super) fn stages(recipe: &Recipe) -> usize {

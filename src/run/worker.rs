@@ -7,7 +7,7 @@ use super::identity::RunFile;
 use super::manifest::Manifest;
 use super::plan::Plan;
 use super::summary::Summary;
-use super::task::{Task, tasks};
+use super::task::{CORESET, INGEST, Task, tasks};
 use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
@@ -123,7 +123,7 @@ impl Run {
 
     /// How many shards the committed coreset has.
     pub(super) fn shard_count(&self) -> Result<usize> {
-        let record = self.ledger.get(&Task::Coreset.to_string())?;
+        let record = self.ledger.get(CORESET)?;
         let count = record.facts.get("shards").and_then(serde_json::Value::as_u64);
         count
             .map(|n| n as usize)
@@ -199,10 +199,6 @@ impl Run {
         self.ledger.dir()
     }
 }
-
-pub(super) const INGEST: &str = "ingest";
-pub(super) const FOLDS: &str = "folds";
-pub(super) const CORESET: &str = "coreset";
 
 fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if let Some(value) = cell.get() {

@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bad_input;
+mod datasets;
 mod determinism;
 mod faults;
 mod interop;

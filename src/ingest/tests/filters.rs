@@ -40,6 +40,8 @@ fn conditions_keep_rows_and_null_is_false() {
         ("COALESCE(weight, 1.0) = 1.0 OR n = 1", "ab"),
         ("CAST(n AS DOUBLE) / 2 > 1.4", "cde"),
         ("n > 0 OR 1 = 1", "abcde"),
+        ("split LIKE 'tr%'", "abd"),
+        ("split NOT LIKE '%es_'", "abd"),
     ] {
         let found = dataset.survey(&format!("features = 'f'\nfilter = '''{filter}'''"));
         let found = match found {

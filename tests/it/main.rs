@@ -7,6 +7,7 @@
 mod architecture;
 mod bad_input;
 mod determinism;
+mod examples;
 mod faults;
 mod interop;
 mod kills;

@@ -157,6 +157,12 @@ impl From<polars::error::PolarsError> for Error {
     }
 }
 
+impl From<std::io::Error> for Error {
+    fn from(e: std::io::Error) -> Self {
+        Self::new(ErrorKind::Unavailable, "a file cannot be read or written").because(e)
+    }
+}
+
 impl From<serde_json::Error> for Error {
     fn from(e: serde_json::Error) -> Self {
         Self::corrupt("the JSON document cannot be read").because(e)

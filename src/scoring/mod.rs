@@ -67,6 +67,12 @@ pub fn builtin(method: Method) -> &'static dyn Criterion {
     }
 }
 
+impl<C: Criterion> From<&'static C> for &'static dyn Criterion {
+    fn from(criterion: &'static C) -> Self {
+        criterion
+    }
+}
+
 impl From<Method> for &'static dyn Criterion {
     fn from(method: Method) -> Self {
         builtin(method)

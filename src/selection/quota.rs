@@ -64,7 +64,7 @@ fn fill(total: u64, weights: &[u64], capacities: &[u64]) -> Vec<u64> {
 
 /// The rows that may still be taken, counted down in rank order.
 #[derive(Clone, Debug)]
-pub(super) enum Quota {
+pub enum Quota {
     /// So many rows of any class.
     Global(u64),
     /// So many rows of each class, by label.
@@ -73,7 +73,7 @@ pub(super) enum Quota {
 
 impl Quota {
     /// Takes one row of class `label` if the quota allows it.
-    pub(super) fn take(&mut self, label: i32) -> bool {
+    pub fn take(&mut self, label: i32) -> bool {
         let left = match self {
             Self::Global(left) => Some(left),
             Self::Classes(left) => usize::try_from(label).ok().and_then(|c| left.get_mut(c)),

@@ -9,8 +9,8 @@ pub(super) fn shuffled(members: &[u32], seed: &Seed, epoch: usize) -> Vec<u32> {
     order
 }
 
-/// How many batches `samples` samples make.
-pub(super) fn count(samples: usize, size: usize) -> usize {
+/// How many steps an epoch over `samples` samples has.
+pub fn steps_per_epoch(samples: usize, size: usize) -> usize {
     let size = size.max(1);
     let full = samples.div_ceil(size);
     if full > 1 && size > 1 && samples % size == 1 { full - 1 } else { full }
@@ -19,7 +19,7 @@ pub(super) fn count(samples: usize, size: usize) -> usize {
 /// Cuts an order into batches of `size`; the last may be smaller. A last batch of one sample joins
 /// the batch before it, because batch norm cannot learn from a single sample.
 pub(super) fn cut(order: &[u32], size: usize) -> impl Iterator<Item = &[u32]> {
-    let (size, count) = (size.max(1), count(order.len(), size));
+    let (size, count) = (size.max(1), steps_per_epoch(order.len(), size));
     (0..count).map(move |i| {
         let end = if i + 1 == count { order.len() } else { (i + 1) * size };
         &order[i * size..end]

@@ -137,7 +137,7 @@ impl Epochs<'_> {
     fn epoch(&mut self, epoch: usize) -> Result<EpochReport> {
         let (members, train) = (self.job.members, self.job.train);
         let order = batches::shuffled(members, &self.job.seed, epoch);
-        let steps = batches::count(members.len(), train.batch_size);
+        let steps = batches::steps_per_epoch(members.len(), train.batch_size);
         let augment_seed = self.job.seed.of(&format!("augment={epoch}"));
         let (mut sum, mut correct) = (0.0, 0);
         for (i, batch) in batches::cut(&order, train.batch_size).enumerate() {

@@ -13,6 +13,7 @@ mod predict;
 mod schedule;
 mod sizing;
 
+pub use batches::steps_per_epoch;
 pub use epochs::{EpochReport, Job, Trained, train};
 pub use predict::{Sink, predict};
 pub use sizing::{check, memory_bytes, parameters};

@@ -9,6 +9,7 @@ mod architecture;
 mod bad_input;
 mod datasets;
 mod determinism;
+mod examples;
 mod faults;
 mod interop;
 mod kills;

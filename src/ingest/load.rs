@@ -13,7 +13,7 @@ use super::input::Input;
 use super::peek::peek;
 use super::read::read;
 use super::size::row_bytes;
-use super::survey::{Row, Survey};
+use super::survey::{Row, Survey, check_classes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
 use crate::samples::{Inputs, Samples, Shape};
@@ -229,6 +229,7 @@ impl<T: Copy> Filled<T> {
             bytes.push(outcome.bytes);
             rows.push(row);
         }
+        check_classes(&rows, &survey.classes)?;
         self.buffer.truncate(rows.len() * width);
         let samples = Samples {
             ids: rows.iter().map(|row| row.id.clone()).collect(),

@@ -29,5 +29,5 @@ pub use filter::check_filter;
 pub use input::Input;
 pub use load::{Loaded, Quarantined, load};
 pub use peek::decoded_bytes;
-pub use survey::{InputFile, Row, Survey, survey};
+pub use survey::{InputFile, Row, Survey, survey, survey_objects};
 pub use table::tables;

@@ -15,7 +15,7 @@ use super::schema::unify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
 use crate::storage::parquet::{ParquetFile, RowGroup};
-use crate::storage::resolve;
+use crate::storage::{Object, resolve};
 
 /// One file of the dataset, as it was when it was surveyed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,7 +77,15 @@ pub struct Survey {
 /// `InvalidRecipe` for a wrong filter; `InvalidInput`, naming rows and files, for a dataset that
 /// breaks the contract; `Unavailable` if it cannot be read.
 pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
-    let opened: Vec<_> = resolve(data.uri.as_slice())?.into_par_iter().map(open).collect();
+    survey_objects(resolve(data.uri.as_slice())?, data, group)
+}
+
+/// As [`survey`], of these objects instead of those that `data.uri` stands for now.
+///
+/// # Errors
+/// As [`survey`].
+pub fn survey_objects(objects: Vec<Object>, data: &Data, group: Option<&str>) -> Result<Survey> {
+    let opened: Vec<_> = objects.into_par_iter().map(open).collect();
     // Collected twice so that of several errors the first in order is told.
     let parquet = opened.into_iter().collect::<Result<Vec<_>>>()?;
     let files: Vec<InputFile> = parquet.iter().map(input_file).collect();
@@ -198,19 +206,13 @@ impl Found {
                 self.outside
             )));
         }
-        let Some(first) = self.rows.first() else {
+        if self.rows.is_empty() {
             let filter = data.filter.as_deref().unwrap_or_default();
             let message =
                 format!("data.filter `{filter}` leaves none of {} rows", self.source_rows);
             return Err(Error::input(message));
-        };
-        if self.rows.iter().all(|row| row.label == first.label) {
-            return Err(Error::input(format!(
-                "all {} samples have the class `{}`; at least two classes are needed",
-                self.rows.len(),
-                self.classes[first.label as usize]
-            )));
         }
+        check_classes(&self.rows, &self.classes)?;
         Ok(self)
     }
 
@@ -259,6 +261,19 @@ fn no_label(rows: &Examples, plan: &Plan<'_>) -> Error {
 
 fn place(row: &Row) -> (u32, u32, u32) {
     (row.file, row.row_group, row.row)
+}
+
+/// A dataset of one class teaches nothing.
+pub(super) fn check_classes(rows: &[Row], classes: &[String]) -> Result<()> {
+    let Some(first) = rows.first() else { return Err(Error::input("no usable sample is left")) };
+    if rows.iter().any(|row| row.label != first.label) {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "all {} usable samples have the class `{}`; at least two classes are needed",
+        rows.len(),
+        classes[first.label as usize]
+    )))
 }
 
 fn check_unique(survey: &Survey, by_column: bool) -> Result<()> {

@@ -10,7 +10,7 @@ use super::rows::{column, ints, kept_rows, labels, selection_digest, strings};
 use super::task::{self, CORESET, INGEST, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
-use crate::recipe::{Form, Recipe};
+use crate::recipe::{Form, Mode, Recipe};
 use crate::seed::Seed;
 use crate::shards::{self, Kept};
 use crate::{folds, ingest, selection, storage, tables};
@@ -20,9 +20,16 @@ impl Run {
     pub(super) fn ingest(&self, attempt: &mut Attempt) -> Result<String> {
         let loaded = self.loaded()?;
         let (samples, quarantine) = ingest::tables(loaded)?;
+        // What the plan checked for all rows must also hold for those that can be used.
+        let decoded = &loaded.samples;
+        self.selection_plan(&decoded.labels, decoded.classes.len())?;
+        if self.recipe.mode == Mode::Unseen {
+            assign(&samples, &self.recipe, &self.seed)?;
+        }
         attempt.write_table("samples.parquet", &samples)?;
         attempt.write_table("quarantine.parquet", &quarantine)?;
         attempt.write("classes.json", serde_json::to_vec(&loaded.samples.classes)?, None)?;
+        attempt.fact("max_quarantined", self.recipe.data.max_quarantined);
         let (usable, bad) = (samples.num_rows(), quarantine.num_rows());
         Ok(format!("{usable} samples, {bad} quarantined"))
     }

@@ -17,7 +17,7 @@ pub struct RunFile {
     pub format: u32,
     /// The version of `unseen` that began the run.
     pub version: String,
-    /// Fingerprint of recipe and input.
+    /// Fingerprint of version, recipe and input.
     pub fingerprint: String,
     /// The recipe, with every default filled in.
     pub recipe: Recipe,
@@ -54,7 +54,8 @@ impl RunFile {
             recipe: recipe.clone(),
             input: input.collect(),
         };
-        let what = serde_json::to_vec(&(file.format, &file.decisive_recipe(), &file.input))?;
+        let what = (file.format, &file.version, &file.decisive_recipe(), &file.input);
+        let what = serde_json::to_vec(&what)?;
         file.fingerprint = sha256_hex(&what);
         Ok(file)
     }
@@ -101,6 +102,11 @@ impl RunFile {
         self.same_as(&old).map_err(|e| e.at(dir.uri().to_owned()))
     }
 
+    /// What differs between the input that `old` saw and this one, in words.
+    pub(super) fn input_changes(&self, old: &Self) -> Vec<String> {
+        input_changes(&old.input, &self.input)
+    }
+
     /// Holds this run against the one that a directory holds.
     ///
     /// # Errors
@@ -115,9 +121,17 @@ impl RunFile {
             .into_iter()
             .map(|(key, old, new)| format!("{key}: {old} -> {new}"))
             .collect();
-        changes.extend(input_changes(&old.input, &self.input));
+        changes.extend(self.input_changes(old));
+        if self.version != old.version {
+            changes.push(format!("unseen: {} -> {}", old.version, self.version));
+        }
+        let more = changes.len().saturating_sub(CHANGES_NAMED);
+        changes.truncate(CHANGES_NAMED);
+        if more > 0 {
+            changes.push(format!("and {more} more"));
+        }
         let message = format!(
-            "the directory holds a run of another recipe or input; choose another output.uri or remove it. Changed: {}",
+            "the directory holds a run of another recipe, input or version; choose another output.uri or remove it. Changed: {}",
             changes.join("; ")
         );
         Err(Error::new(ErrorKind::Conflict, message))
@@ -129,6 +143,9 @@ impl RunFile {
 struct Head {
     format: u32,
 }
+
+/// The changes that a refusal names.
+const CHANGES_NAMED: usize = 8;
 
 fn input_changes(old: &[InputObject], new: &[InputObject]) -> Vec<String> {
     let find = |all: &[InputObject], uri: &str| all.iter().find(|o| o.uri == uri).cloned();

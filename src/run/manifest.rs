@@ -61,6 +61,13 @@ impl Manifest {
         let Some(bytes) = dir.find(MANIFEST)? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).at(|| dir.uri_of(MANIFEST))
     }
+
+    /// The published files that are not there any more.
+    pub(super) fn missing(&self, dir: &Dir) -> Result<Vec<String>> {
+        let there = published(dir)?;
+        let gone = self.files.iter().filter(|file| there.binary_search(&file.path).is_err());
+        Ok(gone.map(|file| file.path.clone()).collect())
+    }
 }
 
 /// Gives every committed result its public name, then writes the manifest.
@@ -98,8 +105,17 @@ pub(super) fn publish(run: &Run) -> Result<()> {
     Ok(())
 }
 
+/// The names of all files that lie where results are published, sorted.
+pub(super) fn published(dir: &Dir) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for place in ["coreset", "models", "tables"] {
+        names.extend(dir.list(place)?);
+    }
+    Ok(names)
+}
+
 /// Which output of which task gets which public name.
-fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
+pub(super) fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
     let name =
         |task: &str, name: &str, path: &str| (task.to_owned(), name.to_owned(), path.to_owned());
     let mut all = vec![

@@ -118,9 +118,15 @@ fn check_folds(run: &Run, labels: &[u32]) -> Result<()> {
     folds::assign(&ids, labels, groups.as_deref(), &run.recipe.folds, &run.seed).map(|_| ())
 }
 
+const GROUPS_IN_STAGES: &str = "folds.group keeps equal values apart in stage 1 only: a later stage may score a sample \
+     with a model that was trained on another of its group; set select.stages = 1 to rule that out";
+
 fn warnings(run: &Run, labels: &[u32]) -> Vec<String> {
     let Ok(survey) = run.survey() else { return Vec::new() };
     let mut warnings = survey.warnings.clone();
+    if run.recipe.folds.group.is_some() && stages(&run.recipe) > 1 {
+        warnings.push(GROUPS_IN_STAGES.to_owned());
+    }
     if run.recipe.mode == Mode::Unseen {
         warnings.extend(rare_classes(labels, &survey.classes, &run.recipe.folds));
     }

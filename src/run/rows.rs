@@ -85,3 +85,11 @@ pub(super) fn labels(batch: &RecordBatch) -> Result<Vec<u32>> {
 pub(super) fn ids(batch: &RecordBatch) -> Result<Vec<String>> {
     Ok(strings(batch, "id")?.iter().flatten().map(str::to_owned).collect())
 }
+
+/// File, row group and row of each row of a samples or quarantine table.
+pub(super) fn places(batch: &RecordBatch) -> Result<Vec<(u32, u32, u32)>> {
+    let (file, group) = (ints(batch, "file")?, ints(batch, "row_group")?);
+    let row = column(batch, "row")?.as_primitive::<Int64Type>();
+    let place = |i: usize| (file.value(i) as u32, group.value(i) as u32, row.value(i) as u32);
+    Ok((0..batch.num_rows()).map(place).collect())
+}

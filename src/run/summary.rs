@@ -9,7 +9,7 @@ use super::rows::column;
 use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
 use crate::error::Result;
-use crate::recipe::{FitOn, Form, Mode, Recipe};
+use crate::recipe::{Aggregate, Average, FitOn, Form, Mode, Recipe, Scale};
 use crate::scoring::{Direction, builtin};
 use crate::selection::{self, Spread};
 use crate::storage::{Ledger, frame, parquet};
@@ -199,7 +199,17 @@ fn spread(ledger: &Ledger, recipe: &Recipe) -> Result<Spread> {
         serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
     let scores =
         selection::aggregate(frame::stack(tables)?, &recipe.score, recipe.select.by).collect()?;
-    selection::spread(&scores, builtin(recipe.select.by).maximum(names.len()))
+    selection::spread(&scores, score_range(recipe, names.len()))
+}
+
+/// The range in which aggregated scores can lie; `None` if there is no bound.
+fn score_range(recipe: &Recipe, classes: usize) -> Option<(f64, f64)> {
+    let ranks = recipe.score.aggregate == Aggregate::MeanRank || recipe.score.scale == Scale::Rank;
+    match (recipe.score.average, recipe.score.scale) {
+        (Average::Scores, _) if ranks => Some((0.0, 1.0)),
+        (Average::Scores, Scale::Z) => None,
+        _ => builtin(recipe.select.by).maximum(classes).map(|maximum| (0.0, maximum)),
+    }
 }
 
 fn shard_sizes(ledger: &Ledger, recipe: &Recipe) -> Result<(usize, u64)> {
@@ -231,6 +241,7 @@ pub(super) fn card(run: &Run) -> Result<String> {
     let data_bytes = coreset.facts.get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
     Ok(shards::card(&shards::CardInfo {
         recipe: &run.recipe,
+        score: &summary.by,
         schema: &survey.schema,
         files: &files,
         label_names: survey.label_names.as_deref(),

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::dataset::{assign, shard_rows};
 use super::identity::RunFile;
-use super::manifest::{Manifest, all_tasks};
-use super::rows::{ids, ints, kept_ids, labels, selection_digest, strings};
+use super::manifest::{Manifest, all_tasks, names, published};
+use super::rows::{ids, ints, kept_ids, labels, places, selection_digest, strings};
 use super::status::open;
 use super::task::{CORESET, FOLDS, INGEST, Task, models, stages};
 use super::worker::Run;
@@ -70,6 +70,9 @@ pub fn verify(uri: &str) -> Result<Verification> {
     Ok(Verification { uri: uri.to_owned(), passed: checks.iter().all(|c| c.passed), checks })
 }
 
+/// Files that are made when a run ends and have no record of their own.
+const MADE_LAST: [&str; 2] = ["coreset/README.md", "coreset/_SUCCESS"];
+
 /// A proof says what was seen, or what is wrong.
 type Proof = fn(&Prover) -> Result<String>;
 
@@ -88,22 +91,43 @@ impl Prover {
                 (objects, bytes) = (objects + 1, bytes + output.bytes);
             }
         }
-        let dir = self.run.ledger.dir();
-        for file in &self.manifest.files {
-            if sha256_hex(&dir.read(&file.path)?) != file.sha256 {
-                return Err(Error::corrupt(format!(
-                    "{} is not what the manifest says",
-                    dir.uri_of(&file.path)
-                )));
-            }
-        }
+        self.published()?;
         Ok(format!(
             "{objects} outputs with {bytes} bytes and {} published files match",
             self.manifest.files.len()
         ))
     }
 
-    /// Ids are unique and ascend; nothing is both usable and in quarantine.
+    /// The published files are exactly the committed outputs, under their public names.
+    fn published(&self) -> Result<()> {
+        let dir = self.run.ledger.dir();
+        let mut wanted = BTreeMap::new();
+        for (task, name, path) in names(&self.run)? {
+            wanted.insert(path, self.run.ledger.get(&task)?.output(&name)?.sha256.clone());
+        }
+        for file in &self.manifest.files {
+            let committed = wanted.remove(&file.path);
+            let right = committed
+                .map_or(MADE_LAST.contains(&file.path.as_str()), |sha256| sha256 == file.sha256);
+            if !right || sha256_hex(&dir.read(&file.path)?) != file.sha256 {
+                let message = format!("{} is not what was committed", dir.uri_of(&file.path));
+                return Err(Error::corrupt(message));
+            }
+        }
+        if let Some(path) = wanted.keys().next() {
+            return Err(Error::corrupt(format!("the manifest does not name {path}")));
+        }
+        let named: BTreeSet<&String> = self.manifest.files.iter().map(|f| &f.path).collect();
+        match published(dir)?.iter().find(|path| !named.contains(path)) {
+            Some(path) => {
+                Err(Error::corrupt(format!("{} is no file of this run", dir.uri_of(path))))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Ids are unique and ascend; nothing is both usable and in quarantine; every sample is the row
+    /// of the source that the table says, with its label, and no row of the source is lost.
     fn samples(&self) -> Result<String> {
         let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
         let quarantine = self.table(INGEST, "quarantine.parquet", &tables::quarantine())?;
@@ -115,7 +139,37 @@ impl Prover {
         if let Some(both) = bad.iter().find(|id| usable_set.contains(id)) {
             return Err(Error::corrupt(format!("`{both}` is usable and in quarantine")));
         }
-        Ok(format!("{} unique samples, {} in quarantine", usable.len(), bad.len()))
+        self.source_rows(&samples, &quarantine)?;
+        Ok(format!(
+            "{} unique samples and {} in quarantine are the rows of the source",
+            usable.len(),
+            bad.len()
+        ))
+    }
+
+    fn source_rows(&self, samples: &RecordBatch, quarantine: &RecordBatch) -> Result<()> {
+        let survey = self.run.survey()?;
+        let mut stored = BTreeMap::new();
+        for table in [samples, quarantine] {
+            for (id, place) in ids(table)?.into_iter().zip(places(table)?) {
+                stored.insert(id, place);
+            }
+        }
+        let label = ids(samples)?.into_iter().zip(labels(samples)?).collect::<BTreeMap<_, _>>();
+        for row in &survey.rows {
+            let place = (row.file, row.row_group, row.row);
+            let same_label = label.get(&row.id).is_none_or(|label| *label == row.label);
+            if stored.remove(&row.id) != Some(place) || !same_label {
+                return Err(Error::corrupt(format!(
+                    "`{}` is not the row of the source that the table says",
+                    row.id
+                )));
+            }
+        }
+        match stored.keys().next() {
+            Some(id) => Err(Error::corrupt(format!("`{id}` is not in the source"))),
+            None => Ok(()),
+        }
     }
 
     /// The folds follow from the ids and the seed, and they partition the samples.
@@ -303,8 +357,15 @@ impl Prover {
 
     /// The input is still what the run saw.
     fn input(&self) -> Result<String> {
-        let objects = storage::resolve(self.run.recipe.data.uri.as_slice())?;
-        RunFile::new(&self.run.recipe, &objects)?.same_as(&self.run.file)?;
+        let objects = storage::resolve(self.run.recipe.data.uri.as_slice())
+            .map_err(|e| e.at("give the command in the directory in which the run was begun"))?;
+        let changes = RunFile::new(&self.run.recipe, &objects)?.input_changes(&self.run.file);
+        if !changes.is_empty() {
+            return Err(Error::input(format!(
+                "it changed after the run began: {}",
+                changes.join("; ")
+            )));
+        }
         Ok(format!("{} input files are unchanged", objects.len()))
     }
 

@@ -14,7 +14,8 @@ use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::Recipe;
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
-use crate::storage::{Dir, Ledger, Object, resolve, sha256_hex};
+use crate::storage::{Dir, Ledger, Object, parquet, resolve};
+use crate::tables;
 
 /// One run: a recipe, its input and the directory of its results.
 pub struct Run {
@@ -64,29 +65,38 @@ impl Run {
     /// # Errors
     /// Every error names the task; running again goes on where this run ended.
     pub fn execute(&self, observer: &dyn Observer) -> Result<Summary> {
-        if Manifest::find(self.ledger.dir())?.is_none() {
-            self.begin(observer)?;
-            self.do_tasks(observer)?;
-        } else {
-            self.file.begin_or_resume(self.ledger.dir())?;
+        let dir = self.ledger.dir();
+        match Manifest::find(dir)? {
+            None => {
+                let plan = self.begin(observer)?;
+                self.do_tasks(&plan, observer)?;
+            }
+            Some(manifest) => {
+                self.file.begin_or_resume(dir)?;
+                if !manifest.missing(dir)?.is_empty() {
+                    observer.warn("published files were missing and are published again");
+                    manifest::publish(self)?;
+                }
+            }
         }
         Summary::read(&self.ledger, &self.recipe)
     }
 
     /// All checks come before the first write.
-    fn begin(&self, observer: &dyn Observer) -> Result<()> {
+    fn begin(&self, observer: &dyn Observer) -> Result<Plan> {
         if let Some(old) = RunFile::find(self.ledger.dir())? {
             self.file.same_as(&old).at(|| self.ledger.dir().uri().to_owned())?;
         }
-        for warning in &Plan::new(self)?.warnings {
+        let plan = Plan::new(self)?;
+        for warning in &plan.warnings {
             observer.warn(warning);
         }
-        self.file.begin_or_resume(self.ledger.dir())
+        self.file.begin_or_resume(self.ledger.dir())?;
+        Ok(plan)
     }
 
-    fn do_tasks(&self, observer: &dyn Observer) -> Result<()> {
+    fn do_tasks(&self, plan: &Plan, observer: &dyn Observer) -> Result<()> {
         let all = tasks(&self.recipe);
-        let plan = Plan::new(self)?;
         let mut left: u64 = 0;
         let mut open = Vec::new();
         for (task, planned) in all.iter().zip(&plan.tasks) {
@@ -152,7 +162,10 @@ impl Run {
 
     /// The input as its footers and thin columns show it, looked at once.
     pub(super) fn survey(&self) -> Result<&Survey> {
-        once(&self.survey, || ingest::survey(&self.recipe.data, self.recipe.folds.group.as_deref()))
+        let group = self.recipe.folds.group.as_deref();
+        once(&self.survey, || {
+            ingest::survey_objects(self.objects.clone(), &self.recipe.data, group)
+        })
     }
 
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
@@ -161,8 +174,8 @@ impl Run {
             let loaded = ingest::load(self.survey()?, &self.recipe.data)?;
             if let Some(record) = self.ledger.find(INGEST)? {
                 let (samples, _) = ingest::tables(&loaded)?;
-                let bytes = crate::storage::parquet::encode_table(&samples)?;
-                if sha256_hex(&bytes) != record.output("samples.parquet")?.sha256 {
+                let bytes = self.ledger.output(&record, "samples.parquet")?.0;
+                if samples != parquet::decode_table(bytes, &tables::samples())? {
                     return Err(Error::input(
                         "the input decodes to other samples than when this run began; restore it or start a new run",
                     ));
@@ -179,11 +192,6 @@ impl Run {
             sizes[*label as usize] += 1;
         }
         SelectionPlan::new(&self.recipe.select, &sizes)
-    }
-
-    /// The input files as the run first saw them.
-    pub fn input(&self) -> &[Object] {
-        &self.objects
     }
 
     /// What this run would do. Writes nothing.

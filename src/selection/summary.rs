@@ -105,20 +105,21 @@ pub struct Spread {
     pub max: f64,
     /// Distinct scores over all scores.
     pub distinct: f64,
-    /// Entropy of the histogram with 20 bins from 0 to the method's maximum, over `ln 20`: 1 if
+    /// Entropy of the histogram with 20 bins over the range of the scores, over `ln 20`: 1 if
     /// all bins hold equally many, 0 if one holds all.
     pub evenness: f64,
 }
 
 const BINS: usize = 20;
 
-/// The spread of the column `score` (`f64`), without missing scores. `maximum` is the method's,
-/// as [`crate::scoring::Criterion::maximum`] gives it; without one the highest score serves.
+/// The spread of the column `score` (`f64`), without missing scores. `range` is that of the bins,
+/// such as from 0 to [`crate::scoring::Criterion::maximum`]; without one the lowest and the highest
+/// score serve.
 ///
 /// # Errors
 /// `InvalidInput` if there is no score.
 #[allow(clippy::float_cmp, reason = "equal scores are ties")]
-pub fn spread(scores: &DataFrame, maximum: Option<f64>) -> Result<Spread> {
+pub fn spread(scores: &DataFrame, range: Option<(f64, f64)>) -> Result<Spread> {
     let column = scores.column("score")?.f64()?;
     let mut sorted: Vec<f64> = column.iter().flatten().filter(|s| !s.is_nan()).collect();
     sorted.sort_by(f64::total_cmp);
@@ -136,7 +137,7 @@ pub fn spread(scores: &DataFrame, maximum: Option<f64>) -> Result<Spread> {
         q95: quantile(&sorted, 0.95),
         max,
         distinct: sorted.chunk_by(|a, b| a == b).count() as f64 / count as f64,
-        evenness: evenness(&sorted, maximum.unwrap_or(max)),
+        evenness: evenness(&sorted, range.unwrap_or((min, max))),
     })
 }
 
@@ -147,11 +148,11 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     a + (b - a) * (place - low)
 }
 
-fn evenness(scores: &[f64], maximum: f64) -> f64 {
+fn evenness(scores: &[f64], (low, high): (f64, f64)) -> f64 {
     let mut bins = [0u64; BINS];
     for score in scores {
         // Casting saturates, so scores outside the range fall into the end bins.
-        let bin = (score / maximum * BINS as f64) as usize;
+        let bin = ((score - low) / (high - low) * BINS as f64) as usize;
         bins[bin.min(BINS - 1)] += 1;
     }
     let share = |n: u64| n as f64 / scores.len() as f64;
@@ -165,7 +166,7 @@ mod tests {
     use super::*;
 
     fn of(scores: Vec<f64>, maximum: Option<f64>) -> Spread {
-        spread(&df!("score" => scores).unwrap(), maximum).unwrap()
+        spread(&df!("score" => scores).unwrap(), maximum.map(|m| (0.0, m))).unwrap()
     }
 
     #[test]

@@ -7,7 +7,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use super::encode::shard_schema;
 use super::features::{Known, features};
 use super::yaml::Yaml;
-use crate::recipe::{Form, Method, Mode, Recipe};
+use crate::recipe::{Form, Mode, Recipe};
 
 /// The most source files that the card lists by name.
 const FILES_LISTED: usize = 20;
@@ -17,6 +17,8 @@ const FILES_LISTED: usize = 20;
 pub struct CardInfo<'a> {
     /// The recipe of the run.
     pub recipe: &'a Recipe,
+    /// The score that decided and which of its ends is kept, as a person says it.
+    pub score: &'a str,
     /// The schema of the source, with its metadata.
     pub schema: &'a SchemaRef,
     /// The addresses of the source files.
@@ -113,7 +115,7 @@ fn facts(info: &CardInfo<'_>) -> String {
     let stages: Vec<String> = info.stages.iter().map(ToString::to_string).collect();
     let mut rows = vec![
         ("Scored by", mode(recipe.mode).to_owned()),
-        ("Score", score(recipe.select.by)),
+        ("Score", info.score.to_owned()),
         ("Samples added by stage", stages.join(", ")),
         ("Quarantined (unusable, not in the shares above)", info.quarantined.to_string()),
         ("Seed", recipe.seed.to_string()),
@@ -138,11 +140,6 @@ fn mode(mode: Mode) -> &'static str {
         }
         Mode::Fitting => "in stage 1 one model that was trained on every sample (baseline mode)",
     }
-}
-
-fn score(method: Method) -> String {
-    let kept = if method == Method::Margin { "low" } else { "high" };
-    format!("{} ({kept} is kept)", method.name())
 }
 
 fn sources(files: &[String]) -> String {

@@ -19,7 +19,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, coalesce_ranges};
 
 use super::location::Object;
 use super::wait;
@@ -173,14 +173,25 @@ struct Reader {
     metadata: Option<Arc<ParquetMetaData>>,
 }
 
+/// Reads a range of the version of the object that the run has looked at, and of no other.
+async fn get(object: &Object, range: Range<u64>) -> ::parquet::errors::Result<Bytes> {
+    let options = GetOptions::new().with_range(Some(range)).with_if_match(object.etag.clone());
+    let got = async { object.store.get_opts(&object.path, options).await?.bytes().await };
+    got.await.map_err(external)
+}
+
 fn external(e: object_store::Error) -> ParquetError {
-    ParquetError::External(Box::new(e))
+    ParquetError::External(match e {
+        object_store::Error::Precondition { .. } => {
+            "the file was written again after the run had looked at it; start a new run".into()
+        }
+        other => Box::new(other),
+    })
 }
 
 impl AsyncFileReader for Reader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, ::parquet::errors::Result<Bytes>> {
-        let object = &self.object;
-        async move { object.store.get_range(&object.path, range).await.map_err(external) }.boxed()
+        get(&self.object, range).boxed()
     }
 
     fn get_byte_ranges(
@@ -188,7 +199,7 @@ impl AsyncFileReader for Reader {
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, ::parquet::errors::Result<Vec<Bytes>>> {
         let object = &self.object;
-        async move { object.store.get_ranges(&object.path, &ranges).await.map_err(external) }
+        async move { coalesce_ranges(&ranges, |r| get(object, r), OBJECT_STORE_COALESCE_DEFAULT).await }
             .boxed()
     }
 

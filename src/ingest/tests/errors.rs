@@ -115,7 +115,7 @@ fn unusable_types_say_which_types_work() {
 #[test]
 fn one_class_and_no_rows_are_refused() {
     let said = refusal_of(replaced("label", texts(&["x", "x", "x"])));
-    assert_eq!(said, "all 3 samples have the class `x`; at least two classes are needed");
+    assert_eq!(said, "all 3 usable samples have the class `x`; at least two classes are needed");
     let empty = Dataset::new();
     empty.write("a.parquet", &batch(simple()).slice(0, 0), 10);
     assert_eq!(empty.refusal("features = 'f'"), "the dataset has no row");

@@ -11,16 +11,18 @@ use arrow::record_batch::RecordBatch;
 
 use crate::support::{Place, Toy, run, toy_recipe, write_parquet};
 
-/// Runs the recipe, which must fail with this exit code and name all of these.
+/// Runs and plans the recipe; both must fail with this exit code and name all of these.
 fn refused(place: &Place, recipe: &str, code: i32, named: &[&str]) {
-    for command in ["run", "plan"] {
+    refused_by(&["run", "plan"], place, recipe, code, named);
+    assert!(!place.path("run").exists(), "something was written");
+}
+
+/// As [`refused`], for what only decoding shows: a plan does not decode.
+fn refused_by(commands: &[&str], place: &Place, recipe: &str, code: i32, named: &[&str]) {
+    for command in commands {
         let path = place.recipe("bad.toml", recipe);
         let output = run(&[command, &path]);
         let stderr = String::from_utf8_lossy(&output.stderr);
-        // Decoding is not part of a plan.
-        if command == "plan" && output.status.success() {
-            continue;
-        }
         assert_eq!(output.status.code(), Some(code), "{command}: {stderr}");
         let errors: Vec<&str> = stderr.lines().filter(|l| l.starts_with("error:")).collect();
         assert_eq!(errors.len(), 1, "{stderr}");
@@ -134,7 +136,7 @@ fn samples_that_cannot_be_used_are_counted_against_the_limit() {
     let (ids, labels, mut features) = ten();
     features[4][1] = f32::NAN;
     write_parquet(&place.path("toy.parquet"), &rows(ids, labels, features), 4);
-    refused(&place, &toy(&place), 1, &["`e`", "max_quarantined"]);
+    refused_by(&["run"], &place, &toy(&place), 1, &["`e`", "max_quarantined"]);
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn an_image_header_that_claims_sixty_thousand_pixels_a_side() {
     images[6] = huge_png();
     write_images(&place, ids, labels, &images);
     let recipe = toy(&place).replace("features = \"features\"", "image = \"image\"");
-    refused(&place, &recipe, 1, &["`g`", "60000"]);
+    refused_by(&["run"], &place, &recipe, 1, &["`g`", "60000"]);
     // With room in quarantine the run goes on, and the sample is named with its reason.
     let path =
         place.recipe("good.toml", &recipe.replace("[model]", "max_quarantined = 0.2\n[model]"));
@@ -218,6 +220,72 @@ fn a_changed_recipe_or_input_is_refused_with_what_changed() {
     let stderr = String::from_utf8_lossy(&answer.stderr);
     assert_eq!(answer.status.code(), Some(1));
     assert!(stderr.contains("toy.parquet") && stderr.contains("bytes"), "{stderr}");
+}
+
+#[test]
+fn what_is_left_after_quarantine_must_still_fit_the_recipe() {
+    let place = Place::new();
+    let (ids, labels, mut features) = ten();
+    features[4][1] = f32::NAN;
+    write_parquet(&place.path("toy.parquet"), &rows(ids, labels, features), 4);
+    let lenient = toy(&place).replace("[model]", "max_quarantined = 0.9\n[model]");
+    refused_by(&["run"], &place, &lenient.replace("keep = 0.5", "keep_rows = 10"), 2, &["10", "9"]);
+    // Nothing was committed that a mended recipe would trip over.
+    assert!(!place.path("run/commits").exists());
+
+    let (ids, labels, mut features) = ten();
+    features.iter_mut().step_by(2).for_each(|row| row[0] = f32::INFINITY);
+    write_parquet(&place.path("toy.parquet"), &rows(ids, labels, features), 4);
+    let output = place.text("another");
+    refused_by(
+        &["run"],
+        &place,
+        &lenient.replace(&place.text("run"), &output),
+        1,
+        &["at least two classes"],
+    );
+}
+
+#[test]
+fn an_input_that_changes_during_a_run_is_refused() {
+    let place = Place::new();
+    Toy::new(60, 2).write(&place.path("toy.parquet"));
+    let recipe = unseen::recipe::parse(&toy(&place), "toy.toml", &[]).unwrap();
+    let run = unseen::run::Run::new(recipe).unwrap();
+    run.plan().unwrap();
+    Toy::new(60, 3).write(&place.path("toy.parquet"));
+    let error = run.execute(&unseen::run::Silent).unwrap_err().to_string();
+    assert!(error.contains("toy.parquet") && error.contains("written again"), "{error}");
+    assert_nothing_whole(&place.path("run"));
+}
+
+#[test]
+fn a_published_file_that_is_gone_comes_back() {
+    let place = Place::new();
+    Toy::new(60, 2).write(&place.path("toy.parquet"));
+    let path = place.recipe("toy.toml", &toy(&place));
+    crate::support::succeed(&["run", &path, "--quiet"]);
+    let shard = place.path("run/coreset/data/train-00000-of-00001.parquet");
+    std::fs::remove_file(&shard).unwrap();
+    assert_eq!(run(&["verify", &place.text("run")]).status.code(), Some(1));
+    crate::support::succeed(&["run", &path, "--quiet"]);
+    assert!(shard.exists());
+    crate::support::succeed(&["verify", &place.text("run")]);
+}
+
+#[test]
+fn a_foreign_shard_fails_the_verification() {
+    let place = Place::new();
+    Toy::new(60, 2).write(&place.path("toy.parquet"));
+    crate::support::succeed(&["run", &place.recipe("toy.toml", &toy(&place)), "--quiet"]);
+    std::fs::copy(place.path("toy.parquet"), place.path("run/coreset/data/train-extra.parquet"))
+        .unwrap();
+    let answer = run(&["verify", &place.text("run")]);
+    assert_eq!(answer.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&answer.stdout)
+            .contains("train-extra.parquet is no file of this run")
+    );
 }
 
 #[test]

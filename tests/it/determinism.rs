@@ -7,13 +7,15 @@ fn threads_do_not_change_a_byte() {
     let place = Place::new();
     Toy::new(1200, 3).write(&place.path("toy.parquet"));
     let mut all = Vec::new();
+    // Wide enough for the matrix products to be split over threads.
+    let wide = ["--set", "model.hidden=[256]", "--set", "train.batch_size=256"];
     for threads in ["1", "2", "5"] {
         let name = format!("run-{threads}");
         let recipe = place.recipe(
             &format!("{name}.toml"),
             &toy_recipe(&place.text("toy.parquet"), &place.text(&name), ""),
         );
-        succeed(&["run", &recipe, "--threads", threads, "--quiet"]);
+        succeed(&[&["run", &recipe, "--threads", threads, "--quiet"], &wide[..]].concat());
         all.push(results(&place.path(&name)));
     }
     assert_eq!(all[0], all[1], "1 and 2 threads");

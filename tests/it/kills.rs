@@ -53,12 +53,35 @@ fn twenty_kills_never_change_a_byte() {
     }
 }
 
+#[test]
+fn two_processes_on_one_run_agree() {
+    let place = Place::new();
+    Toy::new(1500, 4).write(&place.path("toy.parquet"));
+    let path =
+        place.recipe("toy.toml", &toy_recipe(&place.text("toy.parquet"), &place.text("run"), ""));
+    let start = || {
+        unseen(&["run", &path, "--json"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let outputs: Vec<_> =
+        [start(), start(), start()].map(|child| child.wait_with_output().unwrap()).into();
+    for output in &outputs {
+        assert!(output.status.success());
+        assert_eq!(output.stdout, outputs[0].stdout);
+    }
+    succeed(&["verify", &place.text("run")]);
+}
+
 /// Whatever a kill left: a manifest is only there when every file that it names is.
 fn no_half_results(place: &Place, name: &str) {
     let run = place.path(name);
     if run.join("manifest.json").exists() {
-        for (path, _) in results(&run) {
-            assert!(run.join(&path).exists(), "{path} is named and missing");
+        for (path, sha256) in results(&run) {
+            let bytes = std::fs::read(run.join(&path)).unwrap();
+            assert_eq!(unseen::storage::sha256_hex(&bytes), sha256, "{path} is not whole");
         }
     }
 }

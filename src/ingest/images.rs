@@ -135,8 +135,28 @@ fn undecodable(why: impl std::fmt::Display) -> String {
 }
 
 /// The JPEG decoder fills what is missing with grey; a photograph cut short must not pass for whole.
+/// The end marker is looked for between the segments, because the payload of one may hold a whole
+/// thumbnail. Source: ITU-T T.81, B.1.1.
 fn has_jpeg_end(bytes: &[u8]) -> bool {
-    bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(2).position(|pair| pair[0] == 0xFF && is_segment(pair[1])) {
+        match rest[at + 1..] {
+            [0xD9, ..] => return true,
+            // The length counts its own two bytes, not the marker.
+            [_, high, low, ..] => {
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                rest = rest.get(at + 2 + length..).unwrap_or_default();
+            }
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// Whether 0xFF and this byte begin a segment or end the image. What else follows 0xFF stands alone
+/// or is part of the coded pixels: stuffing, fill, TEM, RST and SOI.
+fn is_segment(marker: u8) -> bool {
+    !matches!(marker, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF)
 }
 
 impl Decoded {

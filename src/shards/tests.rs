@@ -9,8 +9,8 @@ use ::parquet::file::properties::WriterProperties;
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Date64Array, Decimal128Array, DictionaryArray,
     FixedSizeListArray, Float32Array, Float64Array, Int32Array, Int64Array, Int64Builder,
-    LargeBinaryArray, LargeListArray, LargeStringArray, MapBuilder, NullArray, StringArray,
-    StringBuilder, StringViewArray, StructArray, TimestampSecondArray,
+    LargeBinaryArray, LargeListArray, LargeStringArray, ListArray, MapBuilder, NullArray,
+    StringArray, StringBuilder, StringViewArray, StructArray, TimestampSecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Int8Type, Schema, SchemaRef};
@@ -355,6 +355,100 @@ fn files_may_differ_in_column_order_but_not_in_columns() {
         encode_shard(&files, files[0].schema(), &all(&files), &spec(1000, false)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("c.parquet, row group 0: it has 2 columns"), "{error}");
+}
+
+/// Nested columns of `n` rows whose inner fields are all nullable or all not.
+fn nested(n: usize, nullable: bool) -> RecordBatch {
+    let items = Arc::new(Int64Array::from_iter_values((0..2 * n).map(|i| i as i64)));
+    let item = Arc::new(Field::new("item", DataType::Int64, nullable));
+    let valid: Vec<bool> = (0..n).map(|i| i % 5 != 1).collect();
+    let offsets = OffsetBuffer::<i32>::from_lengths(std::iter::repeat_n(2, n));
+    let list =
+        ListArray::new(Arc::clone(&item), offsets, items.clone(), Some(valid.clone().into()));
+    let fixed = FixedSizeListArray::new(item, 2, items, None);
+    let fields = Fields::from(vec![
+        Field::new("bytes", DataType::LargeBinary, nullable),
+        Field::new("list", list.data_type().clone(), true),
+    ]);
+    let bytes = LargeBinaryArray::from_iter_values((0..n).map(|i| vec![i as u8; i % 9]));
+    let columns: Vec<ArrayRef> = vec![Arc::new(bytes), Arc::new(list.clone())];
+    let outer = StructArray::new(fields, columns, Some(valid.into()));
+    let columns: [(&str, ArrayRef); 3] =
+        [("list", Arc::new(list)), ("fixed", Arc::new(fixed)), ("struct", Arc::new(outer))];
+    let field =
+        |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
+    let schema = Schema::new(columns.iter().map(field).collect::<Vec<_>>());
+    RecordBatch::try_new(Arc::new(schema), columns.into_iter().map(|c| c.1).collect()).unwrap()
+}
+
+#[test]
+fn files_may_differ_in_nested_nullability() {
+    let dir = tempfile::tempdir().unwrap();
+    let (loose, strict) = (nested(50, true), nested(50, false));
+    assert_ne!(loose.schema(), strict.schema());
+    let files = [file(&dir, "a.parquet", &loose, 20), file(&dir, "b.parquet", &strict, 30)];
+    let rows = all(&files);
+    let (_, schema, batches) = round_trip(&files, &rows, &spec(3000, true));
+    assert_eq!(&schema.fields()[..3], &loose.schema().fields()[..]);
+    let found = arrow::compute::concat_batches(&schema, &batches).unwrap();
+    let found = found.project(&[0, 1, 2]).unwrap();
+    assert_eq!(found.slice(0, 50).columns(), loose.columns());
+    assert_eq!(found.slice(50, 50).columns(), loose.columns());
+}
+
+/// `n` rows of dictionaries with 8-bit keys, plain and nested, with `distinct` values in all.
+fn dictionaries(n: usize, distinct: usize) -> RecordBatch {
+    let text = |i: usize| (i % 7 != 3).then(|| format!("value {}", i * 31 % distinct));
+    let flat: DictionaryArray<Int8Type> =
+        (0..n).map(text).collect::<Vec<_>>().iter().map(|t| t.as_deref()).collect();
+    let flat: ArrayRef = Arc::new(flat);
+    let item = Arc::new(Field::new("item", flat.data_type().clone(), true));
+    let offsets = OffsetBuffer::<i32>::from_lengths((0..n).map(|i| [0, 2][i % 2]));
+    let values = flat.slice(0, n / 2 * 2);
+    let list: ArrayRef = Arc::new(ListArray::new(item, offsets, values, None));
+    let field =
+        |(name, array): (&str, &ArrayRef)| Field::new(name, array.data_type().clone(), true);
+    let inner = Fields::from(vec![field(("flat", &flat)), field(("list", &list))]);
+    let nested = StructArray::new(inner, vec![Arc::clone(&flat), Arc::clone(&list)], None);
+    let columns: [(&str, ArrayRef); 3] =
+        [("flat", flat), ("list", list), ("nested", Arc::new(nested))];
+    let fields: Vec<Field> = columns.iter().map(|(name, array)| field((name, array))).collect();
+    let columns = columns.into_iter().map(|c| c.1).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+#[test]
+fn dictionaries_of_many_row_groups_become_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let batch = dictionaries(2000, 120);
+    let files = [file(&dir, "a.parquet", &batch, 100)];
+    assert_eq!(files[0].row_groups().len(), 20);
+    let rows = shuffled(all(&files));
+    let (bytes, schema, batches) = round_trip(&files, &rows, &spec(1_000_000, false));
+    assert_eq!(schema.fields(), batch.schema().fields());
+    assert_eq!(bytes, encode_shard(&files, &schema, &rows, &spec(1_000_000, false)).unwrap());
+    let mut found = batches.iter().flat_map(|b| (0..b.num_rows()).map(move |i| b.slice(i, 1)));
+    for row in &rows {
+        let source = (row.row_group * 100 + row.row) as usize;
+        assert_eq!(found.next().unwrap(), batch.slice(source, 1));
+    }
+}
+
+#[test]
+fn more_values_than_a_dictionary_can_number_are_an_error_that_names_the_column() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = |from: usize| {
+        let text: Vec<String> = (from..from + 100).map(|i| i.to_string()).collect();
+        let array: DictionaryArray<Int8Type> = text.iter().map(String::as_str).collect();
+        let array: ArrayRef = Arc::new(array);
+        RecordBatch::try_from_iter([("word", array)]).unwrap()
+    };
+    let files = [file(&dir, "a.parquet", &one(0), 100), file(&dir, "b.parquet", &one(100), 100)];
+    let schema = files[0].schema();
+    round_trip(&files, &all(&files[..1]), &spec(1_000_000, false));
+    let error = encode_shard(&files, schema, &all(&files), &spec(1_000_000, false)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("200 rows of the column `word`"), "{error}");
 }
 
 #[test]

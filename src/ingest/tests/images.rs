@@ -192,6 +192,42 @@ fn progressive_and_cmyk_jpeg_decode() {
 }
 
 #[test]
+fn the_end_of_a_thumbnail_is_not_the_end_of_a_jpeg() {
+    let plain = encoded(
+        &RgbImage::from_fn(64, 64, |x, y| Rgb([x as u8 * 3, y as u8 * 2, 9])).into(),
+        ImageFormat::Jpeg,
+    );
+    let thumbnail = b"\xFF\xE1\x00\x0CExif\0\0\xFF\xD8\xFF\xD9";
+    let whole = [&plain[..2], thumbnail, &plain[2..]].concat();
+    let scan = whole.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    let cut = |at: usize| Some(whole[..at].to_vec());
+    let late = scan + (whole.len() - scan) / 2;
+    let images = [Some(whole.clone()), Some(plain), cut(late), cut(whole.len() / 2)];
+    let loaded =
+        Dataset::of(image_columns(&images)).load("image = 'image'\nmax_quarantined = 0.9").unwrap();
+    assert_eq!(loaded.samples.ids, ["s0", "s1"]);
+    let pixels = pixels(&loaded);
+    assert_eq!(pixels[..pixels.len() / 2], pixels[pixels.len() / 2..]);
+    for quarantined in &loaded.quarantine {
+        let reason = "the image cannot be decoded: the JPEG data end too early";
+        assert_eq!(quarantined.reason, reason);
+    }
+}
+
+#[test]
+fn a_progressive_jpeg_ends_after_its_last_scan() {
+    let scans = PROGRESSIVE_JPEG.windows(2).enumerate().filter(|(_, pair)| *pair == [0xFF, 0xDA]);
+    let scans: Vec<usize> = scans.map(|(at, _)| at).collect();
+    assert!(scans.len() > 1, "{scans:?}");
+    let whole = || Some(PROGRESSIVE_JPEG.to_vec());
+    let cut = Some(PROGRESSIVE_JPEG[..scans[1]].to_vec());
+    let loaded = Dataset::of(image_columns(&[whole(), whole(), cut]))
+        .load("image = 'image'\nmax_quarantined = 0.9")
+        .unwrap();
+    assert_eq!(loaded.samples.ids, ["s0", "s1"]);
+}
+
+#[test]
 fn sizes_that_differ_need_resize() {
     let images = [
         Some(png(GrayImage::from_pixel(4, 4, Luma([50])))),

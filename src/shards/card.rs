@@ -207,6 +207,7 @@ mod tests {
         let class = |name: &str, kept| ClassCount { name: name.to_owned(), total: 4, kept };
         card(&CardInfo {
             recipe: &recipe,
+            score: "margin (low is kept)",
             schema: &Arc::new(Schema::new(fields.to_vec())),
             files: &vec!["a.parquet".to_owned(); 22],
             label_names: names,

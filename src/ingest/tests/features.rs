@@ -96,7 +96,7 @@ fn unusable_vectors_are_quarantined_with_the_feature() {
 #[test]
 fn a_null_in_a_column_names_the_column() {
     let mut columns = simple();
-    columns.push(("g", Arc::new(Float64Array::from(vec![Some(1.0), None, Some(3.0)]))));
+    columns.push(("g", Arc::new(Float64Array::from(vec![None, Some(1.0), Some(3.0)]))));
     let loaded = Dataset::of(columns).load("features = ['f', 'g']\nmax_quarantined = 0.5").unwrap();
     assert_eq!(loaded.quarantine[0].reason, "feature `g` is null");
 }

@@ -39,7 +39,11 @@ pub enum Command {
     Run(Run),
     /// Show how far a run is
     Status(OnRun),
-    /// Check every file of a finished run against its record: sizes, checksums, rows
+    /// Check a finished run: its files, the method and the coreset
+    ///
+    /// Checks the size and checksum of every file against the records. Derives the folds, the
+    /// training sets and the selection anew from the tables, checks that no model scored a sample
+    /// it was trained on, and compares the coreset with the source row by row.
     Verify(OnRun),
     /// Show the resolved recipe or the JSON Schema of recipes
     #[command(subcommand)]
@@ -86,7 +90,8 @@ pub struct Run {
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
-    /// CPU threads (all cores if not given); the result is the same for any number
+    /// CPU threads for training, decoding and scoring (all cores if not given); the result is the
+    /// same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     /// No progress on standard error

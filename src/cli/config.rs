@@ -3,7 +3,8 @@
 use std::io::Write;
 
 use super::args::ConfigCommand;
-use crate::error::{Error, ErrorKind, Result};
+use super::write_out;
+use crate::error::Result;
 use crate::recipe::json_schema;
 
 /// Carries out `unseen config`, printing to `out`.
@@ -18,8 +19,7 @@ pub fn config(command: &ConfigCommand, out: &mut dyn Write) -> Result<()> {
         }
         ConfigCommand::Schema => format!("{}\n", serde_json::to_string_pretty(&json_schema())?),
     };
-    out.write_all(text.as_bytes())
-        .map_err(|e| Error::new(ErrorKind::Unavailable, "cannot print").because(e))
+    write_out(out, &text)
 }
 
 #[cfg(test)]
@@ -53,6 +53,20 @@ mod tests {
         line[5] = "seeds=9";
         let error = printed(&line).unwrap_err().to_string();
         assert_eq!(error, "--set seeds=9: unknown key `seeds`; did you mean `seed`?");
+    }
+
+    #[test]
+    fn a_reader_that_has_seen_enough_is_no_failure() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        config(&ConfigCommand::Schema, &mut Closed).unwrap();
     }
 
     #[test]

@@ -83,6 +83,10 @@ fn print<T: Serialize>(
 ) -> Result<()> {
     let printed =
         if json { format!("{}\n", serde_json::to_string_pretty(value)?) } else { text(value) };
+    write_out(out, &printed)
+}
+
+fn write_out(out: &mut dyn Write, printed: &str) -> Result<()> {
     match out.write_all(printed.as_bytes()) {
         // A reader that has seen enough, such as `head`, is no failure.
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -91,10 +91,18 @@ fn merge(a: &Field, b: &Field) -> Option<Field> {
     Some(a.clone().with_data_type(kind).with_nullable(nullable))
 }
 
+/// For those who have no id, and perhaps never wrote `data.id`.
+const NO_ID: &str = "; name a unique column in data.id, or set data.id_from = \"content\" to use a \
+                     hash of the input";
+
 /// The field of the column that `setting` names, or an error that lists the columns there are.
 pub(super) fn find<'a>(schema: &'a Schema, setting: &str, name: &str) -> Result<&'a Field> {
     schema.field_with_name(name).map_err(|_| {
-        Error::input(format!("{setting} names the column `{name}`, {}", unknown(schema, name)))
+        let advice = if setting == "data.id" { NO_ID } else { "" };
+        Error::input(format!(
+            "{setting} names the column `{name}`, {}{advice}",
+            unknown(schema, name)
+        ))
     })
 }
 

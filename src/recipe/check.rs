@@ -1,7 +1,10 @@
 //! The laws between fields. Types, choices and ranges are held by `shape`.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
+use super::address::path;
 use super::types::{Arch, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages};
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
@@ -71,62 +74,37 @@ fn inputs(laws: &mut Laws, recipe: &Recipe) {
 }
 
 fn places(laws: &mut Laws, recipe: &Recipe) {
-    let inputs = recipe.data.uri.as_slice();
-    for uri in inputs {
-        laws.hold(!uri.is_empty(), &["data.uri"], "`data.uri` must not be empty");
-        if let Some(scheme) = foreign_scheme(uri) {
-            laws.hold(false, &["data.uri"], unsupported("data.uri", uri, scheme));
-        }
-    }
-    let output = recipe.output.uri.as_str();
-    laws.hold(!output.is_empty(), &["output.uri"], "`output.uri` must not be empty");
-    if let Some(scheme) = foreign_scheme(output) {
-        laws.hold(false, &["output.uri"], unsupported("output.uri", output, scheme));
-    }
-    if let Some(input) = inputs.iter().find(|input| lies_within(output, input)) {
+    let uris = recipe.data.uri.as_slice();
+    let inputs: Vec<_> = uris.iter().map(|uri| place(laws, &["data.uri"], uri)).collect();
+    let uri = recipe.output.uri.as_str();
+    let Some(output) = place(laws, &["output.uri"], uri) else { return };
+    let holds = |input: &Option<PathBuf>| input.as_ref().is_some_and(|i| lies_within(&output, i));
+    if let Some(input) = inputs.iter().position(holds) {
         let message = format!(
-            "`output.uri` ({output}) lies inside the input {input}: the run would read what it writes; choose a directory outside of it"
+            "`output.uri` ({uri}) lies inside the input {}: the run would read what it writes; choose a directory outside of it",
+            uris[input]
         );
         laws.hold(false, &["output.uri", "data.uri"], message);
     }
 }
 
-fn unsupported(key: &str, uri: &str, scheme: &str) -> String {
-    format!(
-        "`{key}` is {uri}, but this version reads and writes local paths and file:// addresses only, not {scheme}://"
-    )
+/// The absolute path of the address that `keys[0]` gives.
+fn place(laws: &mut Laws, keys: &'static [&'static str], uri: &str) -> Option<PathBuf> {
+    let path = path(uri);
+    if let Err(why) = &path {
+        laws.hold(false, keys, format!("`{}` {why}", keys[0]));
+    }
+    path.ok()
 }
 
-/// The scheme of an address that is neither a local path nor a `file://` address.
-fn foreign_scheme(uri: &str) -> Option<&str> {
-    uri.split_once("://").map(|(scheme, _)| scheme).filter(|scheme| *scheme != "file")
-}
-
-/// Whether a run directory would be part of an input, going by the addresses alone. A glob
+/// Whether a run directory would be part of an input, going by the absolute paths alone. A glob
 /// without `**` stays at its own depth, so only what lies at that depth is part of it.
-fn lies_within(output: &str, input: &str) -> bool {
-    let (output, input) = (parts(output), parts(input));
-    let wild = input.iter().position(|part| part.contains(['*', '?', '[', '{']));
-    let fixed = wild.unwrap_or(input.len());
-    let deep = wild.is_none() || input.iter().any(|part| part.contains("**"));
-    output.starts_with(&input[..fixed]) && (deep || output.len() >= input.len())
-}
-
-/// The parts of a path, with `.` and `..` worked out as far as the text goes.
-fn parts(uri: &str) -> Vec<&str> {
-    let path = uri.strip_prefix("file://").unwrap_or(uri);
-    let mut parts = Vec::new();
-    if path.starts_with('/') {
-        parts.push("/");
-    }
-    for part in path.split('/').filter(|part| !matches!(*part, "" | ".")) {
-        if part == ".." && parts.last().is_some_and(|last| !matches!(*last, ".." | "/")) {
-            parts.pop();
-        } else {
-            parts.push(part);
-        }
-    }
-    parts
+fn lies_within(output: &Path, input: &Path) -> bool {
+    let parts: Vec<_> = input.iter().map(OsStr::to_string_lossy).collect();
+    let wild = parts.iter().position(|part| part.contains(['*', '?', '[', '{']));
+    let fixed: PathBuf = input.iter().take(wild.unwrap_or(parts.len())).collect();
+    let deep = wild.is_none() || parts.iter().any(|part| part.contains("**"));
+    output.starts_with(fixed) && (deep || output.iter().count() >= parts.len())
 }
 
 fn device(laws: &mut Laws, recipe: &Recipe) {
@@ -316,7 +294,15 @@ mod tests {
 
     #[test]
     fn an_output_inside_an_input_is_seen() {
+        let here = std::env::current_dir().unwrap();
+        let here = here.to_str().unwrap();
+        let within =
+            |output: &str, input: &str| lies_within(&path(output).unwrap(), &path(input).unwrap());
         let inside = [
+            ("data/run", &*format!("{here}/data")),
+            (&*format!("file://{here}/data/run"), "data"),
+            ("../data/run", "../data/x/.."),
+            ("file:///a%20b/run", "/a b"),
             ("data", "data"),
             ("data/", "./data"),
             ("data/run", "data"),
@@ -326,7 +312,7 @@ mod tests {
             ("data/run", "data/*"),
         ];
         for (output, input) in inside {
-            assert!(lies_within(output, input), "{output} in {input}");
+            assert!(within(output, input), "{output} in {input}");
         }
         let outside = [
             ("runs/a", "data"),
@@ -337,7 +323,7 @@ mod tests {
             ("../data/run", "data"),
         ];
         for (output, input) in outside {
-            assert!(!lies_within(output, input), "{output} not in {input}");
+            assert!(!within(output, input), "{output} not in {input}");
         }
     }
 }

@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 pub struct Override {
     /// The dotted key.
     pub key: String,
-    /// The value, as TOML; a text that is no TOML value counts as a string.
+    /// The value, as TOML. What is no TOML value counts as a string, unless it begins like an
+    /// array, a table or a string in quotes.
     pub value: String,
 }
 
@@ -34,6 +35,37 @@ impl FromStr for Override {
             return Err(wrong());
         }
         Ok(Self { key: key.to_owned(), value: value.trim().to_owned() })
+    }
+}
+
+impl Override {
+    fn parsed(&self) -> Result<DeValue<'_>, String> {
+        match DeValue::parse(&self.value) {
+            Ok(value) => Ok(value.into_inner()),
+            Err(_) if self.value.starts_with(['[', '{', '"', '\'']) => {
+                let right = typed(&self.key, &corrected(&self.value));
+                Err(format!("the value is no TOML; texts stand in quotes: {right}"))
+            }
+            Err(_) => Ok(DeValue::String(self.value.as_str().into())),
+        }
+    }
+}
+
+/// The override as typed into a shell.
+fn typed(key: &str, value: &str) -> String {
+    format!("--set '{key}={}'", value.replace('\'', r"'\''"))
+}
+
+/// What was probably meant by a value that is no TOML: a list of texts, or one text.
+fn corrected(value: &str) -> String {
+    let text = |text: &str| toml::Value::from(text).to_string();
+    match value.strip_prefix('[').and_then(|list| list.strip_suffix(']')) {
+        Some(list) => {
+            let bare = list.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
+            let items: Vec<String> = bare.filter(|item| !item.is_empty()).map(text).collect();
+            format!("[{}]", items.join(", "))
+        }
+        None => text(value),
     }
 }
 
@@ -64,8 +96,7 @@ impl<'a> Document<'a> {
         for (i, set) in overrides.iter().enumerate() {
             let place = text.len() + 1 + i;
             let path: Vec<&str> = set.key.split('.').collect();
-            let value = DeValue::parse(&set.value).map(Spanned::into_inner);
-            let value = value.unwrap_or_else(|_| DeValue::String(set.value.as_str().into()));
+            let value = set.parsed().map_err(|why| document.error(place, &why))?;
             if !put(document.root.get_mut(), &path, moved(value, place), place) {
                 return Err(document.error(place, "a part of the key is a value, not a table"));
             }
@@ -114,10 +145,20 @@ impl<'a> Document<'a> {
         (place, true)
     }
 
+    fn set_at(&self, place: Place) -> Option<&Override> {
+        place.checked_sub(self.text.len() + 1).and_then(|i| self.overrides.get(i))
+    }
+
+    /// How to write the override at `place` as a text, as the end of a message.
+    pub(super) fn quoted(&self, place: Place) -> Option<String> {
+        let set = self.set_at(place).filter(|set| !set.value.starts_with(['[', '{']))?;
+        let text = toml::Value::from(set.value.as_str()).to_string();
+        Some(format!("; for a text, write {}", typed(&set.key, &text)))
+    }
+
     /// An error at `place`: `file:line:column: message`, or `--set key=value: message`.
     pub(super) fn error(&self, place: Place, message: &str) -> Error {
-        let set = place.checked_sub(self.text.len() + 1).and_then(|i| self.overrides.get(i));
-        let place = set.map_or_else(
+        let place = self.set_at(place).map_or_else(
             || {
                 let (line, column) = line_and_column(self.text, place);
                 format!("{}:{line}:{column}", self.name)

@@ -70,7 +70,10 @@ pub fn json_schema() -> schemars::Schema {
 fn shaped(document: &Document) -> Result<Recipe> {
     let schema: Value = json_schema().into();
     match first_fault(&schema, document.root()) {
-        Some(fault) => Err(document.error(fault.place, &fault.message)),
+        Some(fault) => {
+            let hint = document.quoted(fault.place).filter(|_| fault.wants_text);
+            Err(document.error(fault.place, &(fault.message + &hint.unwrap_or_default())))
+        }
         None => document.read(),
     }
 }

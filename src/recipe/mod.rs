@@ -1,14 +1,16 @@
 //! The recipe: everything that decides a run, as one TOML file.
 //!
 //! [`Recipe`] is both what the file says and, with every default filled in, what the run saves.
-//! This room does no I/O. A text becomes a recipe in five steps:
+//! This room does no I/O; it asks the machine for environment variables and the current directory. A text becomes a recipe in six steps:
 //!
 //! - `document`: TOML and overrides, merged; every key knows its line and column.
 //! - `shape`: keys, types, choices and ranges, held against the published JSON Schema.
 //! - `expand`: environment variables in addresses.
+//! - `address`: what an address means.
 //! - `check`: the laws between fields.
 //! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences.
 
+mod address;
 mod check;
 mod document;
 mod expand;
@@ -18,6 +20,7 @@ mod show;
 mod suggest;
 mod types;
 
+pub use address::local_path;
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
 pub use types::*;

@@ -18,6 +18,8 @@ pub(super) struct Fault {
     pub(super) place: Place,
     /// What is wrong, and what would be right.
     pub(super) message: String,
+    /// Whether a text would be right, but another kind of value is there.
+    pub(super) wants_text: bool,
 }
 
 /// The first fault of a document in the order of writing. Missing keys come last: a key that
@@ -49,7 +51,7 @@ impl<'s> Walk<'s> {
         for name in strings(&schema["required"]) {
             if !table.contains_key(name) {
                 let message = absent(&schema["properties"][name], path, name);
-                self.missing.push(Fault { place, message });
+                self.missing.push(Fault { place, message, wants_text: false });
             }
         }
     }
@@ -61,7 +63,8 @@ impl<'s> Walk<'s> {
             let expected: Vec<String> = rules.iter().map(|rule| expected(rule)).collect();
             let (is, takes) = (kind(value.get_ref()), expected.join(" or "));
             let message = format!("`{key}` is {is}, but takes {takes}");
-            return self.report(place, Some(message));
+            let wants_text = rules.iter().any(|rule| rule["type"] == "string");
+            return self.faults.push(Fault { place, message, wants_text });
         };
         match value.get_ref() {
             DeValue::Table(table) => self.table(rule, table, key, place),
@@ -85,7 +88,7 @@ impl<'s> Walk<'s> {
     }
 
     fn report(&mut self, place: Place, wrong: Option<String>) {
-        self.faults.extend(wrong.map(|message| Fault { place, message }));
+        self.faults.extend(wrong.map(|message| Fault { place, message, wants_text: false }));
     }
 
     /// The rules of which one must hold: without references, unions and `null`, which TOML lacks.
@@ -221,7 +224,8 @@ fn expected(rule: &Schema) -> String {
         Some("array") => {
             let many =
                 types(&rule["items"]).first().map_or("strings".to_owned(), |t| format!("{t}s"));
-            let count = rule["maxItems"].as_u64().map_or(String::new(), |n| format!("{n} "));
+            let fixed = rule["maxItems"].as_u64().filter(|_| rule["minItems"] == rule["maxItems"]);
+            let count = fixed.map_or(String::new(), |n| format!("{n} "));
             format!("an array of {count}{many}")
         }
         _ => "a table".to_owned(),
@@ -229,12 +233,13 @@ fn expected(rule: &Schema) -> String {
 }
 
 fn wrong_length(rule: &Schema, key: &str, length: usize) -> Option<String> {
-    let short = rule["minItems"].as_u64().is_some_and(|min| (length as u64) < min);
-    let long = rule["maxItems"].as_u64().is_some_and(|max| length as u64 > max);
-    match rule["maxItems"].as_u64() {
-        Some(n) if short || long => Some(format!("`{key}` takes {n} items, but has {length}")),
-        _ if short => Some(format!("`{key}` must not be empty")),
-        _ => None,
+    let least = rule["minItems"].as_u64().unwrap_or(0);
+    let most = rule["maxItems"].as_u64().unwrap_or(u64::MAX);
+    match length as u64 {
+        n if (least..=most).contains(&n) => None,
+        n if least == most => Some(format!("`{key}` takes {most} items, but has {n}")),
+        n if n > most => Some(format!("`{key}` takes at most {most} items, but has {n}")),
+        _ => Some(format!("`{key}` must not be empty")),
     }
 }
 

@@ -150,13 +150,13 @@ pub struct Model {
     /// `linear` and `mlp` take images and features, `convnet` takes images.
     pub arch: Arch,
     /// `mlp`: the width of each hidden layer.
-    #[schemars(inner(range(min = 1)))]
+    #[schemars(length(max = 100), inner(range(min = 1, max = 1_000_000)))]
     pub hidden: Vec<usize>,
     /// `convnet`: channels of the first block; each block doubles them.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 100_000))]
     pub width: usize,
     /// `convnet`: how many blocks (convolution, batch norm, ReLU; all but the last pool 2x2).
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 20))]
     pub blocks: usize,
     /// Shift and scale inputs by the mean and deviation of the training samples (per channel for
     /// images, per feature for features).
@@ -187,10 +187,10 @@ pub enum Arch {
 #[serde(deny_unknown_fields, default)]
 pub struct Train {
     /// Passes over the training samples.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub epochs: usize,
     /// Samples a step. The last batch of an epoch may be smaller.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
     /// The optimiser.
     pub optimizer: Optimizer,
@@ -209,10 +209,10 @@ pub struct Train {
     /// How the learning rate moves after the warm-up.
     pub schedule: Schedule,
     /// Epochs over which the learning rate rises linearly to `lr`.
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub warmup_epochs: f64,
     /// `step`: epochs at which the learning rate is multiplied by `step_factor`.
-    #[schemars(inner(range(min = 1)))]
+    #[schemars(inner(range(min = 1, max = 1_000_000)))]
     pub step_epochs: Vec<usize>,
     /// `step`: the factor.
     #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
@@ -220,6 +220,7 @@ pub struct Train {
     /// Flip images left to right at random.
     pub flip: bool,
     /// Pad images by this many pixels and crop at random.
+    #[schemars(range(max = 10_000))]
     pub crop: usize,
 }
 
@@ -272,7 +273,7 @@ pub enum Schedule {
 #[serde(deny_unknown_fields, default)]
 pub struct Folds {
     /// How many folds.
-    #[schemars(range(min = 2))]
+    #[schemars(range(min = 2, max = 10_000))]
     pub k: usize,
     /// What a scoring model trains on.
     pub fit_on: FitOn,
@@ -445,7 +446,7 @@ pub struct Select {
     pub drop_hardest: f64,
     /// How many models score in each later stage (seeds differ).
     #[serde(default = "one")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1000))]
     pub models: usize,
     /// What the models of stages 3 and later start from.
     #[serde(default)]
@@ -469,9 +470,9 @@ fn one() -> usize {
 #[serde(untagged)]
 pub enum Stages {
     /// This many, of equal size.
-    Equal(#[schemars(range(min = 1))] usize),
+    Equal(#[schemars(range(min = 1, max = 1000))] usize),
     /// The share of the dataset that each stage adds.
-    Shares(#[schemars(length(min = 1))] Vec<f64>),
+    Shares(#[schemars(length(min = 1, max = 1000))] Vec<f64>),
 }
 
 /// How the kept samples spread over classes.

@@ -92,7 +92,7 @@ impl Plan {
             keep_bytes: keep_bytes(survey, selection.kept()),
             stage_rows,
             // Decoding holds the samples about twice for a moment.
-            memory_bytes: 2 * decoded + training,
+            memory_bytes: (2 * decoded).saturating_add(training),
             sample_epochs: trained / TRAIN_WORK,
             tasks,
             warnings: warnings(run, &labels),

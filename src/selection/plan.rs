@@ -15,6 +15,10 @@ use crate::{Error, Result};
 pub fn stage_sizes(spec: &Select, rows: u64) -> Result<Vec<u64>> {
     let kept = kept_rows(spec, rows)?;
     let sizes = match &spec.stages {
+        // Before memory is taken for them: there may be far too many.
+        Stages::Equal(stages) if *stages as u64 > kept => {
+            return Err(empty_stage(kept as usize + 1, *stages, kept, rows));
+        }
         Stages::Equal(stages) => apportion(kept, &vec![1; *stages]),
         Stages::Shares(shares) => {
             check_shares(shares, spec, kept, rows)?;
@@ -26,12 +30,14 @@ pub fn stage_sizes(spec: &Select, rows: u64) -> Result<Vec<u64>> {
     }
     match sizes.iter().position(|size| *size == 0) {
         None => Ok(sizes),
-        Some(stage) => Err(Error::recipe(format!(
-            "stage {} of {} would add no sample ({kept} of {rows} are kept); use fewer stages or keep more",
-            stage + 1,
-            sizes.len()
-        ))),
+        Some(stage) => Err(empty_stage(stage + 1, sizes.len(), kept, rows)),
     }
+}
+
+fn empty_stage(stage: usize, stages: usize, kept: u64, rows: u64) -> Error {
+    Error::recipe(format!(
+        "stage {stage} of {stages} would add no sample ({kept} of {rows} are kept); use fewer stages or keep more"
+    ))
 }
 
 fn kept_rows(spec: &Select, rows: u64) -> Result<u64> {
@@ -181,6 +187,7 @@ mod tests {
     fn impossible_stages_say_so() {
         for (toml, says) in [
             ("keep = 0.1", "stage 2 of 3 would add no sample (1 of 10"),
+            ("keep = 0.1\nstages = 10000000000000", "stage 2 of 10000000000000 would add no"),
             ("keep = 0.0", "must lie in (0, 1]"),
             ("keep = nan", "must lie in (0, 1]"),
             ("keep = 1.5", "must lie in (0, 1]"),

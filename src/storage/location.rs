@@ -11,6 +11,7 @@ use object_store::{CopyMode, CopyOptions, ObjectMeta, ObjectStore, ObjectStoreEx
 
 use super::wait;
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::local_path;
 
 /// A directory of objects: the place of a run.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Dir {
     /// # Errors
     /// `InvalidRecipe` for an address that this build cannot serve.
     pub fn open(uri: &str) -> Result<Self> {
-        let path = local_path(uri)?;
+        let path = store_path(uri)?;
         // fsync: a record must not outlive the data it names when the machine dies.
         let store = LocalFileSystem::new().with_fsync(true);
         Ok(Self { store: Arc::new(store), root: path, uri: uri.trim_end_matches('/').to_owned() })
@@ -172,11 +173,14 @@ fn resolve_one(store: &Arc<dyn ObjectStore>, uri: &str) -> Result<Vec<Object>> {
         etag: m.e_tag,
     };
     let (base, pattern) = split_glob(uri);
-    let path = local_path(base)?;
-    if pattern.is_none()
-        && let Ok(meta) = wait(store.head(&path))?
-    {
-        return Ok(vec![object(meta, uri.to_owned())]);
+    let path = store_path(base)?;
+    if pattern.is_none() {
+        match wait(store.head(&path))? {
+            Ok(meta) => return Ok(vec![object(meta, uri.to_owned())]),
+            // It may be a directory.
+            Err(object_store::Error::NotFound { .. }) => {}
+            Err(e) => return Err(unavailable("read", uri, e)),
+        }
     }
     let matcher = matcher(pattern.unwrap_or("**/*.parquet"))?;
     let depth = path.parts().count();
@@ -237,16 +241,9 @@ pub fn read_text(path: &str) -> Result<String> {
         .map_err(|e| Error::recipe(format!("cannot read {path}")).because(e))
 }
 
-fn local_path(uri: &str) -> Result<Path> {
-    let bare = uri.strip_prefix("file://").unwrap_or(uri);
-    if let Some((scheme, _)) = bare.split_once("://") {
-        return Err(Error::recipe(format!(
-            "`{uri}`: this version reads and writes local paths and file:// addresses, not {scheme}://"
-        )));
-    }
-    let wrong = |e: String| Error::recipe(format!("`{uri}` is not a usable path: {e}"));
-    let absolute = std::path::absolute(bare).map_err(|e| wrong(e.to_string()))?;
-    Path::from_absolute_path(absolute).map_err(|e| wrong(e.to_string()))
+fn store_path(uri: &str) -> Result<Path> {
+    Path::from_absolute_path(local_path(uri)?)
+        .map_err(|e| Error::recipe(format!("`{uri}` is not a usable path: {e}")))
 }
 
 pub(super) fn unavailable(verb: &str, what: &str, error: object_store::Error) -> Error {
@@ -281,6 +278,39 @@ mod tests {
         let none = resolve(&[format!("{root}/*.csv")]).unwrap_err();
         assert!(none.to_string().contains("matches no file"), "{none}");
         assert!(resolve(&["ftp://x/y".to_owned()]).unwrap_err().exit_code() == 2);
+    }
+
+    #[test]
+    fn dots_and_encoded_characters_lead_to_the_same_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().to_str().unwrap();
+        std::fs::create_dir(dir.path().join("a b")).unwrap();
+        std::fs::write(dir.path().join("a b/x y.parquet"), "x").unwrap();
+        let path = |uri: &str| resolve(&[uri.to_owned()]).unwrap().remove(0).path;
+        let plain = path(&format!("{root}/a b/x y.parquet"));
+        for uri in [
+            format!("{root}/none/../a b/./x y.parquet"),
+            format!("{root}/none/../a b/*.parquet"),
+            format!("{root}/a b/../a b"),
+            format!("file://{root}/a%20b/x%20y.parquet"),
+            format!("file://{root}/a%20b/*.parquet"),
+            format!("file://{root}/a%20b"),
+        ] {
+            assert_eq!(path(&uri), plain, "{uri}");
+        }
+        let run = Dir::open(&format!("{root}/none/../run/")).unwrap();
+        run.create("a.json", "1").unwrap();
+        assert_eq!(std::fs::read(dir.path().join("run/a.json")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn an_input_that_cannot_be_read_is_not_called_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), "x").unwrap();
+        let uri = format!("{}/file/a.parquet", dir.path().to_str().unwrap());
+        let error = resolve(std::slice::from_ref(&uri)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().starts_with(&format!("cannot read {uri}")), "{error}");
     }
 
     #[test]

@@ -31,7 +31,7 @@ const ROW: &str = "The row in the row group, from 0.";
 
 pub(super) static SAMPLES: &[Column] = &[
     required("id", DataType::Utf8, "The unique id of the sample."),
-    required("label", DataType::Int32, "The class, from 0; names are in the run record."),
+    required("label", DataType::Int32, "The class, from 0; names are in `tables/classes.json`."),
     required("file", DataType::Int32, FILE),
     required("row_group", DataType::Int32, ROW_GROUP),
     required("row", DataType::Int64, ROW),

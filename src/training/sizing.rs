@@ -2,18 +2,23 @@
 
 use super::inputs::Augment;
 use super::predict;
-use crate::Result;
 use crate::models::{Architecture, Step};
-use crate::recipe::{Model, Train};
+use crate::recipe::{Arch, Model, Train};
 use crate::samples::Shape;
+use crate::{Error, ErrorKind, Result};
+
+/// The most parameters of a model: 8 GiB of weights, and six times that in training. A scoring
+/// model is small; what is larger is a slip in the recipe.
+const MAX_PARAMETERS: u128 = 1 << 31;
 
 /// Whether a model can be trained on inputs of `shape` with `classes` classes.
 ///
 /// # Errors
 /// `InvalidRecipe` if the architecture cannot take such inputs, a size of it is 0, or image
-/// augmentation is asked for features; `InvalidInput` without classes or with empty inputs.
+/// augmentation is asked for features; `InvalidInput` without classes or with empty inputs;
+/// `LimitExceeded` if the model has more than 2^31 parameters.
 pub fn check(model: &Model, train: &Train, shape: Shape, classes: usize) -> Result<()> {
-    Architecture::from(model).steps(shape, classes)?;
+    parameters(model, shape, classes)?;
     Augment::new(train, shape)?;
     Ok(())
 }
@@ -25,44 +30,104 @@ pub fn check(model: &Model, train: &Train, shape: Shape, classes: usize) -> Resu
 pub fn parameters(model: &Model, shape: Shape, classes: usize) -> Result<usize> {
     let steps = Architecture::from(model).steps(shape, classes)?;
     let trained = steps.iter().flat_map(Step::parameters).filter(|p| p.role.trained());
-    Ok(trained.map(|p| p.shape.iter().product::<usize>()).sum())
+    let count = trained.map(|p| numbers(&p.shape)).fold(0, u128::saturating_add);
+    if count > MAX_PARAMETERS {
+        return Err(too_large(model.arch, shape, count));
+    }
+    Ok(count as usize)
+}
+
+fn numbers(shape: &[usize]) -> u128 {
+    shape.iter().fold(1, |product, side| product.saturating_mul(*side as u128))
+}
+
+fn too_large(arch: Arch, shape: Shape, count: u128) -> Error {
+    let lower = match (arch, shape) {
+        (Arch::Mlp, Shape::Image { .. }) => "model.hidden or data.resize",
+        (Arch::Mlp, Shape::Features { .. }) => "model.hidden",
+        (Arch::Convnet, _) => "model.width or model.blocks",
+        (Arch::Linear, Shape::Image { .. }) => "data.resize",
+        (Arch::Linear, Shape::Features { .. }) => "the number of columns in data.features",
+    };
+    Error::new(
+        ErrorKind::LimitExceeded,
+        format!(
+            "the model has {count} parameters, but at most {MAX_PARAMETERS} work; lower {lower}"
+        ),
+    )
 }
 
 /// About how many bytes training needs beside the samples themselves: weights, optimiser state and
-/// everything that a step keeps for the gradient.
+/// everything that a step keeps for the gradient. A number beyond 64 bits becomes the largest.
 ///
 /// # Errors
 /// As for [`check`].
 pub fn memory_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -> Result<u64> {
     let steps = Architecture::from(model).steps(shape, classes)?;
     // A weight, its gradient, up to two moments, and two temporaries of the optimiser.
-    let weights = 6 * parameters(model, shape, classes)?;
+    let weights = 6 * parameters(model, shape, classes)? as u64;
     let mut plane = match shape {
         Shape::Image { height, width, .. } => (height, width),
         Shape::Features { .. } => (1, 1),
     };
-    let (mut channels, mut kept) = (0, shape.len());
+    let (mut channels, mut kept) = (0, shape.len() as u64);
     for step in &steps {
         if let Step::Linear { outputs, .. } | Step::Conv { outputs, .. } = step {
             channels = *outputs;
         }
         let (numbers, next) = kept_by(step, plane, channels);
-        kept += numbers;
+        kept = kept.saturating_add(numbers);
         plane = next;
     }
-    let batch = batch.max(predict::BATCH / 2);
-    Ok(size_of::<f32>() as u64 * (weights as u64 + batch as u64 * kept as u64))
+    let batch = batch.max(predict::BATCH / 2) as u64;
+    let numbers = weights.saturating_add(batch.saturating_mul(kept));
+    Ok(numbers.saturating_mul(size_of::<f32>() as u64))
 }
 
 /// Numbers that a step keeps per sample in training, and the plane that it hands on.
-fn kept_by(step: &Step, plane: (usize, usize), channels: usize) -> (usize, (usize, usize)) {
-    let pixels = plane.0 * plane.1;
+fn kept_by(step: &Step, plane: (usize, usize), channels: usize) -> (u64, (usize, usize)) {
+    let product = |factors: &[usize]| {
+        factors.iter().fold(1_u64, |product, factor| product.saturating_mul(*factor as u64))
+    };
+    let pixels = plane.0.saturating_mul(plane.1);
     match step {
-        Step::Linear { outputs, .. } => (4 * outputs, plane),
-        Step::Conv { outputs, .. } => (pixels * 3 * outputs, plane),
-        Step::NormRelu { .. } => (4 * channels * pixels, plane),
-        Step::Relu => (2 * channels * pixels, plane),
-        Step::Pool => (2 * channels * pixels, (plane.0 / 2, plane.1 / 2)),
-        Step::Average => (channels, (1, 1)),
+        Step::Linear { outputs, .. } => (product(&[4, *outputs]), plane),
+        Step::Conv { outputs, .. } => (product(&[3, *outputs, pixels]), plane),
+        Step::NormRelu { .. } => (product(&[4, channels, pixels]), plane),
+        Step::Relu => (product(&[2, channels, pixels]), plane),
+        Step::Pool => (product(&[2, channels, pixels]), (plane.0 / 2, plane.1 / 2)),
+        Step::Average => (channels as u64, (1, 1)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_beyond_the_limit_is_refused_with_its_size() {
+        let image = Shape::Image { channels: 3, height: 1 << 15, width: 1 << 15 };
+        let features = Shape::Features { width: 10 };
+        let mlp = |hidden: &[usize]| Model { hidden: hidden.to_vec(), ..Model::default() };
+        let convnet = Model { arch: Arch::Convnet, width: 100_000, blocks: 16, ..mlp(&[]) };
+        for (model, shape, says) in [
+            (mlp(&[2_000_000_000]), features, "has 28000000003 parameters"),
+            (mlp(&[4_611_686_018_427_387_904]), features, "lower model.hidden"),
+            (mlp(&[usize::MAX; 3]), image, "lower model.hidden or data.resize"),
+            (convnet, image, "lower model.width or model.blocks"),
+            (Model { arch: Arch::Linear, ..mlp(&[]) }, image, "lower data.resize"),
+        ] {
+            let error = check(&model, &Train::default(), shape, 3).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(memory_bytes(&model, shape, 3, 1).is_err());
+        }
+    }
+
+    #[test]
+    fn memory_beyond_64_bits_is_the_largest_number() {
+        let image = Shape::Image { channels: 3, height: 1 << 20, width: 1 << 20 };
+        let model = Model { arch: Arch::Convnet, width: 4096, blocks: 2, ..Model::default() };
+        assert_eq!(memory_bytes(&model, image, 3, usize::MAX).unwrap(), u64::MAX);
     }
 }

@@ -9,7 +9,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("samples", &[]),
     ("recipe", &["error"]),
     ("tables", &["error", "recipe"]),
-    ("storage", &["error", "tables"]),
+    ("storage", &["error", "recipe", "tables"]),
     ("ingest", &["error", "recipe", "samples", "storage", "tables"]),
     ("folds", &["error", "recipe", "seed"]),
     ("models", &["error", "recipe", "samples", "seed"]),

@@ -150,6 +150,44 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
         "score.methods = 'el2n'",
         "1:17: `score.methods` is a string, but takes an array of strings",
     ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstages = 10000000000000",
+        "9:10: `select.stages` is 10000000000000, but must be at most 1000",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nmodels = 2000000000",
+        "9:10: `select.models` is 2000000000, but must be at most 1000",
+    ),
+    (
+        "seed = 1",
+        "train.epochs = 9000000000000000000",
+        "1:16: `train.epochs` is 9000000000000000000, but must be at most 1000000",
+    ),
+    (
+        "seed = 1",
+        "train.batch_size = 9000000000000000000",
+        "1:20: `train.batch_size` is 9000000000000000000, but must be at most 1000000",
+    ),
+    (
+        "seed = 1",
+        "train.warmup_epochs = 1e300",
+        "1:23: `train.warmup_epochs` is 1e300, but must be at most 1000000",
+    ),
+    ("seed = 1", "train.crop = 10001", "1:14: `train.crop` is 10001, but must be at most 10000"),
+    (
+        "seed = 1",
+        "model.hidden = [4611686018427387904]",
+        "1:17: `model.hidden[0]` is 4611686018427387904, but must be at most 1000000",
+    ),
+    (
+        "seed = 1",
+        "model.width = 100001",
+        "1:15: `model.width` is 100001, but must be at most 100000",
+    ),
+    ("seed = 1", "model.blocks = 21", "1:16: `model.blocks` is 21, but must be at most 20"),
+    ("seed = 1", "folds.k = 10001", "1:11: `folds.k` is 10001, but must be at most 10000"),
     ("image = 'image'", "image = ''", "5:9: `data.image` must not be empty"),
     (
         "image = 'image'",
@@ -293,6 +331,16 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
         "'${THERE}/a'",
         "4:1: `data.uri` needs the environment variable THERE: run `export THERE=...` first",
     ),
+    (
+        "'runs/a'",
+        "'~/runs/a'",
+        "11:1: `output.uri` is ~/runs/a, but only a shell knows `~`: write ${HOME}/... instead",
+    ),
+    (
+        "'in/a.parquet'",
+        "['x', '~/a']",
+        "4:1: `data.uri` is ~/a, but only a shell knows `~`: write ${HOME}/... instead",
+    ),
     ("'runs/a'", "'${HERE/a'", "11:1: `output.uri` has a `${` without its `}`"),
 ];
 
@@ -302,6 +350,24 @@ fn wrong_recipes_are_refused_in_exact_words() {
         assert_eq!(refused(from, to), format!("r.toml:{expected}"), "{to}");
     }
     assert_eq!(refusal("", &[]), "r.toml:1:1: missing table [data] (The dataset)");
+}
+
+#[test]
+fn a_model_has_at_most_a_hundred_layers() {
+    assert_eq!(
+        read(GOOD, &[&format!("model.hidden={:?}", [8; 100])]).unwrap().model.hidden.len(),
+        100
+    );
+    let words = refusal(GOOD, &[&format!("model.hidden={:?}", [8; 101])]);
+    assert!(words.ends_with("`model.hidden` takes at most 100 items, but has 101"), "{words}");
+}
+
+#[test]
+fn an_output_inside_the_input_is_seen_through_relative_addresses() {
+    let here = std::env::current_dir().unwrap();
+    let text = GOOD.replace("in/a.parquet", here.join("in").to_str().unwrap());
+    assert!(refusal(&text.replace("runs/a", "x/../in/run"), &[]).contains("lies inside the input"));
+    assert!(read(&text.replace("runs/a", "in/../run"), &[]).is_ok());
 }
 
 #[test]
@@ -348,7 +414,30 @@ fn overrides_change_values_and_take_the_blame() {
             "`output.uri` needs the environment variable NO: run `export NO=...` first",
         ),
     ];
-    for (set, expected) in blamed {
+    let blamed_text = [
+        (
+            "data.features=[a,b]",
+            r#"the value is no TOML; texts stand in quotes: --set 'data.features=["a", "b"]'"#,
+        ),
+        ("data.uri={a", r#"the value is no TOML; texts stand in quotes: --set 'data.uri="{a"'"#),
+        (
+            "data.filter='a' = b",
+            r#"the value is no TOML; texts stand in quotes: --set 'data.filter="'\''a'\'' = b"'"#,
+        ),
+        (
+            "data.uri=nan",
+            r#"`data.uri` is a number with a fraction, but takes a string or an array of strings; for a text, write --set 'data.uri="nan"'"#,
+        ),
+        (
+            "data.id=7",
+            r#"`data.id` is an integer, but takes a string; for a text, write --set 'data.id="7"'"#,
+        ),
+        (
+            "select.by=7",
+            "`select.by` is an integer, but takes one of entropy, margin, least_confidence, el2n, cross_entropy",
+        ),
+    ];
+    for (set, expected) in blamed.into_iter().chain(blamed_text) {
         assert_eq!(refusal(GOOD, &[set]), format!("--set {set}: {expected}"));
     }
     let staged = GOOD.replace("keep = 0.5", "keep = 0.5\nstages = [0.25, 0.25]");

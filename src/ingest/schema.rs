@@ -124,3 +124,17 @@ pub(super) fn wrong_type(setting: &str, field: &Field, works: &str) -> Error {
         field.data_type()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_without_ids_is_told_of_content_ids() {
+        let schema = Schema::new(vec![Field::new("image", DataType::Binary, true)]);
+        let advice = "set data.id_from = \"content\" to use a hash of the input";
+        let told = |setting| find(&schema, setting, "none").unwrap_err().to_string();
+        assert!(told("data.id").ends_with(advice), "{}", told("data.id"));
+        assert!(!told("data.label").contains(advice));
+    }
+}

@@ -32,7 +32,8 @@ impl Run {
     /// The run of `recipe` in its `output.uri`. Looks at the input, writes nothing.
     ///
     /// # Errors
-    /// `InvalidInput` if an address of the input stands for nothing.
+    /// `InvalidRecipe` if the recipe breaks a law (one made in code may); `InvalidInput` if an address
+    /// of the input stands for nothing.
     pub fn new(recipe: Recipe) -> Result<Self> {
         let dir = Dir::open(&recipe.output.uri)?;
         Self::on(recipe, dir)
@@ -43,6 +44,7 @@ impl Run {
     /// # Errors
     /// As [`Run::new`].
     pub fn on(recipe: Recipe, dir: Dir) -> Result<Self> {
+        recipe.check()?;
         let objects = resolve(recipe.data.uri.as_slice())?;
         let file = RunFile::new(&recipe, &objects)?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());

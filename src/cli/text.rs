@@ -19,7 +19,12 @@ pub(super) fn plan(plan: &Plan) -> String {
         grouped(plan.source_rows),
         plan.classes.len()
     );
-    let _ = writeln!(text, "          {} files, {}", plan.files, size(plan.input_bytes));
+    let _ = writeln!(
+        text,
+        "          {}, {}",
+        counted(plan.files as u64, "file"),
+        size(plan.input_bytes)
+    );
     let _ = writeln!(
         text,
         "Models    {} of {} parameters, {} sample-epochs of training",
@@ -193,9 +198,9 @@ fn scores(text: &mut String, s: &Summary) {
 fn places(text: &mut String, s: &Summary) {
     let _ = writeln!(
         text,
-        "\nCoreset    {}/coreset  ({} shards, {})",
+        "\nCoreset    {}/coreset  ({}, {})",
         s.uri,
-        s.shards,
+        counted(s.shards as u64, "shard"),
         size(s.coreset_bytes)
     );
     let _ = writeln!(
@@ -209,6 +214,11 @@ fn places(text: &mut String, s: &Summary) {
     if let Some(line) = &s.python {
         let _ = writeln!(text, "Load       {line}");
     }
+}
+
+/// `1 shard`, `2 shards`.
+fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// `1234567` as `1,234,567`.

@@ -281,7 +281,8 @@ pub struct Folds {
     pub by: FoldsBy,
     /// Spread every class evenly over the folds. Needs at least `k` samples in each class.
     pub stratify: bool,
-    /// A column whose equal values stay in one fold (duplicate clusters, patients, scenes).
+    /// A column whose equal values stay in one fold (duplicate clusters, patients, scenes). Holds in
+    /// stage 1; models of later stages are trained on the coreset, whatever its groups.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub group: Option<String>,

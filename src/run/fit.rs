@@ -7,14 +7,14 @@ use arrow::record_batch::RecordBatch;
 
 use super::Observer;
 use super::attempt::Attempt;
-use super::rows::ints;
+use super::rows::{ints, kept_ids, strings};
 use super::score_table::ScoreTable;
 use super::task::{FOLDS, TRAIN_WORK, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::models::{self, Checkpoint};
 use crate::recipe::{FitOn, Mode, Recipe, Start};
-use crate::samples::Shape;
+use crate::samples::{Samples, Shape};
 use crate::seed::Seed;
 use crate::{tables, training};
 
@@ -105,6 +105,42 @@ impl Run {
         attempt.fact("accuracy", accuracy);
         let whose = if self.recipe.mode == Mode::Fitting && stage == 1 { "seen" } else { "unseen" };
         Ok(format!("{} {whose} samples, accuracy {:.1} %", scored.len(), 100.0 * accuracy))
+    }
+
+    /// Canonical indices of the training samples of a model, ascending.
+    fn members(
+        &self,
+        attempt: &mut Attempt,
+        samples: &Samples,
+        stage: usize,
+        model: usize,
+    ) -> Result<Vec<u32>> {
+        let all = 0..samples.len() as u32;
+        if stage > 1 {
+            let before = Task::Select { stage: stage - 1 }.to_string();
+            let kept =
+                kept_ids(&attempt.table(&before, "selection.parquet", &tables::selection())?);
+            return Ok(all.filter(|i| kept.contains(&samples.ids[*i as usize])).collect());
+        }
+        if self.recipe.mode == Mode::Fitting {
+            return Ok(all.collect());
+        }
+        let folds = attempt.table(FOLDS, "folds.parquet", &tables::folds())?;
+        let folds = ints(&folds, "fold")?;
+        let inside = self.recipe.folds.fit_on == FitOn::Fold;
+        Ok(all.filter(|i| (folds.value(*i as usize) as usize == model) == inside).collect())
+    }
+
+    /// Canonical indices of the samples that a model scores, ascending: those it never saw, or in
+    /// fitting mode all of them.
+    fn scored(&self, samples: &Samples, members: &RecordBatch, stage: usize) -> Result<Vec<u32>> {
+        let all = 0..samples.len() as u32;
+        if self.recipe.mode == Mode::Fitting && stage == 1 {
+            return Ok(all.collect());
+        }
+        let mut saw = strings(members, "id")?.iter().flatten().peekable();
+        // Both ascend by id.
+        Ok(all.filter(|i| saw.next_if(|id| *id == samples.ids[*i as usize]).is_none()).collect())
     }
 
     fn folds_of(&self, attempt: &mut Attempt, scored: &[u32]) -> Result<Int32Array> {

@@ -18,7 +18,7 @@ use arrow::array::AsArray;
 use clap::Parser;
 use serde::Serialize;
 use unseen::ingest::{self, Row};
-use unseen::recipe::{Data, Recipe, Train};
+use unseen::recipe::{Data, Recipe, Storage, Train};
 use unseen::run::RunFile;
 use unseen::samples::Samples;
 use unseen::seed::Seed;
@@ -105,7 +105,7 @@ fn main() -> Result<()> {
 
 impl Bench {
     fn open(args: &Args) -> Result<Self> {
-        let dir = Dir::open(&args.run)?;
+        let dir = Dir::open(&args.run, &Storage::default())?;
         let no_run = || Error::input(format!("{} holds no run", args.run));
         let mut recipe = RunFile::find(&dir)?.ok_or_else(no_run)?.recipe;
         if let Some(epochs) = args.epochs {

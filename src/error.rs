@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::secret::scrub;
+
 /// What went wrong, sorted by what the user has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -90,21 +92,30 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&scrub(&self.text()))
+    }
+}
+
+impl Error {
+    fn text(&self) -> String {
+        let mut text = String::new();
         for place in self.context.iter().rev() {
-            write!(f, "{place}: ")?;
+            text.push_str(place);
+            text.push_str(": ");
         }
-        f.write_str(&self.message)?;
+        text.push_str(&self.message);
         let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
         let mut said = self.message.clone();
         while let Some(error) = cause {
-            let text = error.to_string();
-            if !said.contains(&text) {
-                write!(f, ": {text}")?;
-                said.push_str(&text);
+            let why = error.to_string();
+            if !said.contains(&why) {
+                text.push_str(": ");
+                text.push_str(&why);
+                said.push_str(&why);
             }
             cause = error.source();
         }
-        Ok(())
+        text
     }
 }
 
@@ -113,7 +124,7 @@ impl fmt::Debug for Error {
         f.debug_struct("Error")
             .field("kind", &self.kind)
             .field("message", &self.to_string())
-            .field("source", &self.source)
+            .field("source", &self.source.as_ref().map(|e| scrub(&format!("{e:?}")).into_owned()))
             .finish_non_exhaustive()
     }
 }

@@ -28,7 +28,7 @@
 //! let recipe = recipe::parse(&text, "example.toml", &[])?;
 //! let summary = run::Run::new(recipe)?.execute(&run::Silent)?;
 //! assert_eq!((summary.usable, summary.kept), (1500, 600));
-//! assert!(run::verify(&output)?.passed);
+//! assert!(run::verify(&output, &recipe::Storage::default())?.passed);
 //! # Ok::<(), unseen::Error>(())
 //! ```
 //!
@@ -64,6 +64,7 @@ pub mod recipe;
 pub mod run;
 pub mod samples;
 pub mod scoring;
+pub mod secret;
 pub mod seed;
 pub mod selection;
 pub mod shards;

@@ -104,6 +104,10 @@ pub struct Run {
 pub struct OnRun {
     /// The run directory: `output.uri` of its recipe
     pub run: String,
+    /// How its store is reached, such as `endpoint=http://localhost:9000`; the keys are those of
+    /// `[storage]` in a recipe
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub storage: Vec<Override>,
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,

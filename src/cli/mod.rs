@@ -1,10 +1,12 @@
 //! The command line: what is typed, and what is printed for it.
 //!
-//! `args` is the grammar, `text` what people read, `progress` what they watch. Machine output
+//! `args` is the grammar, `text` what people read, `progress` what they watch, `log` what libraries
+//! say on the way. Machine output
 //! (`--json`) and results go to stdout, progress and errors to stderr.
 
 mod args;
 mod config;
+mod log;
 mod progress;
 mod text;
 
@@ -18,6 +20,7 @@ pub use args::{Args, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run};
 pub use config::config;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::Storage;
 use crate::run;
 use progress::Progress;
 
@@ -25,6 +28,7 @@ use progress::Progress;
 /// code (0 done, 1 failed, 2 wrong usage or recipe).
 pub fn main() -> ExitCode {
     let args = Args::parse();
+    log::start();
     match execute(&args, &mut io::stdout().lock()) {
         Ok(code) => code,
         Err(e) => {
@@ -42,9 +46,9 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
             print(out, plan.json, &planned, text::plan)?;
         }
         Command::Run(command) => run_command(command, out)?,
-        Command::Status(on) => print(out, on.json, &run::status(&on.run)?, text::status)?,
+        Command::Status(on) => print(out, on.json, &run::status(&on.run, &Storage::from_overrides(&on.storage)?)?, text::status)?,
         Command::Verify(on) => {
-            let result = run::verify(&on.run)?;
+            let result = run::verify(&on.run, &Storage::from_overrides(&on.storage)?)?;
             print(out, on.json, &result, text::verification)?;
             return Ok(if result.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }

@@ -1,11 +1,22 @@
 //! Progress on stderr: a bar with an ETA on a terminal, a line per task elsewhere.
 
 use std::io::{IsTerminal, Write as _};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use crate::run::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// The bar of this process, which log lines have to go around.
+static BAR: OnceLock<ProgressBar> = OnceLock::new();
+
+/// Writes a line to stderr without tearing the bar.
+pub(super) fn beside_the_bar(text: &str) {
+    let write = || {
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    };
+    BAR.get().map_or_else(write, |bar| bar.suspend(write));
+}
 
 /// Shows a run to a person.
 pub(super) struct Progress {
@@ -27,7 +38,7 @@ struct Place {
 impl Progress {
     pub(super) fn new(quiet: bool) -> Self {
         let terminal = std::io::stderr().is_terminal() && !quiet;
-        let bar = ProgressBar::no_length();
+        let bar = BAR.get_or_init(ProgressBar::no_length).clone();
         bar.set_draw_target(if terminal {
             ProgressDrawTarget::stderr()
         } else {

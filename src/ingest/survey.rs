@@ -13,7 +13,7 @@ use super::read::open;
 use super::scan::{Part, Plan, scan};
 use super::schema::unify;
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::Data;
+use crate::recipe::{Data, Storage};
 use crate::storage::parquet::{ParquetFile, RowGroup};
 use crate::storage::{Object, resolve};
 
@@ -71,13 +71,14 @@ pub struct Survey {
 }
 
 /// Surveys the dataset of a recipe; `group` names the column of fold groups, if there is one.
-/// Only footers and thin columns are read (and the input, if ids are hashes of the content).
+/// Only footers and thin columns are read (and the input, if ids are hashes of the content). Object
+/// stores are reached as the environment says.
 ///
 /// # Errors
 /// `InvalidRecipe` for a wrong filter; `InvalidInput`, naming rows and files, for a dataset that
 /// breaks the contract; `Unavailable` if it cannot be read.
 pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
-    survey_objects(resolve(data.uri.as_slice())?, data, group)
+    survey_objects(resolve(data.uri.as_slice(), &Storage::default())?, data, group)
 }
 
 /// As [`survey`], of these objects instead of those that `data.uri` stands for now.

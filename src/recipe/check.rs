@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::address::path;
+use super::address;
 use super::types::{Arch, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages};
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
@@ -90,11 +90,13 @@ fn places(laws: &mut Laws, recipe: &Recipe) {
 
 /// The absolute path of the address that `keys[0]` gives.
 fn place(laws: &mut Laws, keys: &'static [&'static str], uri: &str) -> Option<PathBuf> {
-    let path = path(uri);
-    if let Err(why) = &path {
-        laws.hold(false, keys, format!("`{}` {why}", keys[0]));
+    match address::parse(uri) {
+        Ok(address) => Some(address.as_path()),
+        Err(why) => {
+            laws.hold(false, keys, format!("`{}` {why}", keys[0]));
+            None
+        }
     }
-    path.ok()
 }
 
 /// Whether a run directory would be part of an input, going by the absolute paths alone. A glob
@@ -296,8 +298,8 @@ mod tests {
     fn an_output_inside_an_input_is_seen() {
         let here = std::env::current_dir().unwrap();
         let here = here.to_str().unwrap();
-        let within =
-            |output: &str, input: &str| lies_within(&path(output).unwrap(), &path(input).unwrap());
+        let path = |uri: &str| address::parse(uri).unwrap().as_path();
+        let within = |output: &str, input: &str| lies_within(&path(output), &path(input));
         let inside = [
             ("data/run", &*format!("{here}/data")),
             (&*format!("file://{here}/data/run"), "data"),
@@ -310,6 +312,8 @@ mod tests {
             ("data/x/../run", "data"),
             ("data/run", "data/**/*.parquet"),
             ("data/run", "data/*"),
+            ("s3://b/data/run", "s3://b/data/"),
+            ("s3://b/data/run", "s3a://b"),
         ];
         for (output, input) in inside {
             assert!(within(output, input), "{output} in {input}");
@@ -321,6 +325,10 @@ mod tests {
             ("data/run", "data/a.parquet"),
             ("/data/run", "data"),
             ("../data/run", "data"),
+            ("s3://b/runs", "s3://b/data"),
+            ("s3://b/data/run", "s3://c/data"),
+            ("gs://b/data/run", "s3://b/data"),
+            ("/s3:x/b/run", "s3://b"),
         ];
         for (output, input) in outside {
             assert!(!within(output, input), "{output} not in {input}");

@@ -17,10 +17,12 @@ mod expand;
 mod file;
 mod shape;
 mod show;
+mod storage;
 mod suggest;
 mod types;
 
-pub use address::local_path;
+pub use address::{Address, Scheme};
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
+pub use storage::Storage;
 pub use types::*;

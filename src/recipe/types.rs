@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::storage::Storage;
+
 /// A recipe for pruning one dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +38,9 @@ pub struct Recipe {
     pub select: Select,
     /// What is written, and where.
     pub output: Output,
+    /// How object stores are reached.
+    #[serde(default)]
+    pub storage: Storage,
 }
 
 fn cpu() -> String {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Storage};
 use crate::storage::{Dir, FORMAT, Object, Written, sha256_hex};
 
 const RUN_FILE: &str = "run.json";
@@ -60,11 +60,12 @@ impl RunFile {
         Ok(file)
     }
 
-    /// The recipe without what cannot change a result: the place of the run, which may move, and the
-    /// limit that stopped it, which may be raised.
+    /// The recipe without what cannot change a result: the place of the run, which may move, how
+    /// stores are reached, and the limit that stopped it, which may be raised.
     fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
+        recipe.storage = Storage::default();
         recipe.data.max_quarantined = 0.0;
         recipe
     }

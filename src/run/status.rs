@@ -6,6 +6,7 @@ use super::identity::RunFile;
 use super::manifest::Manifest;
 use super::task::{Task, tasks};
 use crate::error::{Error, Result};
+use crate::recipe::Storage;
 use crate::storage::{Dir, Ledger};
 
 /// The state of a run.
@@ -50,8 +51,8 @@ pub enum TaskState {
 ///
 /// # Errors
 /// `InvalidInput` if no run began there, `CorruptData` if a record cannot be read.
-pub fn status(uri: &str) -> Result<Status> {
-    let (file, ledger) = open(uri)?;
+pub fn status(uri: &str, storage: &Storage) -> Result<Status> {
+    let (file, ledger) = open(uri, storage)?;
     let begun = ledger.dir().list("started")?;
     let mut all = tasks(&file.recipe);
     if let Some(record) = ledger.find(&Task::Coreset.to_string())? {
@@ -78,8 +79,8 @@ fn task_status(ledger: &Ledger, task: &str, begun: &[String]) -> Result<TaskStat
 }
 
 /// The run file and ledger of the run in `uri`.
-pub(super) fn open(uri: &str) -> Result<(RunFile, Ledger)> {
-    let dir = Dir::open(uri)?;
+pub(super) fn open(uri: &str, storage: &Storage) -> Result<(RunFile, Ledger)> {
+    let dir = Dir::open(uri, storage)?;
     let Some(file) = RunFile::find(&dir)? else {
         return Err(Error::input(format!(
             "{uri} holds no run: there is no run.json; give the recipe's output.uri"

@@ -9,7 +9,7 @@ use super::rows::column;
 use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
 use crate::error::Result;
-use crate::recipe::{Aggregate, Average, FitOn, Form, Mode, Recipe, Scale};
+use crate::recipe::{Address, Aggregate, Average, FitOn, Form, Mode, Recipe, Scale};
 use crate::scoring::{Direction, builtin};
 use crate::selection::{self, Spread};
 use crate::storage::{Ledger, frame, parquet};
@@ -92,11 +92,6 @@ impl Summary {
         let rows =
             |name: &str| -> Result<u64> { Ok(ledger.get(INGEST)?.output(name)?.rows.unwrap_or(0)) };
         let (shards, coreset_bytes) = shard_sizes(ledger, recipe)?;
-        let python = format!(
-            "datasets.load_dataset(\"{}/coreset\", split=\"{}\")",
-            recipe.output.uri.trim_end_matches('/'),
-            recipe.output.split
-        );
         Ok(Self {
             uri: recipe.output.uri.trim_end_matches('/').to_owned(),
             usable: rows("samples.parquet")?,
@@ -121,8 +116,19 @@ impl Summary {
                 .to_owned(),
             shards,
             coreset_bytes,
-            python: (recipe.output.form == Form::Copy).then_some(python),
+            python: (recipe.output.form == Form::Copy).then(|| python(recipe)),
         })
+    }
+}
+
+/// `load_dataset` takes a directory on disk; in a bucket it takes files (through `s3fs` and its kin).
+fn python(recipe: &Recipe) -> String {
+    let (uri, split) = (recipe.output.uri.trim_end_matches('/'), &recipe.output.split);
+    match Address::parse(uri) {
+        Ok(Address::Object { .. }) => format!(
+            "datasets.load_dataset(\"parquet\", data_files={{\"{split}\": \"{uri}/coreset/data/{split}-*.parquet\"}}, split=\"{split}\")"
+        ),
+        _ => format!("datasets.load_dataset(\"{uri}/coreset\", split=\"{split}\")"),
     }
 }
 

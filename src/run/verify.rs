@@ -13,7 +13,7 @@ use super::status::open;
 use super::task::{CORESET, FOLDS, INGEST, Task, models, stages};
 use super::worker::Run;
 use crate::error::{Error, Result};
-use crate::recipe::{FitOn, Form, Mode};
+use crate::recipe::{FitOn, Form, Mode, Storage};
 use crate::storage::{frame, parquet, sha256_hex};
 use crate::{selection, shards, storage, tables};
 
@@ -43,12 +43,12 @@ pub struct Check {
 ///
 /// # Errors
 /// `InvalidInput` if there is no finished run. A check that fails is no error: it is in the result.
-pub fn verify(uri: &str) -> Result<Verification> {
-    let (file, ledger) = open(uri)?;
+pub fn verify(uri: &str, storage: &Storage) -> Result<Verification> {
+    let (file, ledger) = open(uri, storage)?;
     let Some(manifest) = Manifest::find(ledger.dir())? else {
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
-    let prover = Prover { run: Run::reopen(file, ledger), manifest };
+    let prover = Prover { run: Run::reopen(file, ledger, storage), manifest };
     let proofs: [(&'static str, Proof); 9] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
@@ -357,7 +357,7 @@ impl Prover {
 
     /// The input is still what the run saw.
     fn input(&self) -> Result<String> {
-        let objects = storage::resolve(self.run.recipe.data.uri.as_slice())
+        let objects = storage::resolve(self.run.recipe.data.uri.as_slice(), &self.run.recipe.storage)
             .map_err(|e| e.at("give the command in the directory in which the run was begun"))?;
         let changes = RunFile::new(&self.run.recipe, &objects)?.input_changes(&self.run.file);
         if !changes.is_empty() {

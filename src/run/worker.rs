@@ -11,7 +11,7 @@ use super::task::{CORESET, INGEST, Task, tasks};
 use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, Storage};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::storage::{Dir, Ledger, Object, parquet, resolve};
@@ -35,7 +35,7 @@ impl Run {
     /// `InvalidRecipe` if the recipe breaks a law (one made in code may); `InvalidInput` if an address
     /// of the input stands for nothing.
     pub fn new(recipe: Recipe) -> Result<Self> {
-        let dir = Dir::open(&recipe.output.uri)?;
+        let dir = Dir::open(&recipe.output.uri, &recipe.storage)?;
         Self::on(recipe, dir)
     }
 
@@ -45,7 +45,7 @@ impl Run {
     /// As [`Run::new`].
     pub fn on(recipe: Recipe, dir: Dir) -> Result<Self> {
         recipe.check()?;
-        let objects = resolve(recipe.data.uri.as_slice())?;
+        let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage)?;
         let file = RunFile::new(&recipe, &objects)?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
         let seed = Seed::new(recipe.seed);
@@ -54,9 +54,14 @@ impl Run {
     }
 
     /// The run that a directory holds, as it was begun; its input may be gone.
-    pub(super) fn reopen(file: RunFile, ledger: Ledger) -> Self {
-        let recipe = file.recipe.clone();
-        let objects = resolve(recipe.data.uri.as_slice()).unwrap_or_default();
+    /// `storage` is how stores are reached from here; what it leaves open the recipe says.
+    pub(super) fn reopen(file: RunFile, ledger: Ledger, storage: &Storage) -> Self {
+        let mut recipe = file.recipe.clone();
+        if *storage != Storage::default() {
+            recipe.storage = storage.clone();
+        }
+        let objects =
+            resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
         let seed = Seed::new(recipe.seed);
         let (survey, loaded) = (OnceCell::new(), OnceCell::new());
         Self { recipe, seed, ledger, file, objects, survey, loaded }

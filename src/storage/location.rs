@@ -1,17 +1,19 @@
-//! From addresses to stores: the one place that knows what a URI means.
+//! Directories and input objects: what the rest of the program reads from and writes to.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
 use globset::GlobBuilder;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
+use super::store::{self, unavailable};
 use super::wait;
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::local_path;
+use crate::recipe::{Address, Storage};
 
 /// A directory of objects: the place of a run.
 #[derive(Clone, Debug)]
@@ -19,6 +21,7 @@ pub struct Dir {
     store: Arc<dyn ObjectStore>,
     root: Path,
     uri: String,
+    local: Option<PathBuf>,
 }
 
 /// What a create-only write found.
@@ -30,21 +33,58 @@ pub enum Written {
     AlreadyThere,
 }
 
+/// An object as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name below the directory.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written, by the store's clock, in seconds since 1970.
+    pub written: i64,
+}
+
+/// Waits between looks at an object of which the store says that it is there, and does not show it.
+const LOOKS: [Duration; 6] = [
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(4),
+];
+
 impl Dir {
     /// The directory at `uri`; it need not exist yet, and nothing is written.
     ///
     /// # Errors
-    /// `InvalidRecipe` for an address that this build cannot serve.
-    pub fn open(uri: &str) -> Result<Self> {
-        let path = store_path(uri)?;
-        // fsync: a record must not outlive the data it names when the machine dies.
-        let store = LocalFileSystem::new().with_fsync(true);
-        Ok(Self { store: Arc::new(store), root: path, uri: uri.trim_end_matches('/').to_owned() })
+    /// `InvalidRecipe` for an address or a setting that cannot be used.
+    pub fn open(uri: &str, storage: &Storage) -> Result<Self> {
+        let place = store::open(uri, storage)?;
+        let uri = uri.trim_end_matches('/').to_owned();
+        Ok(Self { store: place.store, root: place.path, uri, local: place.local })
     }
 
     /// A directory at the root of any store: in memory, with faults, on a recorder.
     pub fn on(store: Arc<dyn ObjectStore>, uri: &str) -> Self {
-        Self { store, root: Path::default(), uri: uri.to_owned() }
+        Self::on_with(store, uri, &Storage::default())
+    }
+
+    /// As [`Dir::on`], with time-outs of the caller's choice.
+    pub fn on_with(store: Arc<dyn ObjectStore>, uri: &str, storage: &Storage) -> Self {
+        let store = store::patient(store, storage);
+        Self { store, root: Path::default(), uri: uri.to_owned(), local: None }
+    }
+
+    /// The store, with all that guards it, and the place of this directory in it.
+    #[doc(hidden)]
+    pub fn store(&self) -> (&Arc<dyn ObjectStore>, &Path) {
+        (&self.store, &self.root)
+    }
+
+    /// The directory on this machine, if it is on one.
+    pub(super) fn local(&self) -> Option<&std::path::Path> {
+        self.local.as_deref()
     }
 
     /// The address as the user wrote it.
@@ -89,31 +129,102 @@ impl Dir {
     /// Writes an object that must not be there yet. On local disk the bytes and the name are on
     /// the medium when this returns.
     ///
+    /// A store's "already there" is believed only when the object can be seen: S3 answers so, too,
+    /// to one of two writers of which neither may have succeeded yet (409).
+    ///
     /// # Errors
     /// `Unavailable` if it cannot be written.
     pub fn create(&self, path: &str, bytes: impl Into<Bytes>) -> Result<Written> {
-        let (at, bytes) = (self.at(path), bytes.into());
-        let put = wait(self.store.put_opts(&at, bytes.into(), PutMode::Create.into()))?;
-        self.written(path, put.map(|_| ()))
+        let bytes = bytes.into();
+        for pause in LOOKS {
+            let put = self.put(path, bytes.clone(), PutMode::Create);
+            match put {
+                Ok(()) => return Ok(Written::Created),
+                Err(object_store::Error::AlreadyExists { .. }) if self.exists(path)? => {
+                    return Ok(Written::AlreadyThere);
+                }
+                Err(object_store::Error::AlreadyExists { .. }) => {
+                    wait(tokio::time::sleep(pause))?;
+                }
+                Err(e) => return Err(unavailable("write", &self.uri_of(path), e)),
+            }
+        }
+        let message = format!(
+            "the store says that {} is there and does not show it; run again",
+            self.uri_of(path)
+        );
+        Err(Error::new(ErrorKind::Unavailable, message))
     }
 
-    /// Gives the object `from` a second name, which must not be taken yet.
+    /// Writes an object, whatever was there. Only for notes that nothing depends on.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be written.
+    pub fn overwrite(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let put = self.put(path, bytes.into(), PutMode::Overwrite);
+        put.map_err(|e| unavailable("write", &self.uri_of(path), e))
+    }
+
+    fn put(&self, path: &str, bytes: Bytes, mode: PutMode) -> object_store::Result<()> {
+        let at = self.at(path);
+        match wait(async { self.store.put_opts(&at, bytes.into(), mode.into()).await }) {
+            Ok(put) => put.map(|_| ()),
+            Err(e) => Err(object_store::Error::Generic { store: "runtime", source: e.into() }),
+        }
+    }
+
+    /// Whether an object is there.
+    ///
+    /// # Errors
+    /// `Unavailable` if the store cannot be asked.
+    pub fn exists(&self, path: &str) -> Result<bool> {
+        match wait(self.store.head(&self.at(path)))? {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::NotFound { .. }) => Ok(false),
+            Err(e) => Err(unavailable("read", &self.uri_of(path), e)),
+        }
+    }
+
+    /// Gives the object `from` a second name, which must not be taken yet: on local disk a link, else
+    /// a copy made by the store. A store without create-only copies is looked at first; that is
+    /// enough here, because whoever copies to a name copies the same committed object.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be written.
     pub fn publish(&self, from: &str, to: &str) -> Result<Written> {
-        let (from, at) = (self.at(from), self.at(to));
-        let options = CopyOptions::new().with_mode(CopyMode::Create);
-        let copied = wait(self.store.copy_opts(&from, &at, options))?;
-        self.written(to, copied)
+        use object_store::Error::{AlreadyExists, NotImplemented, NotSupported};
+        let failed = |e| unavailable("write", &self.uri_of(to), e);
+        match self.copy(from, to, CopyMode::Create)? {
+            Ok(()) => Ok(Written::Created),
+            Err(AlreadyExists { .. }) => Ok(Written::AlreadyThere),
+            Err(NotSupported { .. } | NotImplemented { .. }) if self.exists(to)? => {
+                Ok(Written::AlreadyThere)
+            }
+            Err(NotSupported { .. } | NotImplemented { .. }) => {
+                self.copy(from, to, CopyMode::Overwrite)?.map_err(failed)?;
+                Ok(Written::Created)
+            }
+            Err(e) => Err(failed(e)),
+        }
     }
 
-    fn written(&self, path: &str, result: object_store::Result<()>) -> Result<Written> {
-        match result {
-            Ok(()) => Ok(Written::Created),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(Written::AlreadyThere),
-            Err(e) => Err(unavailable("write", &self.uri_of(path), e)),
+    fn copy(&self, from: &str, to: &str, mode: CopyMode) -> Result<object_store::Result<()>> {
+        let (from, to) = (self.at(from), self.at(to));
+        wait(self.store.copy_opts(&from, &to, CopyOptions::new().with_mode(mode)))
+    }
+
+    /// Removes objects; those that are not there do not matter.
+    ///
+    /// # Errors
+    /// `Unavailable` if one cannot be removed.
+    pub fn remove(&self, paths: &[String]) -> Result<()> {
+        for path in paths {
+            match wait(self.store.delete(&self.at(path)))? {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(e) => return Err(unavailable("remove", &self.uri_of(path), e)),
+            }
         }
+        Ok(())
     }
 
     /// The names of all objects below `prefix`, relative to this directory, sorted.
@@ -121,17 +232,32 @@ impl Dir {
     /// # Errors
     /// `Unavailable` if the listing fails.
     pub fn list(&self, prefix: &str) -> Result<Vec<String>> {
-        let below = if prefix.is_empty() { self.root.clone() } else { self.at(prefix) };
-        let metas = list(&self.store, &below).map_err(|e| e.at(self.uri_of(prefix)))?;
-        let root_parts = self.root.parts().count();
-        let relative = |m: ObjectMeta| {
-            let parts: Vec<_> = m.location.parts().skip(root_parts).collect();
-            parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/")
-        };
-        let mut names: Vec<String> = metas.into_iter().map(relative).collect();
-        names.sort();
-        Ok(names)
+        Ok(self.listed(prefix)?.into_iter().map(|object| object.path).collect())
     }
+
+    /// As [`Dir::list`], with sizes and times.
+    ///
+    /// # Errors
+    /// `Unavailable` if the listing fails.
+    pub fn listed(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let below = if prefix.is_empty() { self.root.clone() } else { self.at(prefix) };
+        let metas = list(&self.store, &below, &self.uri_of(prefix))?;
+        let root_parts = self.root.parts().count();
+        let relative = |m: ObjectMeta| Listed {
+            path: tail(&m.location, root_parts),
+            bytes: m.size,
+            written: m.last_modified.timestamp(),
+        };
+        let mut all: Vec<Listed> = metas.into_iter().map(relative).collect();
+        all.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(all)
+    }
+}
+
+/// A location without its first parts.
+fn tail(location: &Path, parts: usize) -> String {
+    let parts: Vec<_> = location.parts().skip(parts).collect();
+    parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/")
 }
 
 /// One input object, identified by its size and the store's tag of its version.
@@ -139,6 +265,7 @@ impl Dir {
 pub struct Object {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) path: Path,
+    bucket: String,
     /// The address, for messages and records.
     pub uri: String,
     /// Its size.
@@ -153,28 +280,32 @@ pub struct Object {
 ///
 /// # Errors
 /// `InvalidInput` if an address stands for nothing; `Unavailable` if the store cannot be read.
-pub fn resolve(uris: &[String]) -> Result<Vec<Object>> {
-    let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new());
+pub fn resolve(uris: &[String], storage: &Storage) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
     for uri in uris {
-        objects.extend(resolve_one(&store, uri)?);
+        objects.extend(resolve_one(uri, storage)?);
     }
-    objects.sort_by(|a, b| a.path.cmp(&b.path));
-    objects.dedup_by(|a, b| a.path == b.path);
+    // The same object may be named twice; two buckets may hold equal keys.
+    let place = |object: &Object| (object.bucket.clone(), object.path.clone());
+    objects.sort_by_cached_key(place);
+    objects.dedup_by(|a, b| place(a) == place(b));
     Ok(objects)
 }
 
-fn resolve_one(store: &Arc<dyn ObjectStore>, uri: &str) -> Result<Vec<Object>> {
+fn resolve_one(uri: &str, storage: &Storage) -> Result<Vec<Object>> {
+    let (base, pattern) = split_glob(uri);
+    let place = store::open(base, storage)?;
+    let (store, path) = (&place.store, place.path.clone());
     let object = |m: ObjectMeta, uri: String| Object {
         store: Arc::clone(store),
+        bucket: bucket(base),
         path: m.location,
         uri,
         bytes: m.size,
         etag: m.e_tag,
     };
-    let (base, pattern) = split_glob(uri);
-    let path = store_path(base)?;
-    if pattern.is_none() {
+    // The root of a bucket is no object.
+    if pattern.is_none() && !path.as_ref().is_empty() {
         match wait(store.head(&path))? {
             Ok(meta) => return Ok(vec![object(meta, uri.to_owned())]),
             // It may be a directory.
@@ -185,9 +316,8 @@ fn resolve_one(store: &Arc<dyn ObjectStore>, uri: &str) -> Result<Vec<Object>> {
     let matcher = matcher(pattern.unwrap_or("**/*.parquet"))?;
     let depth = path.parts().count();
     let mut found = Vec::new();
-    for meta in list(store, &path).map_err(|e| e.at(uri.to_owned()))? {
-        let parts: Vec<_> = meta.location.parts().skip(depth).collect();
-        let name = parts.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join("/");
+    for meta in list(store, &path, uri)? {
+        let name = tail(&meta.location, depth);
         let hidden = name.split('/').any(|part| part.starts_with(['_', '.']));
         if matcher.is_match(&name) && !(hidden && pattern.is_none()) {
             found.push(object(meta, format!("{}/{name}", base.trim_end_matches('/'))));
@@ -199,7 +329,7 @@ fn resolve_one(store: &Arc<dyn ObjectStore>, uri: &str) -> Result<Vec<Object>> {
         } else {
             "is no file, and no directory with *.parquet files"
         };
-        return Err(Error::input(format!("`{uri}` {what} (looked at /{path})")));
+        return Err(Error::input(format!("`{uri}` {what} (looked below {})", place.shown(base))));
     }
     Ok(found)
 }
@@ -220,12 +350,21 @@ fn split_glob(uri: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn list(store: &Arc<dyn ObjectStore>, below: &Path) -> Result<Vec<ObjectMeta>> {
-    let listed = wait(store.list(Some(below)).try_collect::<Vec<_>>())?;
+/// The bucket that an address names, with its scheme; empty for a local path.
+fn bucket(uri: &str) -> String {
+    match Address::parse(uri) {
+        Ok(Address::Object { scheme, bucket, .. }) => format!("{}://{bucket}", scheme.name()),
+        _ => String::new(),
+    }
+}
+
+fn list(store: &Arc<dyn ObjectStore>, below: &Path, uri: &str) -> Result<Vec<ObjectMeta>> {
+    let prefix = (!below.as_ref().is_empty()).then_some(below);
+    let listed = wait(store.list(prefix).try_collect::<Vec<_>>())?;
     let mut metas = match listed {
         Ok(metas) => metas,
         Err(object_store::Error::NotFound { .. }) => Vec::new(),
-        Err(e) => return Err(unavailable("list", below.as_ref(), e)),
+        Err(e) => return Err(unavailable("list", uri, e)),
     };
     metas.sort_by(|a, b| a.location.cmp(&b.location));
     Ok(metas)
@@ -241,23 +380,17 @@ pub fn read_text(path: &str) -> Result<String> {
         .map_err(|e| Error::recipe(format!("cannot read {path}")).because(e))
 }
 
-fn store_path(uri: &str) -> Result<Path> {
-    Path::from_absolute_path(local_path(uri)?)
-        .map_err(|e| Error::recipe(format!("`{uri}` is not a usable path: {e}")))
-}
-
-pub(super) fn unavailable(verb: &str, what: &str, error: object_store::Error) -> Error {
-    let hint = if verb == "write" {
-        "; check that the place exists, is writable and has room"
-    } else {
-        ""
-    };
-    Error::new(ErrorKind::Unavailable, format!("cannot {verb} {what}{hint}")).because(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn resolve(uris: &[String]) -> Result<Vec<Object>> {
+        super::resolve(uris, &Storage::default())
+    }
+
+    fn open(uri: &str) -> Dir {
+        Dir::open(uri, &Storage::default()).unwrap()
+    }
 
     #[test]
     fn resolves_files_directories_and_globs_in_one_order() {
@@ -298,7 +431,7 @@ mod tests {
         ] {
             assert_eq!(path(&uri), plain, "{uri}");
         }
-        let run = Dir::open(&format!("{root}/none/../run/")).unwrap();
+        let run = open(&format!("{root}/none/../run/"));
         run.create("a.json", "1").unwrap();
         assert_eq!(std::fs::read(dir.path().join("run/a.json")).unwrap(), b"1");
     }
@@ -316,7 +449,7 @@ mod tests {
     #[test]
     fn create_is_put_if_absent_and_publish_too() {
         let place = tempfile::tempdir().unwrap();
-        let dir = Dir::open(place.path().join("run").to_str().unwrap()).unwrap();
+        let dir = open(place.path().join("run").to_str().unwrap());
         assert_eq!(dir.create("a/b.json", "1").unwrap(), Written::Created);
         assert_eq!(dir.create("a/b.json", "2").unwrap(), Written::AlreadyThere);
         assert_eq!(dir.read("a/b.json").unwrap(), "1");

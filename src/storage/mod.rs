@@ -1,6 +1,8 @@
 //! The only room that talks to object stores and the only one that reads or writes Parquet bytes.
 //!
-//! - `location`: from an address to a [`Dir`] (the run directory) or to [`Object`]s (the input).
+//! - `store`, `aws`, `profile`: from an address to a store, with settings and credentials.
+//! - `patient`: the guard around every store: no operation waits for ever.
+//! - `location`: a [`Dir`] (the run directory) and [`Object`]s (the input).
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
 //! - `frame`: the bridge to Polars.
 //! - `commit`: the protocol that makes a run directory trustworthy.
@@ -8,14 +10,20 @@
 //! The surface is synchronous: callers are worker threads that compute, and concurrency of I/O is
 //! this room's own business. Call it outside of an async runtime.
 
+#[cfg(feature = "s3")]
+mod aws;
 mod commit;
 pub mod frame;
 mod location;
 pub mod parquet;
+mod patient;
+#[cfg(feature = "s3")]
+mod profile;
+mod store;
 
 pub(crate) use commit::FORMAT;
 pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
-pub use location::{Dir, Object, Written, read_text, resolve};
+pub use location::{Dir, Listed, Object, Written, read_text, resolve};
 
 use std::future::Future;
 use std::sync::OnceLock;
@@ -28,7 +36,7 @@ use crate::error::{Error, ErrorKind, Result};
 fn wait<T>(operation: impl Future<Output = T>) -> Result<T> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let runtime = RUNTIME
-        .get_or_init(|| Builder::new_multi_thread().worker_threads(2).thread_name("io").build());
+        .get_or_init(|| Builder::new_multi_thread().worker_threads(2).thread_name("io").enable_all().build());
     match runtime {
         Ok(runtime) => Ok(runtime.block_on(operation)),
         Err(e) => Err(Error::new(

@@ -3,13 +3,11 @@
 //! They lie in the folder that `UNSEEN_DATA` names; without it this says loudly that it was skipped.
 //! One epoch each: this is about reading, bookkeeping and proof; `docs/results.md` has the figures.
 
-use crate::support::{Place, succeed};
+use crate::support::{Place, skipped, succeed};
 
 fn prune(recipe: &str, changes: &[&str], usable: u64) {
     if std::env::var_os("UNSEEN_DATA").is_none() {
-        eprintln!(
-            "SKIPPED: UNSEEN_DATA is not set, so pipelines/{recipe} was not run on its dataset."
-        );
+        skipped(&format!("UNSEEN_DATA is not set, so pipelines/{recipe} was not run on its dataset"));
         return;
     }
     let place = Place::new();

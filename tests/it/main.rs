@@ -7,6 +7,7 @@
 
 mod architecture;
 mod bad_input;
+mod contract;
 mod datasets;
 mod determinism;
 mod examples;
@@ -14,6 +15,10 @@ mod faults;
 mod interop;
 mod kills;
 mod pipeline;
+mod race;
 mod recipe;
+mod s3;
 mod schemas;
+mod secrets;
+mod server;
 mod support;

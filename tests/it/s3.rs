@@ -126,10 +126,10 @@ fn a_run_waits_for_a_server_that_comes_back() {
     slow.under_way(&mut child);
     let paused = server.pause();
     std::thread::sleep(Duration::from_secs(4));
-    assert!(child.try_wait().unwrap().is_none(), "the run did not wait");
+    let waits = child.try_wait().unwrap().is_none();
     drop(paused);
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(waits && output.status.success(), "{waits} {}", stderr(&output));
     assert!(stderr(&output).contains("retry"), "no retry is logged:\n{}", stderr(&output));
     slow.check();
 }

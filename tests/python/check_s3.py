@@ -14,8 +14,6 @@ import tempfile
 from pathlib import Path
 
 CACHE = tempfile.TemporaryDirectory()
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["HF_DATASETS_OFFLINE"] = "1"
 os.environ["HF_HOME"] = CACHE.name
 
 import datasets

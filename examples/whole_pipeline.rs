@@ -45,6 +45,10 @@ impl Observer for Lines {
         println!("{task:<12} {note}");
     }
 
+    fn wait(&self, task: &str, worker: &str) {
+        println!("waiting for {task}: {worker} works on it");
+    }
+
     fn warn(&self, text: &str) {
         println!("warning: {text}");
     }

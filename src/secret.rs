@@ -124,7 +124,10 @@ mod tests {
     fn addresses_lose_their_credentials() {
         for (text, clean) in [
             ("get http://me:pass@host/a?b", "get http://***@host/a?b"),
-            ("https://h/k?X-Amz-Signature=abc&x=1 failed", "https://h/k?X-Amz-Signature=***&x=1 failed"),
+            (
+                "https://h/k?X-Amz-Signature=abc&x=1 failed",
+                "https://h/k?X-Amz-Signature=***&x=1 failed",
+            ),
             ("(https://h/k?sv=1&sig=a%2Fb)", "(https://h/k?sv=1&sig=***)"),
             ("s3://bucket/a@b/c and x@y", "s3://bucket/a@b/c and x@y"),
         ] {

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
-use crate::recipe::{Override, Recipe, parse};
+use crate::recipe::{Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
 const EXAMPLES: &str = "\
@@ -45,6 +45,18 @@ pub enum Command {
     /// training sets and the selection anew from the tables, checks that no model scored a sample
     /// it was trained on, and compares the coreset with the source row by row.
     Verify(OnRun),
+    /// Do single tasks of a run, for schedulers such as Kubernetes, Slurm or Ray
+    #[command(subcommand)]
+    Task(TaskCommand),
+    /// Try out whether a store does what a run needs, and say what to mend
+    ///
+    /// Writes a few small objects below the address, one of 5 MB, and removes them again.
+    Doctor(OnRun),
+    /// Find what attempts that died left in a run directory, and remove it with --delete
+    ///
+    /// Only objects that no record names are touched. S3 also keeps the parts of uploads that were
+    /// never completed: give the bucket a lifecycle rule that aborts them.
+    Clean(Clean),
     /// Show the resolved recipe or the JSON Schema of recipes
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -94,9 +106,66 @@ pub struct Run {
     /// same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// Only check everything and begin the run; its tasks are done by `unseen task run`
+    #[arg(long)]
+    pub begin: bool,
     /// No progress on standard error
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `unseen clean`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Clean {
+    /// What to clean.
+    #[command(flatten)]
+    pub on: OnRun,
+    /// Remove what was found; without this nothing is changed
+    #[arg(long)]
+    pub delete: bool,
+    /// Spare what is younger, such as `12h`, `7d`: somebody may be about to commit it
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = seconds)]
+    pub older_than: i64,
+}
+
+/// `unseen task`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum TaskCommand {
+    /// Do one task of a run that was begun with `unseen run RECIPE --begin`
+    ///
+    /// `unseen status RUN --json` lists the tasks and what each needs; `publish` is the last.
+    /// Exit codes: 0 the task is done (now or before), 75 try again later (another task is needed
+    /// first, another process works on it, or a store or device could not be reached), 42 it will
+    /// not work (wrong data, changed input, a limit).
+    Run {
+        /// The run directory
+        #[arg(long)]
+        run: String,
+        /// The task, such as `train-s1-m0`
+        #[arg(long)]
+        id: String,
+        /// How its store is reached, as for `status`
+        #[arg(long, value_name = "KEY=VALUE")]
+        storage: Vec<Override>,
+        /// CPU threads
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+        threads: Option<u16>,
+    },
+}
+
+/// Seconds in a text such as `90s`, `30m`, `12h` or `7d`.
+fn seconds(text: &str) -> std::result::Result<i64, String> {
+    let wrong = || format!("`{text}` is no age; write 90s, 30m, 12h or 7d");
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let each = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(i64::from(number) * each)
 }
 
 /// A command on a run directory.
@@ -111,6 +180,16 @@ pub struct OnRun {
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
+}
+
+impl OnRun {
+    /// How the run's store is reached.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` for an unknown key or a wrong value.
+    pub fn storage(&self) -> Result<Storage> {
+        Storage::from_overrides(&self.storage)
+    }
 }
 
 /// `unseen config`.
@@ -152,6 +231,14 @@ mod tests {
     }
 
     #[test]
+    fn ages_have_units() {
+        assert_eq!(
+            ["90s", "30m", "12h", "7d"].map(|t| seconds(t).unwrap()),
+            [90, 1800, 43_200, 604_800]
+        );
+    }
+
+    #[test]
     fn wrong_usage_is_refused_with_exit_code_2() {
         let wrong = [
             "unseen",
@@ -160,6 +247,9 @@ mod tests {
             "unseen run r.toml --set keep",
             "unseen run r.toml --threads 0",
             "unseen status",
+            "unseen task run --run r",
+            "unseen clean r --older-than 7",
+            "unseen clean r --older-than x",
             "unseen config",
         ];
         for line in wrong {

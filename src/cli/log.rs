@@ -16,7 +16,8 @@ use crate::secret::scrub;
 pub(super) fn start() {
     let wanted = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let lines = fmt::layer().with_writer(|| Line(Vec::new())).with_ansi(false).without_time();
-    let registry = tracing_subscriber::registry().with(lines.with_filter(wanted.unwrap_or_else(usual)));
+    let registry =
+        tracing_subscriber::registry().with(lines.with_filter(wanted.unwrap_or_else(usual)));
     // A second start in one process, as in a test, changes nothing.
     let _ = tracing::subscriber::set_global_default(registry);
 }

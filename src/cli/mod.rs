@@ -12,16 +12,18 @@ mod text;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Parser;
 use serde::Serialize;
 
-pub use args::{Args, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run};
+pub use args::{Args, Clean, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run, TaskCommand};
 pub use config::config;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Storage;
-use crate::run;
+use crate::run::{self, TaskEnd};
+use crate::storage::{crash, doctor};
 use progress::Progress;
 
 /// The whole program: parses the arguments, does what they say, and turns the result into an exit
@@ -38,7 +40,14 @@ pub fn main() -> ExitCode {
     }
 }
 
+// Tests let the process die where they want; nobody else sets this.
+#[allow(clippy::disallowed_methods)]
+fn arm() -> Result<()> {
+    std::env::var("UNSEEN_CRASH_AT").map_or(Ok(()), |point| crash::arm(&point))
+}
+
 fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
+    arm()?;
     match &args.command {
         Command::Plan(plan) => {
             let planned = run::Run::new(plan.on.load()?)?.plan()?;
@@ -46,31 +55,94 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
             print(out, plan.json, &planned, text::plan)?;
         }
         Command::Run(command) => run_command(command, out)?,
-        Command::Status(on) => print(out, on.json, &run::status(&on.run, &Storage::from_overrides(&on.storage)?)?, text::status)?,
+        Command::Status(on) => {
+            let status = run::status(&on.run, &on.storage()?, now())?;
+            print(out, on.json, &status, text::status)?;
+        }
         Command::Verify(on) => {
-            let result = run::verify(&on.run, &Storage::from_overrides(&on.storage)?)?;
+            let result = run::verify(&on.run, &on.storage()?)?;
             print(out, on.json, &result, text::verification)?;
-            return Ok(if result.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(code(result.passed));
+        }
+        Command::Task(command) => return Ok(task(command)),
+        Command::Doctor(on) => {
+            let found = doctor::doctor(&on.run, &on.storage()?, now())?;
+            print(out, on.json, &found, text::diagnosis)?;
+            return Ok(code(found.fit));
+        }
+        Command::Clean(clean) => {
+            let rules = run::CleanRules {
+                now: now(),
+                older_than_seconds: clean.older_than,
+                remove: clean.delete,
+            };
+            let cleaned = run::clean(&clean.on.run, &clean.on.storage()?, rules)?;
+            print(out, clean.on.json, &cleaned, text::cleaned)?;
         }
         Command::Config(command) => config(command, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The time, in seconds since 1970: for the ages of objects, which no result depends on.
+#[allow(clippy::disallowed_methods)]
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.unwrap_or_default().as_secs() as i64
+}
+
+/// The exit codes that a scheduler reads: do not try again, and try again later (`EX_TEMPFAIL` of
+/// sysexits.h).
+const PERMANENT: u8 = 42;
+const LATER: u8 = 75;
+
+fn task(command: &TaskCommand) -> ExitCode {
+    let TaskCommand::Run { run, id, storage, threads } = command;
+    let end = pool(*threads)
+        .and_then(|()| run::Run::resume(run, &Storage::from_overrides(storage)?))
+        .and_then(|run| run.execute_task(id, &Progress::new(false)));
+    let (code, told) = match end {
+        Ok(TaskEnd::Done) => return ExitCode::SUCCESS,
+        Ok(TaskEnd::NotReady(need)) => (LATER, format!("{id} needs {need}, which is not done yet")),
+        Ok(TaskEnd::Busy(worker)) => (LATER, format!("{worker} works on {id}")),
+        Err(e) => {
+            let passes = [ErrorKind::Unavailable, ErrorKind::DeviceUnavailable].contains(&e.kind());
+            (if passes { LATER } else { PERMANENT }, format!("error: {e}"))
+        }
+    };
+    let _ = writeln!(io::stderr(), "{told}");
+    ExitCode::from(code)
+}
+
+fn run_command(command: &Run, out: &mut dyn Write) -> Result<()> {
+    pool(command.threads)?;
+    let run = run::Run::new(command.on.load()?)?;
+    let progress = Progress::new(command.quiet);
+    if command.begin {
+        run.begin(&progress)?;
+        let recipe = command.on.load()?;
+        let status = run::status(&recipe.output.uri, &recipe.storage, now())?;
+        return print(out, command.json, &status, text::status);
+    }
+    let summary = run.execute(&progress);
+    progress.finish();
+    print(out, command.json, &summary?, text::summary)
+}
+
 /// The pool is sized here and nowhere else: results do not depend on it.
 #[allow(clippy::disallowed_methods)]
-fn run_command(command: &Run, out: &mut dyn Write) -> Result<()> {
-    if let Some(threads) = command.threads {
+fn pool(threads: Option<u16>) -> Result<()> {
+    if let Some(threads) = threads {
         rayon::ThreadPoolBuilder::new()
             .num_threads(usize::from(threads))
             .build_global()
             .map_err(|e| Error::internal("the thread pool cannot be made").because(e))?;
     }
-    let run = run::Run::new(command.on.load()?)?;
-    let progress = Progress::new(command.quiet);
-    let summary = run.execute(&progress);
-    progress.finish();
-    print(out, command.json, &summary?, text::summary)
+    Ok(())
 }
 
 fn warn(warnings: &[String]) {

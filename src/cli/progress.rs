@@ -107,6 +107,10 @@ impl Observer for Progress {
         ));
     }
 
+    fn wait(&self, task: &str, worker: &str) {
+        self.line(&format!("waiting for {task}: {worker} works on it"));
+    }
+
     fn warn(&self, text: &str) {
         self.line(&format!("warning: {text}"));
     }

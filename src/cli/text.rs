@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::run::{Plan, Status, Summary, TaskState, Verification};
+use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verification};
 use crate::samples::Shape;
+use crate::storage::doctor::Diagnosis;
 
 /// A plan as text.
 pub(super) fn plan(plan: &Plan) -> String {
@@ -59,9 +60,10 @@ pub(super) fn status(status: &Status) -> String {
     let mut text = String::new();
     for task in &status.tasks {
         let state = match task.state {
-            TaskState::Done => "done",
-            TaskState::Begun => "begun: running, or its process died",
-            TaskState::Left => "left",
+            TaskState::Done => "done".to_owned(),
+            TaskState::Running => format!("running: {}", worker(task)),
+            TaskState::Stopped => format!("stopped: {}", worker(task)),
+            TaskState::Left => "left".to_owned(),
         };
         let facts = task.facts.as_object().map(|f| {
             f.iter().map(|(k, v)| format!("{k} {}", short(v))).collect::<Vec<_>>().join(", ")
@@ -75,6 +77,12 @@ pub(super) fn status(status: &Status) -> String {
     };
     let _ = writeln!(text, "{}: {done} of {all} tasks done, {end}", status.uri);
     text
+}
+
+/// Who works on a task, and when that was last seen.
+fn worker(task: &TaskStatus) -> String {
+    let by = task.by.as_deref().unwrap_or("nobody");
+    format!("{by}, last sign of life {} s ago", task.silent_seconds.unwrap_or(0))
 }
 
 fn short(value: &serde_json::Value) -> String {
@@ -96,6 +104,45 @@ pub(super) fn verification(result: &Verification) -> String {
     }
     let end = if result.passed { "everything holds" } else { "NOT proven: see the failed checks" };
     let _ = writeln!(text, "{}: {end}", result.uri);
+    text
+}
+
+/// What `doctor` found as text.
+pub(super) fn diagnosis(found: &Diagnosis) -> String {
+    let mut text = String::new();
+    for finding in &found.findings {
+        let mark = match (finding.works, finding.needed) {
+            (true, _) => "ok    ",
+            (false, true) => "FAILED",
+            (false, false) => "weak  ",
+        };
+        let _ =
+            writeln!(text, "{mark}  {:<18}{:<38}{}", finding.name, finding.used_for, finding.seen);
+        if let Some(fix) = finding.fix {
+            let _ = writeln!(text, "        -> {fix}");
+        }
+    }
+    let end =
+        if found.fit { "a run can be kept here" } else { "NOT fit for a run: see what failed" };
+    let _ = writeln!(text, "{}: {end}", found.uri);
+    text
+}
+
+/// What `clean` found as text.
+pub(super) fn cleaned(cleaned: &Cleaned) -> String {
+    let mut text = String::new();
+    for object in &cleaned.litter {
+        let days = object.age_seconds / 86_400;
+        let _ = writeln!(text, "{:>10}  {days:>4} d old  {}", size(object.bytes), object.path);
+    }
+    let what =
+        format!("{}, {}", counted(cleaned.litter.len() as u64, "object"), size(cleaned.bytes));
+    let end = match (cleaned.removed, cleaned.litter.is_empty()) {
+        (_, true) => "nothing to remove".to_owned(),
+        (true, _) => format!("{what} removed"),
+        (false, _) => format!("{what} to remove; nothing was changed, --delete removes them"),
+    };
+    let _ = writeln!(text, "{}: {end}; {} spared (young or in use)", cleaned.uri, cleaned.spared);
     text
 }
 

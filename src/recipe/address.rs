@@ -130,9 +130,7 @@ fn object(scheme: &str, rest: &str, uri: &str) -> Result<Address, String> {
         ));
     }
     let key = key.trim_matches('/');
-    let wrong = |part: &str| {
-        matches!(part, "" | "." | "..") || part.chars().any(char::is_control)
-    };
+    let wrong = |part: &str| matches!(part, "" | "." | "..") || part.chars().any(char::is_control);
     if !key.is_empty() && key.split('/').any(wrong) {
         return Err(format!(
             "is {shown}: a key has no empty part, no `.`, no `..` and no control character"

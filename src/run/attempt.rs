@@ -17,13 +17,9 @@ pub(super) struct Attempt<'a> {
 }
 
 impl<'a> Attempt<'a> {
-    /// Begins, and leaves a note for `status`.
+    /// Begins; nothing is written yet.
     pub(super) fn begin(ledger: &'a Ledger, task: &str, seed: u64, device: &str) -> Result<Self> {
         let attempt = attempt_id()?;
-        let note = serde_json::json!({"task": task, "attempt": attempt, "pid": std::process::id()});
-        ledger
-            .dir()
-            .create(&format!("started/{task}/{attempt}.json"), note.to_string().into_bytes())?;
         let record = Record {
             format: FORMAT,
             run: ledger.run().to_owned(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::{Recipe, Storage};
+use crate::storage::crash::Point;
 use crate::storage::{Dir, FORMAT, Object, Written, sha256_hex};
 
 const RUN_FILE: &str = "run.json";
@@ -97,6 +98,7 @@ impl RunFile {
         if Self::find(dir)?.is_none()
             && dir.create(RUN_FILE, serde_json::to_vec_pretty(self)?)? == Written::Created
         {
+            Point::RunBegun.pass();
             return Ok(());
         }
         let old = Self::find(dir)?.ok_or_else(|| Error::internal("run.json came and went"))?;

@@ -10,6 +10,7 @@ use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::{Form, Mode};
 use crate::shards;
+use crate::storage::crash::Point;
 use crate::storage::{Dir, FORMAT, Output, Written, sha256_hex};
 
 const MANIFEST: &str = "manifest.json";
@@ -74,9 +75,11 @@ impl Manifest {
 pub(super) fn publish(run: &Run) -> Result<()> {
     let dir = run.ledger.dir();
     let mut files = Vec::new();
+    Point::BeforePublish.pass();
     for (task, name, path) in names(run)? {
         let record = run.ledger.get(&task)?;
         files.push(publish_one(dir, record.output(&name)?, &path)?);
+        Point::Published.pass();
     }
     let card = super::summary::card(run)?.into_bytes();
     files.push(create_same(dir, "coreset/README.md", card)?);
@@ -101,7 +104,9 @@ pub(super) fn publish(run: &Run) -> Result<()> {
         quarantined: rows(INGEST, "quarantine.parquet")?,
         files,
     };
+    Point::BeforeManifest.pass();
     create_same(dir, MANIFEST, serde_json::to_vec_pretty(&manifest)?)?;
+    Point::AfterManifest.pass();
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 //! task that is not leaves nothing that anybody reads.
 
 mod attempt;
+mod clean;
 mod dataset;
 #[cfg(feature = "train")]
 mod fit;
@@ -20,6 +21,7 @@ mod plan;
 mod rows;
 #[cfg(feature = "train")]
 mod score_table;
+mod single;
 mod stages;
 mod status;
 mod summary;
@@ -27,9 +29,11 @@ mod task;
 mod verify;
 mod worker;
 
+pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};
 pub use plan::{Plan, PlannedTask};
+pub use single::TaskEnd;
 pub use status::{Status, TaskState, TaskStatus, status};
 pub use summary::{ClassCount, StageSummary, Summary};
 pub use task::Task;
@@ -45,6 +49,8 @@ pub trait Observer: Sync {
     fn advance(&self, done: u64, note: &str);
     /// The task is committed.
     fn end(&self, task: &str, note: &str);
+    /// Nothing can be done here until `worker`, another process, has done `task`.
+    fn wait(&self, task: &str, worker: &str);
     /// Something the user should know.
     fn warn(&self, text: &str);
 }
@@ -57,5 +63,6 @@ impl Observer for Silent {
     fn begin(&self, _: &str, _: u64, _: u64) {}
     fn advance(&self, _: u64, _: &str) {}
     fn end(&self, _: &str, _: &str) {}
+    fn wait(&self, _: &str, _: &str) {}
     fn warn(&self, _: &str) {}
 }

@@ -36,6 +36,8 @@ pub struct Plan {
     pub keep_rows: u64,
     /// About how many uncompressed bytes those rows have.
     pub keep_bytes: u64,
+    /// About how many shards they fill.
+    pub shards: u64,
     /// Rows that each stage adds.
     pub stage_rows: Vec<u64>,
     /// Estimated peak memory in bytes: decoded samples plus one training.
@@ -74,6 +76,7 @@ impl Plan {
         let selection = run.selection_plan(&labels, class_count)?;
         check_folds(run, &labels)?;
         let stage_rows = selection.sizes().to_vec();
+        let keep_bytes = keep_bytes(survey, selection.kept());
         let rows = survey.rows.len() as u64;
         let tasks = planned(run, rows, &stage_rows);
         let trained: u64 =
@@ -89,7 +92,8 @@ impl Plan {
             models: (1..=stages(recipe)).map(|stage| models(recipe, stage)).sum(),
             parameters,
             keep_rows: selection.kept(),
-            keep_bytes: keep_bytes(survey, selection.kept()),
+            keep_bytes,
+            shards: keep_bytes.div_ceil(recipe.output.shard_bytes.0).max(1),
             stage_rows,
             // Decoding holds the samples about twice for a moment.
             memory_bytes: (2 * decoded).saturating_add(training),
@@ -97,6 +101,16 @@ impl Plan {
             tasks,
             warnings: warnings(run, &labels),
         })
+    }
+}
+
+impl Plan {
+    /// The size of a task in sample passes. `tasks` lists those before the shards, which share the
+    /// kept rows.
+    pub(super) fn work(&self, task: Task) -> u64 {
+        let key = task.to_string();
+        let planned = self.tasks.iter().find(|planned| planned.task == key);
+        planned.map_or(self.keep_rows / self.shards, |planned| planned.work)
     }
 }
 

@@ -1,12 +1,15 @@
 //! What is done, running and left in a run directory.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::identity::RunFile;
 use super::manifest::Manifest;
-use super::task::{Task, tasks};
+use super::task::{PUBLISH, Task, tasks};
 use crate::error::{Error, Result};
-use crate::recipe::Storage;
+use crate::recipe::{Recipe, Storage};
+use crate::storage::claim::{self, Attempts};
 use crate::storage::{Dir, Ledger};
 
 /// The state of a run.
@@ -18,7 +21,7 @@ pub struct Status {
     pub run: String,
     /// Whether the manifest is written: everything is there.
     pub finished: bool,
-    /// The tasks in order. Shards appear once the coreset is fixed.
+    /// The tasks in order. Shards appear once the coreset is fixed; `publish` is the last.
     pub tasks: Vec<TaskStatus>,
 }
 
@@ -29,8 +32,16 @@ pub struct TaskStatus {
     pub task: String,
     /// Its state.
     pub state: TaskState,
-    /// Attempts begun so far; more than one says that a process died or several work.
+    /// The tasks that must be done before it.
+    pub needs: Vec<String>,
+    /// Attempts begun so far; more than one says that a process died.
     pub attempts: usize,
+    /// Who works on it, or did when it stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Seconds since its last sign of life, by the clocks of the store and of this machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silent_seconds: Option<i64>,
     /// Figures from its record.
     pub facts: serde_json::Value,
 }
@@ -41,41 +52,87 @@ pub struct TaskStatus {
 pub enum TaskState {
     /// Committed.
     Done,
-    /// An attempt began and has not committed: it runs, or its process died.
-    Begun,
+    /// A process works on it.
+    Running,
+    /// The process that worked on it died, or was silent for longer than the lease.
+    Stopped,
     /// Nothing yet.
     Left,
 }
 
-/// Reads the state of the run in `uri`.
+/// Reads the state of the run in `uri`. `now` is the time in seconds since 1970, against which the
+/// signs of life of workers on other machines are held.
 ///
 /// # Errors
 /// `InvalidInput` if no run began there, `CorruptData` if a record cannot be read.
-pub fn status(uri: &str, storage: &Storage) -> Result<Status> {
+pub fn status(uri: &str, storage: &Storage, now: i64) -> Result<Status> {
     let (file, ledger) = open(uri, storage)?;
-    let begun = ledger.dir().list("started")?;
-    let mut all = tasks(&file.recipe);
+    let finished = Manifest::find(ledger.dir())?.is_some();
+    let attempts = claim::attempts(ledger.dir())?;
+    let look = Look { ledger: &ledger, recipe: &file.recipe, attempts, storage, now };
+    let all = known_tasks(&ledger, &file.recipe)?;
+    let mut tasks = all.iter().map(|task| look.at(*task)).collect::<Result<Vec<_>>>()?;
+    tasks.push(look.at_publishing(&all, finished));
+    Ok(Status { uri: uri.to_owned(), run: file.fingerprint, finished, tasks })
+}
+
+/// All tasks that are known so far: the shards are once the coreset is fixed.
+pub(super) fn known_tasks(ledger: &Ledger, recipe: &Recipe) -> Result<Vec<Task>> {
+    let mut all = tasks(recipe);
     if let Some(record) = ledger.find(&Task::Coreset.to_string())? {
         let shards = record.facts.get("shards").and_then(serde_json::Value::as_u64).unwrap_or(0);
         all.extend((0..shards as usize).map(|index| Task::Shard { index }));
     }
-    let tasks: Result<Vec<_>> =
-        all.iter().map(|task| task_status(&ledger, &task.to_string(), &begun)).collect();
-    let finished = Manifest::find(ledger.dir())?.is_some();
-    Ok(Status { uri: uri.to_owned(), run: file.fingerprint, finished, tasks: tasks? })
+    Ok(all)
 }
 
-fn task_status(ledger: &Ledger, task: &str, begun: &[String]) -> Result<TaskStatus> {
-    let prefix = format!("started/{task}/");
-    let attempts = begun.iter().filter(|name| name.starts_with(&prefix)).count();
-    let record = ledger.find(task)?;
-    let state = match (&record, attempts) {
-        (Some(_), _) => TaskState::Done,
-        (None, 0) => TaskState::Left,
-        (None, _) => TaskState::Begun,
-    };
-    let facts = record.map_or(serde_json::Value::Null, |r| serde_json::json!(r.facts));
-    Ok(TaskStatus { task: task.to_owned(), state, attempts, facts })
+/// One look at a run.
+struct Look<'a> {
+    ledger: &'a Ledger,
+    recipe: &'a Recipe,
+    attempts: BTreeMap<String, Attempts>,
+    storage: &'a Storage,
+    now: i64,
+}
+
+impl Look<'_> {
+    fn at(&self, task: Task) -> Result<TaskStatus> {
+        let key = task.to_string();
+        let record = self.ledger.find(&key)?;
+        let needs = task.needs(self.recipe).iter().map(Task::to_string).collect();
+        let facts = record.as_ref().map_or(serde_json::Value::Null, |r| serde_json::json!(r.facts));
+        Ok(TaskStatus { facts, ..self.told(key, needs, record.is_some()) })
+    }
+
+    fn at_publishing(&self, all: &[Task], finished: bool) -> TaskStatus {
+        self.told(PUBLISH.to_owned(), all.iter().map(Task::to_string).collect(), finished)
+    }
+
+    /// What claims tell of a task.
+    fn told(&self, task: String, needs: Vec<String>, done: bool) -> TaskStatus {
+        let attempts = self.attempts.get(&task);
+        let silent = attempts.map(|a| (self.now - a.seen).max(0));
+        let lives = |a: &Attempts| {
+            let recent = silent.is_some_and(|s| (s as f64) <= self.storage.lease_seconds);
+            a.worker.lives().unwrap_or(recent)
+        };
+        let state = match attempts {
+            _ if done => TaskState::Done,
+            None => TaskState::Left,
+            Some(a) if lives(a) => TaskState::Running,
+            Some(_) => TaskState::Stopped,
+        };
+        let open = matches!(state, TaskState::Running | TaskState::Stopped);
+        TaskStatus {
+            task,
+            state,
+            needs,
+            attempts: attempts.map_or(0, |a| a.count),
+            by: attempts.filter(|_| open).map(|a| a.worker.to_string()),
+            silent_seconds: silent.filter(|_| open),
+            facts: serde_json::Value::Null,
+        }
+    }
 }
 
 /// The run file and ledger of the run in `uri`.

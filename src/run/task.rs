@@ -42,6 +42,25 @@ pub enum Task {
     },
 }
 
+impl Task {
+    /// The tasks whose outputs this one reads, or which must be done before it for their own sake.
+    pub(super) fn needs(self, recipe: &Recipe) -> Vec<Self> {
+        match self {
+            Self::Ingest => Vec::new(),
+            Self::Folds => vec![Self::Ingest],
+            Self::Train { stage: 1, .. } if recipe.mode == Mode::Unseen => vec![Self::Folds],
+            Self::Train { stage: 1, .. } => vec![Self::Ingest],
+            Self::Train { stage, .. } => vec![Self::Select { stage: stage - 1 }],
+            Self::Score { stage, model } => vec![Self::Train { stage, model }],
+            Self::Select { stage } => {
+                (0..models(recipe, stage)).map(|model| Self::Score { stage, model }).collect()
+            }
+            Self::Coreset => vec![Self::Select { stage: stages(recipe) }],
+            Self::Shard { .. } => vec![Self::Coreset],
+        }
+    }
+}
+
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,6 +74,9 @@ impl fmt::Display for Task {
         }
     }
 }
+
+/// The last step of a run, which has no record: it is done when the manifest is there.
+pub(super) const PUBLISH: &str = "publish";
 
 /// The keys of the tasks that others read by name.
 pub(super) const INGEST: &str = "ingest";

@@ -357,8 +357,11 @@ impl Prover {
 
     /// The input is still what the run saw.
     fn input(&self) -> Result<String> {
-        let objects = storage::resolve(self.run.recipe.data.uri.as_slice(), &self.run.recipe.storage)
-            .map_err(|e| e.at("give the command in the directory in which the run was begun"))?;
+        let objects =
+            storage::resolve(self.run.recipe.data.uri.as_slice(), &self.run.recipe.storage)
+                .map_err(|e| {
+                    e.at("give the command in the directory in which the run was begun")
+                })?;
         let changes = RunFile::new(&self.run.recipe, &objects)?.input_changes(&self.run.file);
         if !changes.is_empty() {
             return Err(Error::input(format!(

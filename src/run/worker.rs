@@ -1,21 +1,35 @@
 //! Does the tasks of a run in order, skipping what is committed.
 
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
 
 use super::attempt::Attempt;
 use super::identity::RunFile;
 use super::manifest::Manifest;
 use super::plan::Plan;
+use super::status::known_tasks;
 use super::summary::Summary;
-use super::task::{CORESET, INGEST, Task, tasks};
+use super::task::{CORESET, INGEST, PUBLISH, Task};
 use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Storage};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
+use crate::storage::claim::{Claim, Claims, Taken};
+use crate::storage::process::Worker;
 use crate::storage::{Dir, Ledger, Object, parquet, resolve};
 use crate::tables;
+
+/// What a process does next.
+enum Next {
+    /// This task, which is claimed.
+    Do(Task, Claim),
+    /// Wait for whoever works on this task.
+    Wait(Task, Worker),
+    /// Look again.
+    Again,
+}
 
 /// One run: a recipe, its input and the directory of its results.
 pub struct Run {
@@ -60,8 +74,7 @@ impl Run {
         if *storage != Storage::default() {
             recipe.storage = storage.clone();
         }
-        let objects =
-            resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
+        let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
         let seed = Seed::new(recipe.seed);
         let (survey, loaded) = (OnceCell::new(), OnceCell::new());
         Self { recipe, seed, ledger, file, objects, survey, loaded }
@@ -89,8 +102,13 @@ impl Run {
         Summary::read(&self.ledger, &self.recipe)
     }
 
-    /// All checks come before the first write.
-    fn begin(&self, observer: &dyn Observer) -> Result<Plan> {
+    /// Checks everything that can be checked without decoding, then writes `run.json`: from here on
+    /// the directory belongs to this run, and single tasks can be done.
+    ///
+    /// # Errors
+    /// Whatever would stop the run before its first training; `Conflict` if the directory belongs to
+    /// another run.
+    pub fn begin(&self, observer: &dyn Observer) -> Result<Plan> {
         if let Some(old) = RunFile::find(self.ledger.dir())? {
             self.file.same_as(&old).at(|| self.ledger.dir().uri().to_owned())?;
         }
@@ -102,40 +120,68 @@ impl Run {
         Ok(plan)
     }
 
+    /// Does what is open, shares it with other processes, and publishes when all is done.
     fn do_tasks(&self, plan: &Plan, observer: &dyn Observer) -> Result<()> {
-        let all = tasks(&self.recipe);
-        let mut left: u64 = 0;
-        let mut open = Vec::new();
-        for (task, planned) in all.iter().zip(&plan.tasks) {
-            if self.ledger.find(&task.to_string())?.is_none() {
-                left += planned.work;
-                open.push((*task, planned.work));
+        let claims = Claims::new(self.ledger.dir().clone(), &self.recipe.storage)?;
+        let mut waited_for = None;
+        loop {
+            let (done, open) = self.open_tasks()?;
+            if open.is_empty() {
+                return self.publish(observer);
+            }
+            match self.next(&claims, &done, &open)? {
+                Next::Do(task, claim) => {
+                    let left = open.iter().map(|task| plan.work(*task)).sum();
+                    self.do_task(task, plan.work(task), left, observer)?;
+                    drop(claim);
+                }
+                Next::Wait(task, worker) => {
+                    let whom = (task, worker);
+                    if waited_for.as_ref() != Some(&whom) {
+                        observer.wait(&whom.0.to_string(), &whom.1.to_string());
+                        waited_for = Some(whom);
+                    }
+                    claims.wait()?;
+                }
+                Next::Again => {}
             }
         }
-        let shard_work = plan.keep_rows;
-        left += shard_work;
-        for (task, work) in open {
-            self.do_task(task, work, left, observer)?;
-            left -= work;
-        }
-        self.do_shards(shard_work, observer)?;
-        manifest::publish(self)
     }
 
-    fn do_shards(&self, work: u64, observer: &dyn Observer) -> Result<()> {
-        let count = self.shard_count()?;
-        let mut open = Vec::new();
-        for index in 0..count {
-            let task = Task::Shard { index };
-            if self.ledger.find(&task.to_string())?.is_none() {
-                open.push(task);
+    /// The tasks that are committed, and those that are not, in the order in which they can be done.
+    fn open_tasks(&self) -> Result<(BTreeSet<Task>, Vec<Task>)> {
+        let committed: BTreeSet<String> = self.ledger.committed()?;
+        let all = known_tasks(&self.ledger, &self.recipe)?;
+        let is_done = |task: &Task| committed.contains(&task.to_string());
+        let (done, open): (Vec<_>, Vec<_>) = all.into_iter().partition(is_done);
+        Ok((done.into_iter().collect(), open))
+    }
+
+    /// The first open task that can be begun and that nobody works on.
+    fn next(&self, claims: &Claims, done: &BTreeSet<Task>, open: &[Task]) -> Result<Next> {
+        let mut busy = None;
+        for task in open {
+            if !task.needs(&self.recipe).iter().all(|need| done.contains(need)) {
+                continue;
+            }
+            match claims.take(&task.to_string())? {
+                // It may have been committed since we looked.
+                Taken::Mine(_) if self.ledger.find(&task.to_string())?.is_some() => {
+                    return Ok(Next::Again);
+                }
+                Taken::Mine(claim) => return Ok(Next::Do(*task, claim)),
+                Taken::Busy(worker) => busy = busy.or(Some((*task, worker))),
             }
         }
-        let each = work / (count.max(1) as u64);
-        for (done, task) in open.iter().enumerate() {
-            self.do_task(*task, each, each * (open.len() - done) as u64, observer)?;
-        }
-        Ok(())
+        let (task, worker) =
+            busy.ok_or_else(|| Error::internal("no task can be begun and none is under way"))?;
+        Ok(Next::Wait(task, worker))
+    }
+
+    /// Gives the results their public names, the manifest last.
+    pub(super) fn publish(&self, observer: &dyn Observer) -> Result<()> {
+        observer.begin(PUBLISH, 0, 0);
+        manifest::publish(self).at(|| PUBLISH.to_owned())
     }
 
     /// How many shards the committed coreset has.
@@ -147,7 +193,13 @@ impl Run {
             .ok_or_else(|| Error::corrupt("the coreset's record names no shards"))
     }
 
-    fn do_task(&self, task: Task, work: u64, left: u64, observer: &dyn Observer) -> Result<()> {
+    pub(super) fn do_task(
+        &self,
+        task: Task,
+        work: u64,
+        left: u64,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         let name = task.to_string();
         observer.begin(&name, work, left);
         let mut attempt =

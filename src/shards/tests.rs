@@ -25,7 +25,12 @@ use crate::recipe::{Form, Output};
 use crate::storage::parquet::{Columns, ParquetFile, decode, encode};
 
 fn open(path: &str) -> ParquetFile {
-    ParquetFile::open(crate::storage::resolve(&[path.to_owned()], &crate::recipe::Storage::default()).unwrap().remove(0)).unwrap()
+    ParquetFile::open(
+        crate::storage::resolve(&[path.to_owned()], &crate::recipe::Storage::default())
+            .unwrap()
+            .remove(0),
+    )
+    .unwrap()
 }
 
 fn shipped() -> ParquetFile {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use object_store::{ClientConfigKey, ObjectStore};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::{ClientConfigKey, ObjectStore};
 
 use super::profile::Profile;
 use super::store::{built, client, options, retry};
@@ -81,11 +81,9 @@ fn allowed(builder: &AmazonS3Builder) -> Result<()> {
         .get_config_value(&AmazonS3ConfigKey::S3Endpoint)
         .or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
     match endpoint {
-        Some(endpoint) if endpoint.starts_with("http://") && !http => {
-            Err(Error::recipe(format!(
-                "the endpoint {endpoint} has no TLS; allow that with AWS_ALLOW_HTTP=true or storage.allow_http = true"
-            )))
-        }
+        Some(endpoint) if endpoint.starts_with("http://") && !http => Err(Error::recipe(format!(
+            "the endpoint {endpoint} has no TLS; allow that with AWS_ALLOW_HTTP=true or storage.allow_http = true"
+        ))),
         Some(endpoint) if !endpoint.starts_with("http") => Err(Error::recipe(format!(
             "the endpoint `{endpoint}` is no address; write it as http://host:port or https://host"
         ))),

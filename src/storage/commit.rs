@@ -1,7 +1,6 @@
 //! The commit protocol: how a run directory survives a machine that dies.
 //!
 //! ```text
-//! started/<task>/<attempt>.json      a note for `status`; nothing depends on it
 //! tasks/<task>/<attempt>/<name>      outputs, under a name no other attempt uses
 //! commits/<task>.json                the record, create-only: from here on the task is done
 //! ```
@@ -9,7 +8,7 @@
 //! Readers follow records and never list `tasks/`; what a killed attempt left there is invisible.
 //! A record names its outputs with size and SHA-256, and every read of an output checks both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -17,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::crash::Point;
 use super::location::{Dir, Written};
 use crate::error::{Error, ErrorKind, Place, Result};
 
@@ -136,6 +136,18 @@ impl Ledger {
         Ok(Some(record))
     }
 
+    /// The tasks that have a record.
+    ///
+    /// # Errors
+    /// `Unavailable` if the store cannot be asked.
+    pub fn committed(&self) -> Result<BTreeSet<String>> {
+        let names = self.dir.list(COMMITS)?.into_iter();
+        let task = |name: String| {
+            Some(name.strip_prefix(COMMITS)?.strip_prefix('/')?.strip_suffix(".json")?.to_owned())
+        };
+        Ok(names.filter_map(task).collect())
+    }
+
     /// The record of a task that must be done.
     ///
     /// # Errors
@@ -165,7 +177,10 @@ impl Ledger {
             sha256: sha256_hex(&bytes),
         };
         match self.dir.create(&path, bytes)? {
-            Written::Created => Ok(output),
+            Written::Created => {
+                Point::OutputWritten.pass();
+                Ok(output)
+            }
             // A retry after a lost answer finds its own object; its bytes decide.
             Written::AlreadyThere => self.checked(&output).map(|_| output),
         }
@@ -177,7 +192,9 @@ impl Ledger {
     /// `Unavailable` if it cannot be written, `Conflict` if the place belongs to another run.
     pub fn commit(&self, record: &Record) -> Result<Recorded> {
         let bytes = serde_json::to_vec_pretty(record)?;
+        Point::BeforeCommit.pass();
         self.dir.create(&record_path(&record.task), bytes)?;
+        Point::AfterCommit.pass();
         // Whatever the store answered, the record that stands decides: ours or another attempt's.
         let stands = self.get(&record.task)?;
         if stands.attempt == record.attempt {
@@ -234,8 +251,10 @@ fn check_bytes(bytes: &[u8], output: &Output) -> Result<()> {
 }
 
 fn record_path(task: &str) -> String {
-    format!("commits/{task}.json")
+    format!("{COMMITS}/{task}.json")
 }
+
+const COMMITS: &str = "commits";
 
 /// SHA-256 in hex, as `sha256sum` prints it.
 pub fn sha256_hex(bytes: &[u8]) -> String {

@@ -135,11 +135,11 @@ impl Dir {
     /// # Errors
     /// `Unavailable` if it cannot be written.
     pub fn create(&self, path: &str, bytes: impl Into<Bytes>) -> Result<Written> {
-        let bytes = bytes.into();
+        let (at, bytes) = (self.at(path), bytes.into());
         for pause in LOOKS {
-            let put = self.put(path, bytes.clone(), PutMode::Create);
-            match put {
-                Ok(()) => return Ok(Written::Created),
+            let options = PutMode::Create.into();
+            match wait(self.store.put_opts(&at, bytes.clone().into(), options))? {
+                Ok(_) => return Ok(Written::Created),
                 Err(object_store::Error::AlreadyExists { .. }) if self.exists(path)? => {
                     return Ok(Written::AlreadyThere);
                 }
@@ -160,17 +160,9 @@ impl Dir {
     ///
     /// # Errors
     /// `Unavailable` if it cannot be written.
-    pub fn overwrite(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
-        let put = self.put(path, bytes.into(), PutMode::Overwrite);
-        put.map_err(|e| unavailable("write", &self.uri_of(path), e))
-    }
-
-    fn put(&self, path: &str, bytes: Bytes, mode: PutMode) -> object_store::Result<()> {
-        let at = self.at(path);
-        match wait(async { self.store.put_opts(&at, bytes.into(), mode.into()).await }) {
-            Ok(put) => put.map(|_| ()),
-            Err(e) => Err(object_store::Error::Generic { store: "runtime", source: e.into() }),
-        }
+    pub(super) async fn overwrite(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        let put = self.store.put(&self.at(path), bytes.into().into()).await;
+        put.map(|_| ()).map_err(|e| unavailable("write", &self.uri_of(path), e))
     }
 
     /// Whether an object is there.

@@ -6,17 +6,24 @@
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
 //! - `frame`: the bridge to Polars.
 //! - `commit`: the protocol that makes a run directory trustworthy.
+//! - `doctor`: whether a store does what a run needs. `litter`: half-written local files.
+//! - `claim`, `process`: who works on which task. `crash`: where tests let a process die.
 //!
 //! The surface is synchronous: callers are worker threads that compute, and concurrency of I/O is
 //! this room's own business. Call it outside of an async runtime.
 
 #[cfg(feature = "s3")]
 mod aws;
+pub mod claim;
 mod commit;
+pub mod crash;
+pub mod doctor;
 pub mod frame;
+mod litter;
 mod location;
 pub mod parquet;
 mod patient;
+pub mod process;
 #[cfg(feature = "s3")]
 mod profile;
 mod store;
@@ -34,11 +41,17 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Runs a store operation to its end on the I/O runtime.
 fn wait<T>(operation: impl Future<Output = T>) -> Result<T> {
+    Ok(runtime()?.block_on(operation))
+}
+
+/// The threads that do I/O, for all stores.
+fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
-    let runtime = RUNTIME
-        .get_or_init(|| Builder::new_multi_thread().worker_threads(2).thread_name("io").enable_all().build());
+    let runtime = RUNTIME.get_or_init(|| {
+        Builder::new_multi_thread().worker_threads(2).thread_name("io").enable_all().build()
+    });
     match runtime {
-        Ok(runtime) => Ok(runtime.block_on(operation)),
+        Ok(runtime) => Ok(runtime),
         Err(e) => Err(Error::new(
             ErrorKind::Unavailable,
             format!("cannot start the I/O threads ({e}); raise the limit of processes"),

@@ -90,19 +90,15 @@ fn remote(scheme: Scheme, bucket: &str, storage: &Storage) -> Result<Arc<dyn Obj
 #[cfg(feature = "gcs")]
 fn gcs(bucket: &str, storage: &Storage) -> Result<Arc<dyn ObjectStore>> {
     use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
-    let builder = GoogleCloudStorageBuilder::from_env()
-        .with_bucket_name(bucket)
-        .with_retry(retry(storage));
+    let builder =
+        GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket).with_retry(retry(storage));
     let known = |key| builder.get_config_value(&GoogleConfigKey::Client(key));
     let settings = client(storage, known);
     let builder = settings
         .into_iter()
         .fold(builder, |b, (key, value)| b.with_config(GoogleConfigKey::Client(key), value));
-    let builder = if storage.anonymous == Some(true) {
-        builder.with_skip_signature(true)
-    } else {
-        builder
-    };
+    let builder =
+        if storage.anonymous == Some(true) { builder.with_skip_signature(true) } else { builder };
     let builder = options(storage)?
         .try_fold(builder, |b, (key, value)| Ok(b.with_config(key.parse()?, value)));
     built(builder.and_then(|b| Ok(Arc::new(b.build()?))), bucket)
@@ -111,9 +107,8 @@ fn gcs(bucket: &str, storage: &Storage) -> Result<Arc<dyn ObjectStore>> {
 #[cfg(feature = "azure")]
 fn azure(container: &str, storage: &Storage) -> Result<Arc<dyn ObjectStore>> {
     use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-    let builder = MicrosoftAzureBuilder::from_env()
-        .with_container_name(container)
-        .with_retry(retry(storage));
+    let builder =
+        MicrosoftAzureBuilder::from_env().with_container_name(container).with_retry(retry(storage));
     let known = |key| builder.get_config_value(&AzureConfigKey::Client(key));
     let settings = client(storage, known);
     let mut builder = settings
@@ -154,7 +149,10 @@ pub(super) fn client(
 
 /// Whether a setting differs from what the client takes when nobody says anything.
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-fn from_environment(known: impl Fn(ClientConfigKey) -> Option<String>, key: ClientConfigKey) -> bool {
+fn from_environment(
+    known: impl Fn(ClientConfigKey) -> Option<String>,
+    key: ClientConfigKey,
+) -> bool {
     known(key) != ClientOptions::new().get_config_value(&key)
 }
 

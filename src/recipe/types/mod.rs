@@ -1,0 +1,73 @@
+//! The fields of a recipe, their defaults and their documentation (which is the JSON Schema's too).
+
+mod data;
+mod folds;
+mod model;
+mod output;
+mod score;
+mod select;
+
+use super::storage::Storage;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use data::{Data, IdFrom, OneOrMany};
+pub use folds::{FitOn, Folds, FoldsBy};
+pub use model::{Arch, Model, Optimizer, Schedule, Train};
+pub use output::{Bytes, Form, Output};
+pub use score::{Aggregate, Average, Method, Scale, Score};
+pub use select::{Classes, Select, Stages, Start};
+
+/// A recipe for pruning one dataset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "unseen recipe")]
+pub struct Recipe {
+    /// Every random choice follows from this number.
+    #[serde(default)]
+    pub seed: u64,
+    /// Who scores a sample in stage 1: models that never saw it, or one model that saw everything.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Where models run: `cpu` or `cuda:N`.
+    #[serde(default = "cpu")]
+    #[schemars(regex(pattern = r"^(cpu|cuda:[0-9]+)$"))]
+    pub device: String,
+    /// The dataset.
+    pub data: Data,
+    /// The scoring model.
+    #[serde(default)]
+    pub model: Model,
+    /// How scoring models are trained.
+    #[serde(default)]
+    pub train: Train,
+    /// How the dataset is split for stage 1.
+    #[serde(default)]
+    pub folds: Folds,
+    /// Which scores are computed and how they aggregate.
+    #[serde(default)]
+    pub score: Score,
+    /// What is kept.
+    pub select: Select,
+    /// What is written, and where.
+    pub output: Output,
+    /// How object stores are reached.
+    #[serde(default)]
+    pub storage: Storage,
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}
+
+/// Who scores a sample in stage 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "mode")]
+pub enum Mode {
+    /// Models that never saw the sample (the UNSEEN method).
+    #[default]
+    Unseen,
+    /// One model trained on everything scores everything: the usual way, as a baseline.
+    Fitting,
+}

@@ -1,0 +1,129 @@
+//! `[model]` and `[train]`: the scoring model and how it is trained.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The architecture of the scoring model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Model {
+    /// `linear` and `mlp` take images and features, `convnet` takes images.
+    pub arch: Arch,
+    /// `mlp`: the width of each hidden layer.
+    #[schemars(length(max = 100), inner(range(min = 1, max = 1_000_000)))]
+    pub hidden: Vec<usize>,
+    /// `convnet`: channels of the first block; each block doubles them.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub width: usize,
+    /// `convnet`: how many blocks (convolution, batch norm, ReLU; all but the last pool 2x2).
+    #[schemars(range(min = 1, max = 20))]
+    pub blocks: usize,
+    /// Shift and scale inputs by the mean and deviation of the training samples (per channel for
+    /// images, per feature for features).
+    pub standardize: bool,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self { arch: Arch::Mlp, hidden: vec![256], width: 16, blocks: 3, standardize: true }
+    }
+}
+
+/// A model architecture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "architecture")]
+pub enum Arch {
+    /// Softmax regression.
+    Linear,
+    /// Fully connected layers with ReLU.
+    Mlp,
+    /// 3x3 convolution blocks with batch norm, global average pooling, one linear layer.
+    Convnet,
+}
+
+/// How scoring models are trained. The same for every fold and stage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Train {
+    /// Passes over the training samples.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub epochs: usize,
+    /// Samples a step. The last batch of an epoch may be smaller.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub batch_size: usize,
+    /// The optimiser.
+    pub optimizer: Optimizer,
+    /// The highest learning rate.
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub lr: f64,
+    /// `sgd`: momentum.
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub momentum: f64,
+    /// `sgd`: Nesterov's form of momentum.
+    pub nesterov: bool,
+    /// Decay of weight matrices and kernels; biases and norms are left alone. Coupled (L2) for
+    /// `sgd`, decoupled for `adamw`.
+    #[schemars(range(min = 0))]
+    pub weight_decay: f64,
+    /// How the learning rate moves after the warm-up.
+    pub schedule: Schedule,
+    /// Epochs over which the learning rate rises linearly to `lr`.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub warmup_epochs: f64,
+    /// `step`: epochs at which the learning rate is multiplied by `step_factor`.
+    #[schemars(inner(range(min = 1, max = 1_000_000)))]
+    pub step_epochs: Vec<usize>,
+    /// `step`: the factor.
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    pub step_factor: f64,
+    /// Flip images left to right at random.
+    pub flip: bool,
+    /// Pad images by this many pixels and crop at random.
+    #[schemars(range(max = 10_000))]
+    pub crop: usize,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            epochs: 20,
+            batch_size: 128,
+            optimizer: Optimizer::Sgd,
+            lr: 0.05,
+            momentum: 0.9,
+            nesterov: true,
+            weight_decay: 5e-4,
+            schedule: Schedule::Cosine,
+            warmup_epochs: 1.0,
+            step_epochs: Vec::new(),
+            step_factor: 0.2,
+            flip: false,
+            crop: 0,
+        }
+    }
+}
+
+/// An optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "optimizer")]
+pub enum Optimizer {
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+    /// Adam with decoupled weight decay (beta 0.9 and 0.999, epsilon 1e-8).
+    Adamw,
+}
+
+/// A learning-rate schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "schedule")]
+pub enum Schedule {
+    /// `lr` throughout.
+    Constant,
+    /// Half a cosine from `lr` to 0 over the steps after the warm-up.
+    Cosine,
+    /// Multiplied by `step_factor` at each of `step_epochs`.
+    Step,
+}

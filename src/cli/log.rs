@@ -9,6 +9,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::progress::beside_the_bar;
 use crate::secret::scrub;
+use crate::storage::RETRIES;
 
 /// Starts logging for this process.
 // What is logged is no part of a result.
@@ -26,7 +27,7 @@ pub(super) fn start() {
 fn usual() -> Targets {
     Targets::new()
         .with_default(LevelFilter::WARN)
-        .with_target("object_store::client", LevelFilter::INFO)
+        .with_target(RETRIES, LevelFilter::INFO)
 }
 
 /// One log line: scrubbed when it is whole, so that no secret hides in two halves.
@@ -57,7 +58,7 @@ mod tests {
     #[test]
     fn retries_are_shown_and_chatter_is_not() {
         let usual = usual();
-        assert!(usual.would_enable("object_store::client::retry", &tracing::Level::INFO));
+        assert!(usual.would_enable(&format!("{RETRIES}::retry"), &tracing::Level::INFO));
         assert!(!usual.would_enable("hyper_util::client", &tracing::Level::INFO));
         assert!(usual.would_enable("hyper_util::client", &tracing::Level::WARN));
     }

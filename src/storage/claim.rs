@@ -129,7 +129,7 @@ impl Claims {
     /// `Unavailable` without I/O threads.
     pub fn wait(&self) -> Result<()> {
         let pause = self.lease.div_f64(10.0 * BEATS).min(Duration::from_secs(2));
-        wait(tokio::time::sleep(pause))?;
+        wait(async move { tokio::time::sleep(pause).await })?;
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.values_mut().for_each(|(_, silent)| *silent += pause);
         Ok(())

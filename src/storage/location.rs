@@ -144,7 +144,7 @@ impl Dir {
                     return Ok(Written::AlreadyThere);
                 }
                 Err(object_store::Error::AlreadyExists { .. }) => {
-                    wait(tokio::time::sleep(pause))?;
+                    wait(async move { tokio::time::sleep(pause).await })?;
                 }
                 Err(e) => return Err(unavailable("write", &self.uri_of(path), e)),
             }

@@ -39,6 +39,9 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// The target of log lines about requests that are made again.
+pub const RETRIES: &str = "object_store::client";
+
 /// Runs a store operation to its end on the I/O runtime.
 fn wait<T>(operation: impl Future<Output = T>) -> Result<T> {
     Ok(runtime()?.block_on(operation))

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 /// Which rooms a room may use.
 const MAY_USE: &[(&str, &[&str])] = &[
-    ("error", &[]),
+    ("secret", &[]),
+    ("error", &["secret"]),
     ("seed", &[]),
     ("samples", &[]),
-    ("recipe", &["error"]),
+    ("recipe", &["error", "secret"]),
     ("tables", &["error", "recipe"]),
-    ("storage", &["error", "recipe", "tables"]),
+    ("storage", &["error", "recipe", "secret", "tables"]),
     ("ingest", &["error", "recipe", "samples", "storage", "tables"]),
     ("folds", &["error", "recipe", "seed"]),
     ("models", &["error", "recipe", "samples", "seed"]),

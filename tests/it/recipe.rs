@@ -318,13 +318,13 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     ),
     (
         "'runs/a'",
-        "'s3://b/a'",
-        "11:1: `output.uri` is s3://b/a, but this version reads and writes local paths and file:// addresses only, not s3://",
+        "'ftp://b/a'",
+        "11:1: `output.uri` is ftp://b/a, but ftp:// is not known; paths, file://, s3://, gs:// and az:// are",
     ),
     (
         "'in/a.parquet'",
-        "['x', 'gs://b/a']",
-        "4:1: `data.uri` is gs://b/a, but this version reads and writes local paths and file:// addresses only, not gs://",
+        "['x', 's3://key:secret@b/a']",
+        "4:1: `data.uri` is s3://***@b/a: credentials do not belong into an address, where logs and files would show them; use the environment or a profile",
     ),
     (
         "'in/a.parquet'",

@@ -7,7 +7,9 @@ use crate::support::{Place, skipped, succeed};
 
 fn prune(recipe: &str, changes: &[&str], usable: u64) {
     if std::env::var_os("UNSEEN_DATA").is_none() {
-        skipped(&format!("UNSEEN_DATA is not set, so pipelines/{recipe} was not run on its dataset"));
+        skipped(&format!(
+            "UNSEEN_DATA is not set, so pipelines/{recipe} was not run on its dataset"
+        ));
         return;
     }
     let place = Place::new();

@@ -49,7 +49,11 @@ fn the_quickstart_on_s3_equals_the_one_on_local_disk() {
 
     let objects = dir(&bucket.uri("run")).list("").unwrap();
     assert_eq!(json(&succeed(&again))["selection_sha256"], local["selection_sha256"]);
-    assert_eq!(dir(&bucket.uri("run")).list("").unwrap(), objects, "a finished run wrote something");
+    assert_eq!(
+        dir(&bucket.uri("run")).list("").unwrap(),
+        objects,
+        "a finished run wrote something"
+    );
     let status = json(&succeed(&["status", &bucket.uri("run"), "--json"]));
     assert_eq!(status["finished"], true);
     let verified = json(&succeed(&["verify", &bucket.uri("run"), "--json"]));

@@ -69,7 +69,9 @@ fn root(test: &str) -> Option<String> {
     match std::env::var("UNSEEN_S3_BUCKET") {
         Ok(bucket) => Some(format!("s3://{bucket}/tests/{test}-{}", attempt_id().unwrap())),
         Err(_) => {
-            skipped(&format!("{test}: no S3 server; use scripts/test, or eval \"$(scripts/s3 start)\""));
+            skipped(&format!(
+                "{test}: no S3 server; use scripts/test, or eval \"$(scripts/s3 start)\""
+            ));
             None
         }
     }

@@ -60,6 +60,15 @@ impl Run {
     pub fn on(recipe: Recipe, dir: Dir) -> Result<Self> {
         recipe.check()?;
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage)?;
+        Self::over(recipe, dir, objects)
+    }
+
+    /// The run of `recipe` in any directory over these objects, whatever `data.uri` says.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the recipe breaks a law.
+    pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
+        recipe.check()?;
         let file = RunFile::new(&recipe, &objects)?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
         let seed = Seed::new(recipe.seed);

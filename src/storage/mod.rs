@@ -2,7 +2,7 @@
 //!
 //! - `store`, `aws`, `profile`: from an address to a store, with settings and credentials.
 //! - `patient`: the guard around every store: no operation waits for ever.
-//! - `location`: a [`Dir`] (the run directory) and [`Object`]s (the input).
+//! - `location`: a [`Dir`] (the run directory). `object`: [`Object`]s (the input).
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
 //! - `frame`: the bridge to Polars.
 //! - `commit`: the protocol that makes a run directory trustworthy.
@@ -21,6 +21,7 @@ pub mod doctor;
 pub mod frame;
 mod litter;
 mod location;
+mod object;
 pub mod parquet;
 mod patient;
 pub mod process;
@@ -30,7 +31,8 @@ mod store;
 
 pub(crate) use commit::FORMAT;
 pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
-pub use location::{Dir, Listed, Object, Written, read_text, resolve};
+pub use location::{Dir, Listed, Written};
+pub use object::{Object, read_text, resolve};
 
 use std::future::Future;
 use std::sync::OnceLock;

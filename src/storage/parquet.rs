@@ -21,7 +21,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, TryStreamExt};
 use object_store::{GetOptions, OBJECT_STORE_COALESCE_DEFAULT, ObjectStore, coalesce_ranges};
 
-use super::location::Object;
+use super::object::Object;
 use super::wait;
 use crate::error::{Error, Place, Result};
 

@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use unseen::seed::Seed;
+use unseen::storage::crash::Point;
 
 use crate::support::{Place, Toy, results, succeed, toy_recipe, unseen};
 
@@ -84,4 +85,47 @@ fn no_half_results(place: &Place, name: &str) {
             assert_eq!(unseen::storage::sha256_hex(&bytes), sha256, "{path} is not whole");
         }
     }
+}
+
+#[test]
+fn a_death_at_any_named_point_changes_nothing() {
+    let place = Place::new();
+    Toy::new(300, 3).write(&place.path("toy.parquet"));
+    let recipe = |name: &str| {
+        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "");
+        place.recipe(&format!("{name}.toml"), &text)
+    };
+    succeed(&["run", &recipe("undisturbed"), "--quiet"]);
+    let expected = results(&place.path("undisturbed"));
+    let mut deaths = 0;
+    for point in Point::ALL {
+        // The first time, in the middle, and towards the end of the run.
+        for time in [1, 5, 13] {
+            let name = format!("{}-{time}", point.name());
+            let path = recipe(&name);
+            let died = unseen(&["run", &path, "--quiet"])
+                .env("UNSEEN_CRASH_AT", format!("{}:{time}", point.name()))
+                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .status()
+                .unwrap();
+            deaths += usize::from(!died.success());
+            no_half_results(&place, &name);
+            succeed(&["run", &path, "--quiet"]);
+            assert_eq!(results(&place.path(&name)), expected, "{name}");
+            repeated_at_most(&place.text(&name), 1);
+        }
+    }
+    // Every point is passed; some only once, and no tiny shard is sent in parts.
+    assert!(deaths >= Point::ALL.len() + 6, "only {deaths} deaths");
+}
+
+/// How many attempts there were beyond one for each task.
+fn repeated_at_most(run: &str, most: u64) {
+    let status: serde_json::Value =
+        serde_json::from_str(&succeed(&["status", run, "--json"])).unwrap();
+    let attempts = |t: &serde_json::Value| t["attempts"].as_u64().unwrap();
+    let repeated: u64 =
+        status["tasks"].as_array().unwrap().iter().map(|t| attempts(t).saturating_sub(1)).sum();
+    assert!(repeated <= most, "{repeated} tasks were done again:\n{status:#}");
 }

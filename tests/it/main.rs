@@ -17,3 +17,4 @@ mod pipeline;
 mod recipe;
 mod schemas;
 mod support;
+mod tasks;

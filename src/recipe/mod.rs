@@ -23,4 +23,5 @@ mod types;
 pub use address::local_path;
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
+pub(crate) use suggest::nearest;
 pub use types::*;

@@ -1,12 +1,15 @@
 //! The whole selection against the reference, and the laws it keeps.
 
+use std::cell::Cell;
+
 use polars::prelude::*;
 use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestRunner};
 
 use super::prelude::*;
-use super::reference::{self, Row, Rules};
+use super::reference::{self, Part, Row, Rules};
 use super::{SelectionPlan, aggregate, coreset, finish, remaining, stage};
-use crate::recipe::{Aggregate, Average, Classes, Method, Recipe, Scale, Score};
+use crate::recipe::{Aggregate, Amount, Average, Classes, Method, Recipe, Scale, Score};
 use crate::scoring::{Criterion, Direction, Prediction, builtin};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
@@ -59,12 +62,16 @@ impl Case {
         let classes = self.samples.iter().map(|s| s.1 as usize + 1).max().unwrap_or(0);
         let mut sizes = vec![0; classes];
         self.samples.iter().for_each(|s| sizes[s.1 as usize] += 1);
-        SelectionPlan::new(&recipe.select, &sizes)
+        SelectionPlan::new(&recipe.select, &names(classes), &sizes)
     }
 
     /// The state after each stage.
     fn run(&self, recipe: &Recipe, shuffle: u64) -> Vec<DataFrame> {
-        let plan = self.plan(recipe).unwrap();
+        self.try_run(recipe, shuffle).unwrap()
+    }
+
+    fn try_run(&self, recipe: &Recipe, shuffle: u64) -> Result<Vec<DataFrame>> {
+        let plan = self.plan(recipe)?;
         let mut states: Vec<DataFrame> = Vec::new();
         for t in 1..=plan.sizes().len() {
             let previous = states.last().cloned();
@@ -72,14 +79,18 @@ impl Case {
             let asked = |id: &str| open.as_ref().is_none_or(|open| open.iter().any(|o| o == id));
             let scores = self.table(t - 1, recipe.select.by.name(), shuffle + t as u64, asked);
             let seed = Seed::new(recipe.seed);
-            states.push(stage(previous, scores, &plan, t, recipe, &seed).unwrap());
+            states.push(stage(previous, scores, &plan, t, recipe, &seed)?);
         }
-        states
+        Ok(states)
     }
 
     fn last(&self, recipe: &Recipe) -> DataFrame {
         self.run(recipe, 0).pop().unwrap()
     }
+}
+
+fn names(classes: usize) -> Vec<String> {
+    (0..classes).map(|class| format!("class {class}")).collect()
 }
 
 fn recipe(select: &str) -> Recipe {
@@ -117,12 +128,15 @@ fn score() -> impl Strategy<Value = f32> {
     ]
 }
 
+/// Labels are skewed, and classes 2 and 4 are often empty.
+fn label() -> impl Strategy<Value = i32> + Clone {
+    prop_oneof![8 => Just(0), 3 => Just(1), 1 => Just(3), 1 => 0..6i32]
+}
+
 fn case() -> impl Strategy<Value = Case> {
-    // Labels are skewed, and classes 2 and 4 are often empty.
-    let label = prop_oneof![8 => Just(0), 3 => Just(1), 1 => Just(3), 1 => 0..6i32];
     (6usize..40, 1usize..5, 1usize..4).prop_flat_map(move |(n, models, stages)| {
         let table = prop::collection::vec(prop::collection::vec(score(), n), models);
-        let labels = prop::collection::vec(label.clone(), n);
+        let labels = prop::collection::vec(label(), n);
         (labels, prop::collection::vec(table, stages)).prop_map(|(labels, stages)| {
             let samples = labels.into_iter().enumerate();
             Case { samples: samples.map(|(i, l)| (format!("s{i:02}"), l)).collect(), stages }
@@ -169,6 +183,9 @@ fn rules(case: &Case, recipe: &Recipe, keep: usize) -> Rules {
         scale: recipe.score.scale,
         aggregate: recipe.score.aggregate,
         classes: recipe.select.classes,
+        floor: recipe.select.floor.map(part),
+        cap: recipe.select.cap.map(part),
+        target: None,
         sizes,
         guarded,
         seed: Seed::new(recipe.seed),
@@ -179,16 +196,103 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn selection_equals_the_reference(case in case(), (mut recipe, keep) in setting(), shuffle: u32) {
-        let rules = rules(&case, &recipe, keep);
-        recipe.select.keep = None;
-        recipe.select.keep_rows = Some(rules.sizes.iter().sum::<usize>() as u64);
-        recipe.select.stages = crate::recipe::Stages::Equal(rules.sizes.len());
-        let states = case.run(&recipe, shuffle.into());
-        for (t, state) in states.iter().enumerate() {
-            let so_far = reference::select(&case.samples, &case.stages[..=t], &rules);
-            prop_assert_eq!(rows(state), so_far, "stage {}", t + 1);
+    fn selection_equals_the_reference(case in case(), (recipe, keep) in setting(), shuffle: u32) {
+        let (rules, recipe) = (rules(&case, &recipe, keep), sized(&case, &recipe, keep));
+        prop_assert!(agree(&case, &rules, &recipe, shuffle.into())?);
+    }
+}
+
+/// Random floors, caps and targets: most can hold, and those that cannot are refused.
+#[test]
+fn bounded_selection_equals_the_reference() {
+    let (held, refused) = (Cell::new(0), Cell::new(0));
+    let cases = (case(), setting(), class_rule(), any::<u32>());
+    let config = ProptestConfig { cases: 1200, ..ProptestConfig::default() };
+    let one = |(case, (mut recipe, keep), rule, shuffle): (Case, _, ClassRule, u32)| {
+        rule.put_into(&mut recipe, &case);
+        let mut rules = rules(&case, &recipe, keep);
+        rules.target = rule.parts(&case);
+        let holds = agree(&case, &rules, &sized(&case, &recipe, keep), shuffle.into())?;
+        let count = if holds { &held } else { &refused };
+        count.set(count.get() + 1);
+        Ok(())
+    };
+    TestRunner::new(config).run(&cases, one).unwrap();
+    assert!(held.get() >= 500 && refused.get() >= 50, "{held:?} held, {refused:?} refused");
+}
+
+/// Whether the rules can hold: then every stage equals the reference, else the selection refuses.
+fn agree(case: &Case, rules: &Rules, recipe: &Recipe, shuffle: u64) -> Result<bool, TestCaseError> {
+    if reference::select(&case.samples, &case.stages, rules).is_none() {
+        let error = case.try_run(recipe, shuffle).unwrap_err();
+        prop_assert_eq!(error.kind(), ErrorKind::InvalidRecipe);
+        return Ok(false);
+    }
+    for (t, state) in case.run(recipe, shuffle).iter().enumerate() {
+        let so_far = reference::select(&case.samples, &case.stages[..=t], rules);
+        prop_assert_eq!(Some(rows(state)), so_far, "stage {}", t + 1);
+    }
+    Ok(true)
+}
+
+/// The recipe with as many rows and stages as the case has.
+fn sized(case: &Case, recipe: &Recipe, keep: usize) -> Recipe {
+    let sizes = rules(case, recipe, keep).sizes;
+    let mut recipe = recipe.clone();
+    recipe.select.keep = None;
+    recipe.select.keep_rows = Some(sizes.iter().sum::<usize>() as u64);
+    recipe.select.stages = crate::recipe::Stages::Equal(sizes.len());
+    recipe
+}
+
+/// A rule for classes, in numbers that are exact in decimals and in bits.
+#[derive(Clone, Debug)]
+enum ClassRule {
+    Bounds(Option<Amount>, Option<Amount>),
+    /// The class of each twentieth of the coreset.
+    Target(Vec<i32>),
+}
+
+impl ClassRule {
+    fn put_into(&self, recipe: &mut Recipe, case: &Case) {
+        match self {
+            Self::Bounds(floor, cap) => {
+                (recipe.select.floor, recipe.select.cap) = (*floor, *cap);
+            }
+            Self::Target(_) => {
+                let parts = self.parts(case).unwrap();
+                let shares = parts.iter().map(|parts| *parts as f64 / 20.0);
+                recipe.select.target = Some(names(parts.len()).into_iter().zip(shares).collect());
+            }
         }
+    }
+
+    fn parts(&self, case: &Case) -> Option<Vec<usize>> {
+        let Self::Target(labels) = self else { return None };
+        let classes = case.samples.iter().map(|s| s.1 + 1).max().unwrap();
+        let of = |class| labels.iter().filter(|l| **l % classes == class).count();
+        Some((0..classes).map(of).collect())
+    }
+}
+
+fn class_rule() -> impl Strategy<Value = ClassRule> {
+    let amount = |rows: std::ops::Range<u64>, share: std::ops::Range<u32>| {
+        prop::option::of(prop_oneof![
+            rows.prop_map(Amount::Rows),
+            share.prop_map(|s| Amount::Share(f64::from(s) / 16.0)),
+        ])
+    };
+    let bounds = (amount(1..6, 1..7), amount(3..25, 6..17));
+    prop_oneof![
+        3 => bounds.prop_map(|(floor, cap)| ClassRule::Bounds(floor, cap)),
+        1 => prop::collection::vec(label(), 20).prop_map(ClassRule::Target),
+    ]
+}
+
+fn part(amount: Amount) -> Part {
+    match amount {
+        Amount::Rows(rows) => Part::Rows(rows as usize),
+        Amount::Share(share) => Part::Sixteenths((share * 16.0) as usize),
     }
 }
 
@@ -246,6 +350,22 @@ fn totals_are_exact_for_skewed_classes() {
     assert_eq!(kept("uniform"), [1, 10, 292]);
     assert_eq!(kept("proportional"), [0, 3, 300]);
     assert_eq!(kept("global").iter().sum::<u64>(), 303);
+}
+
+#[test]
+fn floor_and_cap_bound_a_global_selection_and_stages_fill_the_floor_evenly() {
+    // Class 1 has the lowest scores throughout, class 2 the highest.
+    let samples: Vec<_> = (0..60).map(|i| (format!("s{i:02}"), i / 20)).collect();
+    let scores: Vec<f32> = samples.iter().map(|s| [0.5, 0.1, 0.9][s.1 as usize]).collect();
+    let case = Case { samples, stages: vec![vec![scores]; 3] };
+    let states = case.run(&recipe("keep = 0.5\nstages = 3\nfloor = 6\ncap = 0.75"), 0);
+    let kept = |state: &DataFrame| -> Vec<u64> {
+        super::summary(state).unwrap().classes.iter().map(|c| c.kept).collect()
+    };
+    assert_eq!(states.iter().map(kept).collect::<Vec<_>>(), [[2, 2, 6], [4, 4, 12], [9, 6, 15]]);
+    // The first twenty ranks belong to class 2; its last five places went to others.
+    let reasons = rows(&states[2]).into_iter().filter(|r| r.label == 2 && r.reason == "quota");
+    assert_eq!(reasons.count(), 5);
 }
 
 #[test]

@@ -37,6 +37,11 @@ pub(super) static SAMPLES: &[Column] = &[
     required("row", DataType::Int64, ROW),
     required("bytes", DataType::Int64, "The size of the row in memory, uncompressed, in bytes."),
     optional("group", DataType::Utf8, "The value of `folds.group`; null without one."),
+    required(
+        "content",
+        DataType::Utf8,
+        "The first 128 bits of the SHA-256 of the decoded input, in hex: equal for exact duplicates.",
+    ),
 ];
 
 pub(super) static QUARANTINE: &[Column] = &[

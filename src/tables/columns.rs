@@ -85,7 +85,11 @@ pub(super) static SELECTION: &[Column] = &[
     ),
     optional("stage", DataType::Int32, "The stage of entry, from 1; null if it is not kept."),
     required("kept", DataType::Boolean, "Whether the sample is kept."),
-    required("reason", DataType::Utf8, "Why it is kept or not."),
+    required(
+        "reason",
+        DataType::Utf8,
+        "`kept`; `below-cut`; `quota` (ranked among the rows of its stage, but its class was full or the place was kept for a class that lacks samples); `noise-guard`; `quarantined: ` and why.",
+    ),
 ];
 
 pub(super) static VIEW: &[Column] = &[

@@ -50,7 +50,10 @@ pub struct Select {
     /// The share of the coreset that each class makes up, by class name. Names every class that has
     /// samples, and sums to 1. Instead of `classes`, `floor` and `cap`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<Shares>")]
+    #[schemars(extend(
+        "minProperties" = 1,
+        "additionalProperties" = {"type": "number", "minimum": 0, "maximum": 1}
+    ))]
     pub target: Option<BTreeMap<String, f64>>,
 }
 
@@ -98,12 +101,6 @@ pub enum Amount {
     /// A share of the class's usable samples, in (0, 1], with a point; rounded to whole samples.
     Share(#[schemars(range(max = 1), extend("exclusiveMinimum" = 0))] f64),
 }
-
-/// A share from 0 to 1 for each name.
-#[derive(JsonSchema)]
-#[schemars(extend("minProperties" = 1))]
-#[allow(dead_code, reason = "a shape for the schema only")]
-struct Shares(#[schemars(inner(range(min = 0, max = 1)))] BTreeMap<String, f64>);
 
 /// What a later stage's model starts from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -32,7 +32,9 @@ impl Content {
     /// The digest of one decoded input.
     pub(super) fn of<T: Number>(numbers: &[T]) -> Self {
         let mut bytes = Vec::with_capacity(size_of_val(numbers));
-        numbers.iter().for_each(|number| bytes.extend_from_slice(number.bytes().as_ref()));
+        for number in numbers {
+            bytes.extend_from_slice(number.bytes().as_ref());
+        }
         let digest = Sha256::digest(&bytes);
         Self(std::array::from_fn(|i| digest[i]))
     }

@@ -152,7 +152,7 @@ fn a_score_table_says_its_outputs_and_another_kind_is_refused() {
 fn forge(run: &Path, name: &str, bytes: &[u8]) {
     let old = std::fs::read(run.join(name)).unwrap();
     let (was, is) = (unseen::storage::sha256_hex(&old), unseen::storage::sha256_hex(bytes));
-    let sizes = [old.len(), bytes.len()].map(|n| serde_json::Value::from(n));
+    let sizes = [old.len(), bytes.len()].map(serde_json::Value::from);
     // Opened, not replaced: the file has a second name under `tasks/`.
     std::fs::write(run.join(name), bytes).unwrap();
     let commits = std::fs::read_dir(run.join("commits")).unwrap().map(|e| e.unwrap().path());
@@ -220,4 +220,29 @@ fn class_rules_hold_in_the_coreset() {
     let bounded = kept("bounded", &["select.floor=39", "select.cap=0.5125"]);
     assert!(bounded.iter().all(|n| (39..=41).contains(n)), "{bounded:?}");
     assert_eq!(bounded.iter().sum::<u64>(), 120);
+}
+
+#[test]
+fn a_guard_that_may_break_a_rule_is_a_warning_and_one_that_does_an_error() {
+    let place = Place::new();
+    Toy::new(60, 2).write(&place.path("toy.parquet"));
+    let text = toy_recipe(&place.text("toy.parquet"), &place.text("run"), "");
+    let recipe = place.recipe("toy.toml", &text);
+    let sets = ["--set", "select.drop_hardest=0.1", "--set", "select.cap=15"];
+    let output = run(&[&["run", &recipe], &sets[..]].concat());
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("select.drop_hardest may take so many samples of one class"), "{told}");
+    succeed(&["verify", &place.text("run")]);
+    // Here every sample of one class would have to be kept, and the guard takes 20 of 60.
+    let target = "select.target={ 0 = 0.99, 1 = 0.01 }";
+    let output = format!("output.uri={}", place.text("broken"));
+    let sets = ["--set", "select.drop_hardest=0.4", "--set", target, "--set", &output, "--quiet"];
+    let answer = run(&[&["run", &recipe], &sets[..]].concat());
+    let told = String::from_utf8(answer.stderr).unwrap();
+    assert_eq!(answer.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("task select-s1") && told.contains("that the noise guard leaves"),
+        "{told}"
+    );
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::record_batch::RecordBatch;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
+use super::digest::{Content, Number};
 use super::examples::Examples;
 use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub rows: Vec<Row>,
     /// The uncompressed bytes of each usable sample's row over all columns of the source.
     pub bytes: Vec<u64>,
+    /// The digest of each usable sample's decoded input.
+    pub contents: Vec<Content>,
     /// The samples that cannot be used, ascending by id.
     pub quarantine: Vec<Quarantined>,
 }
@@ -108,6 +111,7 @@ struct Slot<'a, T> {
 struct Outcome {
     index: usize,
     bytes: u64,
+    content: Content,
     fault: Option<Fault>,
 }
 
@@ -121,7 +125,7 @@ struct Filled<T> {
 /// Decodes all row groups in parallel; `decode` fills the slots of one batch in order.
 fn fill<T, D>(survey: &Survey, shape: Shape, decode: D) -> Result<Filled<T>>
 where
-    T: Copy + Default + Send,
+    T: Number,
     D: Fn(&RecordBatch, &mut [Slot<'_, T>]) -> Result<Vec<Result<(), Fault>>> + Sync,
 {
     let mut buffer = zeros(survey.rows.len(), shape)?;
@@ -161,7 +165,7 @@ fn zeros<T: Copy + Default>(samples: usize, shape: Shape) -> Result<Vec<T>> {
     Ok(buffer)
 }
 
-fn fill_group<T, D>(
+fn fill_group<T: Number, D>(
     survey: &Survey,
     (file, row_group): (u32, u32),
     mut slots: Vec<Slot<'_, T>>,
@@ -193,7 +197,8 @@ where
             if matches!(fault, Some(Fault::Shape(_) | Fault::Colour)) {
                 stop.store(true, Ordering::Relaxed);
             }
-            outcomes.push(Outcome { index: slot.index, bytes, fault });
+            let content = Content::of(slot.out);
+            outcomes.push(Outcome { index: slot.index, bytes, content, fault });
         }
         rest = later;
     }
@@ -218,6 +223,7 @@ impl<T: Copy> Filled<T> {
         self.check_quarantined(survey, data)?;
         let width = self.shape.len();
         let (mut rows, mut bytes, mut quarantine) = (Vec::new(), Vec::new(), Vec::new());
+        let mut contents = Vec::new();
         for outcome in self.outcomes {
             let row = survey.rows[outcome.index].clone();
             if let Some(Fault::Unusable(reason)) = outcome.fault {
@@ -227,6 +233,7 @@ impl<T: Copy> Filled<T> {
             let from = outcome.index * width;
             self.buffer.copy_within(from..from + width, rows.len() * width);
             bytes.push(outcome.bytes);
+            contents.push(outcome.content);
             rows.push(row);
         }
         check_classes(&rows, &survey.classes)?;
@@ -237,7 +244,7 @@ impl<T: Copy> Filled<T> {
             classes: survey.classes.clone(),
             inputs: inputs(self.buffer),
         };
-        Ok(Loaded { samples, rows, bytes, quarantine })
+        Ok(Loaded { samples, rows, bytes, contents, quarantine })
     }
 
     fn check_shapes(&self, survey: &Survey) -> Result<()> {

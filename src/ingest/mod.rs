@@ -8,6 +8,7 @@
 
 mod classes;
 mod column;
+mod digest;
 mod examples;
 mod features;
 mod filter;
@@ -25,6 +26,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use digest::Content;
 pub use filter::check_filter;
 pub use input::Input;
 pub use load::{Loaded, Quarantined, load};

@@ -1,5 +1,6 @@
 //! The tasks around the stages: ingest, folds, the outcome, the shards.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, Int32Array};
@@ -10,7 +11,7 @@ use super::rows::{column, ints, kept_rows, labels, selection_digest, strings};
 use super::task::{self, CORESET, INGEST, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
-use crate::recipe::{Form, Mode, Recipe};
+use crate::recipe::{Duplicates, Form, Mode, Recipe};
 use crate::seed::Seed;
 use crate::shards::{self, Kept};
 use crate::{folds, ingest, selection, storage, tables};
@@ -22,7 +23,7 @@ impl Run {
         let (samples, quarantine) = ingest::tables(loaded)?;
         // What the plan checked for all rows must also hold for those that can be used.
         let decoded = &loaded.samples;
-        self.selection_plan(&decoded.labels, decoded.classes.len())?;
+        self.selection_plan(&decoded.labels, &decoded.classes)?;
         if self.recipe.mode == Mode::Unseen {
             assign(&samples, &self.recipe, &self.seed)?;
         }
@@ -30,8 +31,9 @@ impl Run {
         attempt.write_table("quarantine.parquet", &quarantine)?;
         attempt.write("classes.json", serde_json::to_vec(&loaded.samples.classes)?, None)?;
         attempt.fact("max_quarantined", self.recipe.data.max_quarantined);
-        let (usable, bad) = (samples.num_rows(), quarantine.num_rows());
-        Ok(format!("{usable} samples, {bad} quarantined"))
+        let (usable, bad, copies) = (samples.num_rows(), quarantine.num_rows(), copies(&samples)?);
+        attempt.fact("duplicates", copies);
+        Ok(format!("{usable} samples ({copies} exact copies of another), {bad} quarantined"))
     }
 
     /// Gives every sample its fold.
@@ -85,13 +87,26 @@ impl Run {
     }
 }
 
+fn contents(samples: &RecordBatch) -> Result<Vec<String>> {
+    Ok(strings(samples, "content")?.iter().flatten().map(str::to_owned).collect())
+}
+
+/// How many samples are exact copies of another one.
+fn copies(samples: &RecordBatch) -> Result<usize> {
+    let contents = contents(samples)?;
+    Ok(contents.len() - contents.iter().collect::<BTreeSet<_>>().len())
+}
+
 /// The folds of the samples table, from the recipe and the seed alone.
 pub(super) fn assign(samples: &RecordBatch, recipe: &Recipe, seed: &Seed) -> Result<Vec<u32>> {
     let ids: Vec<String> = strings(samples, "id")?.iter().flatten().map(str::to_owned).collect();
-    let groups: Option<Vec<Option<String>>> = match recipe.folds.group {
+    let mut groups: Option<Vec<Option<String>>> = match recipe.folds.group {
         Some(_) => Some(strings(samples, "group")?.iter().map(|g| g.map(str::to_owned)).collect()),
         None => None,
     };
+    if recipe.folds.duplicates == Duplicates::Together {
+        groups = Some(folds::together(groups.as_deref(), &contents(samples)?));
+    }
     folds::assign(&ids, &labels(samples)?, groups.as_deref(), &recipe.folds, seed)
 }
 

@@ -7,8 +7,9 @@ use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
 use crate::ingest::Survey;
-use crate::recipe::{FitOn, Folds, Mode};
+use crate::recipe::{Duplicates, FitOn, Folds, Mode};
 use crate::samples::Shape;
+use crate::selection::SelectionPlan;
 use crate::{folds, ingest};
 
 /// The plan of a run.
@@ -73,7 +74,7 @@ impl Plan {
         let class_count = survey.classes.len();
         let (parameters, training) = fit::sizes(recipe, shape, class_count)?;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
-        let selection = run.selection_plan(&labels, class_count)?;
+        let selection = run.selection_plan(&labels, &survey.classes)?;
         check_folds(run, &labels)?;
         let stage_rows = selection.sizes().to_vec();
         let keep_bytes = keep_bytes(survey, selection.kept());
@@ -99,7 +100,7 @@ impl Plan {
             memory_bytes: (2 * decoded).saturating_add(training),
             sample_epochs: trained / TRAIN_WORK,
             tasks,
-            warnings: warnings(run, &labels),
+            warnings: warnings(run, &labels, &selection),
         })
     }
 }
@@ -132,14 +133,22 @@ fn check_folds(run: &Run, labels: &[u32]) -> Result<()> {
     folds::assign(&ids, labels, groups.as_deref(), &run.recipe.folds, &run.seed).map(|_| ())
 }
 
-const GROUPS_IN_STAGES: &str = "folds.group keeps equal values apart in stage 1 only: a later stage may score a sample \
+const GROUPS_IN_STAGES: &str = "folds.group and folds.duplicates hold in stage 1 only: a later stage may score a sample \
      with a model that was trained on another of its group; set select.stages = 1 to rule that out";
 
-fn warnings(run: &Run, labels: &[u32]) -> Vec<String> {
+const GUARD_AND_CLASSES: &str = "select.drop_hardest may take so many samples of one class that select.cap or select.target \
+     cannot hold; the run would then stop after the models of stage 1 have scored";
+
+fn warnings(run: &Run, labels: &[u32], selection: &SelectionPlan) -> Vec<String> {
     let Ok(survey) = run.survey() else { return Vec::new() };
     let mut warnings = survey.warnings.clone();
-    if run.recipe.folds.group.is_some() && stages(&run.recipe) > 1 {
+    let folds = &run.recipe.folds;
+    let grouped = folds.group.is_some() || folds.duplicates == Duplicates::Together;
+    if grouped && stages(&run.recipe) > 1 {
         warnings.push(GROUPS_IN_STAGES.to_owned());
+    }
+    if selection.guard_may_break_rules() {
+        warnings.push(GUARD_AND_CLASSES.to_owned());
     }
     if run.recipe.mode == Mode::Unseen {
         warnings.extend(rare_classes(labels, &survey.classes, &run.recipe.folds));

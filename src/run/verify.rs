@@ -13,7 +13,7 @@ use super::status::open;
 use super::task::{CORESET, FOLDS, INGEST, Task, models, stages};
 use super::worker::Run;
 use crate::error::{Error, Result};
-use crate::recipe::{FitOn, Form, Mode, Storage};
+use crate::recipe::{Duplicates, FitOn, Form, Mode, Storage};
 use crate::storage::{frame, parquet, sha256_hex};
 use crate::{selection, shards, storage, tables};
 
@@ -182,6 +182,10 @@ impl Prover {
         if ids(&samples)? != ids(&folds)? {
             return Err(Error::corrupt("the folds table does not hold exactly the samples"));
         }
+        if self.run.recipe.folds.duplicates == Duplicates::Together {
+            // The digests that decide must be those of the input: decoding holds them against it.
+            self.run.loaded()?;
+        }
         let derived = assign(&samples, &self.run.recipe, &self.run.seed)?;
         let stored = ints(&folds, "fold")?;
         if let Some(i) = (0..derived.len()).find(|i| stored.value(*i) as u32 != derived[*i]) {
@@ -287,14 +291,12 @@ impl Prover {
         let (bytes, _) = self.output(INGEST, "classes.json")?;
         let classes: Vec<String> = serde_json::from_slice(&bytes)?;
         let labels = labels(&samples)?;
-        let plan = self.run.selection_plan(&labels, classes.len())?;
+        let plan = self.run.selection_plan(&labels, &classes)?;
         let mut state = None;
         for stage in 1..=stages(&self.run.recipe) {
             let mut scores = Vec::new();
             for model in 0..models(&self.run.recipe, stage) {
-                let (bytes, _) =
-                    self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
-                scores.push(frame::decode(&bytes)?);
+                scores.push(frame::decode(&self.scores(stage, model)?)?);
             }
             let scores = frame::stack(scores)?;
             state = Some(selection::stage(
@@ -346,13 +348,14 @@ impl Prover {
             counts[class] += u64::from(reason.value(i) == "kept");
             eligible[class] += u64::from(reason.value(i) != "noise-guard");
         }
-        let Some(quotas) = plan.class_quotas(&eligible) else { return Ok(()) };
-        if counts != quotas {
-            return Err(Error::corrupt(format!(
-                "the classes keep {counts:?}, their quotas are {quotas:?}"
-            )));
+        let bounds = plan.class_bounds(&eligible)?;
+        match (0..classes).find(|class| !bounds[*class].allow(counts[*class])) {
+            None => Ok(()),
+            Some(class) => Err(Error::corrupt(format!(
+                "class {class} keeps {}, not from {} to {}",
+                counts[class], bounds[class].least, bounds[class].most
+            ))),
         }
-        Ok(())
     }
 
     /// The input is still what the run saw.
@@ -453,10 +456,23 @@ impl Prover {
     }
 
     fn score_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
-        let (bytes, _) =
-            self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
         let thin = std::sync::Arc::new(tables::members().as_ref().clone());
-        frame::to_arrow(frame::decode(&bytes)?, &thin)
+        frame::to_arrow(frame::decode(&self.scores(stage, model)?)?, &thin)
+    }
+
+    /// A score table, which must come from the outputs that the recipe asks for.
+    fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
+        let task = Task::Score { stage, model }.to_string();
+        let (bytes, _) = self.output(&task, "scores.parquet")?;
+        let (schema, _) = parquet::decode(bytes.clone())?;
+        let found = schema.metadata().get(tables::OUTPUTS).map_or("no", String::as_str);
+        let wanted = self.run.recipe.score.outputs.name();
+        if found != wanted {
+            return Err(Error::corrupt(format!(
+                "scores.parquet of {task} comes from {found} outputs, but the recipe says {wanted}: scores of both kinds must not be mixed"
+            )));
+        }
+        Ok(bytes)
     }
 
     fn table(

@@ -254,12 +254,16 @@ impl Run {
     }
 
     /// The sizes and quotas of all stages, for the committed samples.
-    pub(super) fn selection_plan(&self, labels: &[u32], classes: usize) -> Result<SelectionPlan> {
-        let mut sizes = vec![0; classes];
+    pub(super) fn selection_plan(
+        &self,
+        labels: &[u32],
+        classes: &[String],
+    ) -> Result<SelectionPlan> {
+        let mut sizes = vec![0; classes.len()];
         for label in labels {
             sizes[*label as usize] += 1;
         }
-        SelectionPlan::new(&self.recipe.select, &sizes)
+        SelectionPlan::new(&self.recipe.select, classes, &sizes)
     }
 
     /// What this run would do. Writes nothing.

@@ -6,7 +6,7 @@ use super::inputs::{Augment, Gather};
 use super::optimizer::Optimizer;
 use super::schedule::learning_rate;
 use super::{batches, inputs, loss, sizing};
-use crate::models::{Architecture, Checkpoint, ModelCard, Net, Scaling, open};
+use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, Scaling, open};
 use crate::recipe;
 use crate::samples::Samples;
 use crate::seed::Seed;
@@ -161,7 +161,7 @@ impl Epochs<'_> {
         let values = self.gather.batch(batch, augment);
         let inputs = Tensor::from_vec(values, (batch.len(), ()), &self.device)?;
         let labels: Vec<u32> = batch.iter().map(|i| self.job.samples.labels[*i as usize]).collect();
-        let loss = loss::cross_entropy(&self.net.forward(&inputs, true)?, &labels)?;
+        let loss = loss::cross_entropy(&self.net.forward(&inputs, Pass::Train)?, &labels)?;
         if loss.sum.is_finite() {
             self.optimizer.step(&self.net, &loss.objective.backward()?, lr)?;
         }

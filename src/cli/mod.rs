@@ -18,12 +18,13 @@ pub use args::{Args, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run};
 pub use config::config;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::run;
+use crate::{fence, run};
 use progress::Progress;
 
 /// The whole program: parses the arguments, does what they say, and turns the result into an exit
 /// code (0 done, 1 failed, 2 wrong usage or recipe).
 pub fn main() -> ExitCode {
+    fence::hush();
     let args = Args::parse();
     match execute(&args, &mut io::stdout().lock()) {
         Ok(code) => code,

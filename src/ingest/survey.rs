@@ -9,12 +9,11 @@ use serde::Serialize;
 use super::classes::{Classes, declared};
 use super::examples::{Examples, counted};
 use super::input::Input;
-use super::read::open;
 use super::scan::{Part, Plan, scan};
 use super::schema::unify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
-use crate::storage::parquet::{ParquetFile, RowGroup};
+use crate::storage::parquet::{Limits, ParquetFile, RowGroup};
 use crate::storage::{Object, resolve};
 
 /// One file of the dataset, as it was when it was surveyed.
@@ -85,6 +84,8 @@ pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
 /// # Errors
 /// As [`survey`].
 pub fn survey_objects(objects: Vec<Object>, data: &Data, group: Option<&str>) -> Result<Survey> {
+    let limits = Limits::new(data);
+    let open = |object| ParquetFile::open(object, limits);
     let opened: Vec<_> = objects.into_par_iter().map(open).collect();
     // Collected twice so that of several errors the first in order is told.
     let parquet = opened.into_iter().collect::<Result<Vec<_>>>()?;
@@ -128,7 +129,8 @@ fn input_file(parquet: &ParquetFile) -> InputFile {
 
 /// Row numbers and counts must fit the 32-bit columns of the tables.
 fn check_size(files: &[InputFile]) -> Result<()> {
-    let rows: u64 = files.iter().flat_map(|f| &f.row_groups).map(|g| g.rows).sum();
+    let groups = files.iter().flat_map(|f| &f.row_groups);
+    let rows = groups.fold(0_u64, |sum, group| sum.saturating_add(group.rows));
     if rows > i32::MAX as u64 {
         let message = format!("the dataset has {rows} rows; at most {} can be used", i32::MAX);
         return Err(Error::new(ErrorKind::LimitExceeded, message));

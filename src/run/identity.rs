@@ -61,11 +61,12 @@ impl RunFile {
     }
 
     /// The recipe without what cannot change a result: the place of the run, which may move, and the
-    /// limit that stopped it, which may be raised.
+    /// limits that stopped it, which may be raised.
     fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
         recipe.data.max_quarantined = 0.0;
+        (recipe.data.max_columns, recipe.data.max_expansion) = (0, 0);
         recipe
     }
 

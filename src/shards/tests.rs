@@ -22,10 +22,12 @@ use super::view as view_of;
 use super::*;
 use crate::error::ErrorKind;
 use crate::recipe::{Form, Output};
-use crate::storage::parquet::{Columns, ParquetFile, decode, encode};
+use crate::storage::parquet::{Columns, Limits, ParquetFile, decode, encode};
 
 fn open(path: &str) -> ParquetFile {
-    ParquetFile::open(crate::storage::resolve(&[path.to_owned()]).unwrap().remove(0)).unwrap()
+    let limits = Limits { columns: 5000, expansion: 400 };
+    let object = crate::storage::resolve(&[path.to_owned()]).unwrap().remove(0);
+    ParquetFile::open(object, limits).unwrap()
 }
 
 fn shipped() -> ParquetFile {

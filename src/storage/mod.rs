@@ -2,6 +2,8 @@
 //!
 //! - `location`: from an address to a [`Dir`] (the run directory) or to [`Object`]s (the input).
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
+//! - `fetch`: the ranged reads under it. `foreign`: how far their bytes are believed.
+//! - `size`: the bytes of rows.
 //! - `frame`: the bridge to Polars.
 //! - `commit`: the protocol that makes a run directory trustworthy.
 //!
@@ -9,12 +11,16 @@
 //! this room's own business. Call it outside of an async runtime.
 
 mod commit;
+mod fetch;
+mod foreign;
 pub mod frame;
 mod location;
 pub mod parquet;
+mod size;
 
 pub(crate) use commit::FORMAT;
 pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
+pub use size::row_bytes;
 pub use location::{Dir, Object, Written, read_text, resolve};
 
 use std::future::Future;

@@ -129,10 +129,14 @@ fn input_file(parquet: &ParquetFile) -> InputFile {
 
 /// Row numbers and counts must fit the 32-bit columns of the tables.
 fn check_size(files: &[InputFile]) -> Result<()> {
-    let groups = files.iter().flat_map(|f| &f.row_groups);
-    let rows = groups.fold(0_u64, |sum, group| sum.saturating_add(group.rows));
+    let of = |f: &InputFile| f.row_groups.iter().fold(0, |sum: u64, g| sum.saturating_add(g.rows));
+    let rows = files.iter().fold(0, |sum: u64, file| sum.saturating_add(of(file)));
     if rows > i32::MAX as u64 {
-        let message = format!("the dataset has {rows} rows; at most {} can be used", i32::MAX);
+        let largest = files.iter().max_by_key(|file| of(file)).map_or("", |file| &file.uri);
+        let message = format!(
+            "the dataset has {rows} rows, most of them in {largest}; at most {} can be used",
+            i32::MAX
+        );
         return Err(Error::new(ErrorKind::LimitExceeded, message));
     }
     if rows == 0 {

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::Recipe;
-use crate::storage::{Dir, FORMAT, Object, Written, sha256_hex};
+use crate::storage::{Dir, FORMAT, Object, Written, seal, sha256_hex, unseal};
 
 const RUN_FILE: &str = "run.json";
 
 /// What a run directory says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "unseen run file")]
+#[schemars(title = "unseen run file", transform = crate::storage::checksum_schema)]
 pub struct RunFile {
     /// Version of the run directory's format.
     pub format: u32,
@@ -54,10 +54,14 @@ impl RunFile {
             recipe: recipe.clone(),
             input: input.collect(),
         };
-        let what = (file.format, &file.version, &file.decisive_recipe(), &file.input);
-        let what = serde_json::to_vec(&what)?;
-        file.fingerprint = sha256_hex(&what);
+        file.fingerprint = file.derived()?;
         Ok(file)
+    }
+
+    /// The fingerprint that follows from everything else in the file.
+    fn derived(&self) -> Result<String> {
+        let what = (self.format, &self.version, &self.decisive_recipe(), &self.input);
+        Ok(sha256_hex(&serde_json::to_vec(&what)?))
     }
 
     /// The recipe without what cannot change a result: the place of the run, which may move, and the
@@ -77,15 +81,13 @@ impl RunFile {
     pub fn find(dir: &Dir) -> Result<Option<Self>> {
         let Some(bytes) = dir.find(RUN_FILE)? else { return Ok(None) };
         let place = || dir.uri_of(RUN_FILE);
-        let head: Head = serde_json::from_slice(&bytes).at(place)?;
-        if head.format != FORMAT {
-            let message = format!(
-                "this run has format {}, this version of unseen reads {FORMAT}",
-                head.format
-            );
-            return Err(Error::new(ErrorKind::Conflict, message).at(place()));
+        let file: Self = unseal(&bytes).at(place)?;
+        // Another version fills in other defaults; what it derived is told by its name.
+        if file.version == env!("CARGO_PKG_VERSION") && file.derived()? != file.fingerprint {
+            let message = "its fingerprint does not follow from its recipe and input";
+            return Err(Error::corrupt(message).at(place()));
         }
-        Ok(Some(serde_json::from_slice(&bytes).at(place)?))
+        Ok(Some(file))
     }
 
     /// Begins the run in `dir`, or goes on with it if it is the same one.
@@ -95,7 +97,7 @@ impl RunFile {
     /// input; `Unavailable` if it cannot be written.
     pub fn begin_or_resume(&self, dir: &Dir) -> Result<()> {
         if Self::find(dir)?.is_none()
-            && dir.create(RUN_FILE, serde_json::to_vec_pretty(self)?)? == Written::Created
+            && dir.create(RUN_FILE, seal(self)?)? == Written::Created
         {
             return Ok(());
         }
@@ -137,12 +139,6 @@ impl RunFile {
         );
         Err(Error::new(ErrorKind::Conflict, message))
     }
-}
-
-/// The part of a run file that every version can read.
-#[derive(Deserialize)]
-struct Head {
-    format: u32,
 }
 
 /// The changes that a refusal names.

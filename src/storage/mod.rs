@@ -5,6 +5,7 @@
 //! - `fetch`: the ranged reads under it. `foreign`: how far their bytes are believed.
 //! - `size`: the bytes of rows.
 //! - `frame`: the bridge to Polars.
+//! - `sealed`: JSON documents with a checksum inside.
 //! - `commit`: the protocol that makes a run directory trustworthy.
 //!
 //! The surface is synchronous: callers are worker threads that compute, and concurrency of I/O is
@@ -16,9 +17,11 @@ mod foreign;
 pub mod frame;
 mod location;
 pub mod parquet;
+mod sealed;
 mod size;
 
 pub(crate) use commit::FORMAT;
+pub(crate) use sealed::{checksum_schema, seal, unseal};
 pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
 pub use size::row_bytes;
 pub use location::{Dir, Object, Written, read_text, resolve};

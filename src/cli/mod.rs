@@ -21,6 +21,7 @@ pub use args::{Args, Clean, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run, 
 pub use config::config;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fence;
 use crate::recipe::Storage;
 use crate::run::{self, TaskEnd};
 use crate::storage::{crash, doctor};
@@ -29,6 +30,7 @@ use progress::Progress;
 /// The whole program: parses the arguments, does what they say, and turns the result into an exit
 /// code (0 done, 1 failed, 2 wrong usage or recipe).
 pub fn main() -> ExitCode {
+    fence::hush();
     let args = Args::parse();
     log::start();
     match execute(&args, &mut io::stdout().lock()) {

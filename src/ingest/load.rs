@@ -12,13 +12,12 @@ use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::peek::peek;
-use super::read::read;
-use super::size::row_bytes;
 use super::survey::{Row, Survey, check_classes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
 use crate::samples::{Inputs, Samples, Shape};
 use crate::storage::parquet::Columns;
+use crate::storage::row_bytes;
 
 /// A dataset in memory.
 #[derive(Clone, Debug)]
@@ -183,7 +182,7 @@ where
     slots.sort_by_key(|slot| slot.row);
     let rows: Vec<u32> = slots.iter().map(|slot| slot.row).collect();
     let parquet = &survey.parquet[file as usize];
-    let batches = read(parquet, row_group as usize, Columns::All, Some(&rows))?;
+    let batches = parquet.read(row_group as usize, Columns::All, Some(&rows))?;
     if batches.iter().map(RecordBatch::num_rows).sum::<usize>() != slots.len() {
         let message = "rows are missing; was the file written again meanwhile?";
         return Err(Error::corrupt(message).at(parquet.object().uri.clone()));

@@ -16,10 +16,8 @@ mod images;
 mod input;
 mod load;
 mod peek;
-mod read;
 mod scan;
 mod schema;
-mod size;
 mod survey;
 mod table;
 

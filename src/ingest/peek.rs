@@ -4,7 +4,6 @@ use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::load::Fault;
-use super::read::read;
 use super::survey::{Row, Survey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
@@ -52,7 +51,7 @@ fn peek_row(survey: &Survey, data: &Data, row: &Row) -> Result<Result<Shape, Str
     let columns = survey.input.columns();
     let parquet = &survey.parquet[row.file as usize];
     let row_group = row.row_group as usize;
-    let batches = read(parquet, row_group, Columns::Named(&columns), Some(&[row.row]))?;
+    let batches = parquet.read(row_group, Columns::Named(&columns), Some(&[row.row]))?;
     let Some(batch) = batches.first() else {
         let message = "a row is missing; was the file written again meanwhile?";
         return Err(Error::corrupt(message).at(parquet.object().uri.clone()));

@@ -37,7 +37,7 @@ pub use single::TaskEnd;
 pub use status::{Status, TaskState, TaskStatus, status};
 pub use summary::{ClassCount, StageSummary, Summary};
 pub use task::Task;
-pub use verify::{Check, Verification, verify};
+pub use verify::{Check, Verification, verify, verify_in};
 pub use worker::Run;
 
 /// What a run tells while it works. Nothing in a result depends on it.

@@ -18,15 +18,16 @@ use sha2::{Digest, Sha256};
 
 use super::crash::Point;
 use super::location::{Dir, Written};
+use super::sealed::{seal, unseal};
 use crate::error::{Error, ErrorKind, Place, Result};
 
 /// The version of the run directory's format.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The proof that a task is done: what it read, what it wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "unseen commit record")]
+#[schemars(title = "unseen commit record", transform = super::checksum_schema)]
 pub struct Record {
     /// Version of this format.
     pub format: u32,
@@ -117,12 +118,7 @@ impl Ledger {
         let path = record_path(task);
         let Some(bytes) = self.dir.find(&path)? else { return Ok(None) };
         let place = || self.dir.uri_of(&path);
-        let record: Record = serde_json::from_slice(&bytes).at(place)?;
-        if record.format != FORMAT {
-            let message =
-                format!("the record has format {}, this version reads {FORMAT}", record.format);
-            return Err(Error::new(ErrorKind::Conflict, message).at(place()));
-        }
+        let record: Record = unseal(&bytes).at(place)?;
         if record.task != task {
             return Err(
                 Error::corrupt(format!("the record is of task {}", record.task)).at(place())
@@ -191,7 +187,7 @@ impl Ledger {
     /// # Errors
     /// `Unavailable` if it cannot be written, `Conflict` if the place belongs to another run.
     pub fn commit(&self, record: &Record) -> Result<Recorded> {
-        let bytes = serde_json::to_vec_pretty(record)?;
+        let bytes = seal(record)?;
         Point::BeforeCommit.pass();
         self.dir.create(&record_path(&record.task), bytes)?;
         Point::AfterCommit.pass();

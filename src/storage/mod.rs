@@ -4,7 +4,10 @@
 //! - `patient`: the guard around every store: no operation waits for ever.
 //! - `location`: a [`Dir`] (the run directory). `object`: [`Object`]s (the input).
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
+//! - `fetch`: the ranged reads under it. `foreign`: how far their bytes are believed.
+//! - `size`: the bytes of rows.
 //! - `frame`: the bridge to Polars.
+//! - `sealed`: JSON documents with a checksum inside.
 //! - `commit`: the protocol that makes a run directory trustworthy.
 //! - `doctor`: whether a store does what a run needs. `litter`: half-written local files.
 //! - `claim`, `process`: who works on which task. `crash`: where tests let a process die.
@@ -18,6 +21,8 @@ pub mod claim;
 mod commit;
 pub mod crash;
 pub mod doctor;
+mod fetch;
+mod foreign;
 pub mod frame;
 mod litter;
 mod location;
@@ -27,12 +32,16 @@ mod patient;
 pub mod process;
 #[cfg(feature = "s3")]
 mod profile;
+mod sealed;
+mod size;
 mod store;
 
 pub(crate) use commit::FORMAT;
 pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
 pub use location::{Dir, Listed, Written};
 pub use object::{Object, read_text, resolve};
+pub(crate) use sealed::{checksum_schema, seal, unseal};
+pub use size::row_bytes;
 
 use std::future::Future;
 use std::sync::OnceLock;

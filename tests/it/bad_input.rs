@@ -327,7 +327,7 @@ fn a_damaged_run_fails_its_verification() {
     assert!(String::from_utf8_lossy(&answer.stdout).contains("FAILED  checksums"));
 }
 
-fn png(side: u32) -> Vec<u8> {
+pub(crate) fn png(side: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let image = image::GrayImage::from_fn(side, side, |x, y| image::Luma([(x * 16 + y) as u8]));
     image.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).unwrap();

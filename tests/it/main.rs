@@ -7,6 +7,8 @@
 
 mod architecture;
 mod bad_input;
+mod bombs;
+mod damage;
 mod datasets;
 mod determinism;
 mod examples;

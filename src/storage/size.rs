@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 const LENGTH: u64 = 4;
 
 /// The uncompressed bytes of each row over all columns.
-pub(super) fn row_bytes(batch: &RecordBatch) -> Vec<u64> {
+pub fn row_bytes(batch: &RecordBatch) -> Vec<u64> {
     let mut total = vec![0; batch.num_rows()];
     for column in batch.columns() {
         add(&mut total, &value_bytes(column));

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
-use crate::recipe::{Override, Recipe, parse};
+use crate::recipe::{Bytes, Override, Recipe, parse};
 use crate::storage::read_text;
 
 const EXAMPLES: &str = "\
@@ -44,7 +44,7 @@ pub enum Command {
     /// Checks the size and checksum of every file against the records. Derives the folds, the
     /// training sets and the selection anew from the tables, checks that no model scored a sample
     /// it was trained on, and compares the coreset with the source row by row.
-    Verify(OnRun),
+    Verify(Verify),
     /// Show the resolved recipe or the JSON Schema of recipes
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +79,10 @@ pub struct Plan {
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
+    /// The most memory to take, such as `4GiB` (half of the machine's if not given); the result is
+    /// the same for any
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
 }
 
 /// `unseen run`.
@@ -94,9 +98,24 @@ pub struct Run {
     /// same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
+    /// The most memory to take, such as `4GiB` (half of the machine's if not given); the result is
+    /// the same for any
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
     /// No progress on standard error
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// `unseen verify`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Verify {
+    /// What to verify.
+    #[command(flatten)]
+    pub on: OnRun,
+    /// The most memory to take, such as `4GiB` (half of the machine's if not given)
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
 }
 
 /// A command on a run directory.

@@ -14,10 +14,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde::Serialize;
 
-pub use args::{Args, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run};
+pub use args::{Args, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run, Verify};
 pub use config::config;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::Bytes;
 use crate::run;
 use progress::Progress;
 
@@ -37,15 +38,16 @@ pub fn main() -> ExitCode {
 fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
     match &args.command {
         Command::Plan(plan) => {
-            let planned = run::Run::new(plan.on.load()?)?.plan()?;
+            let run = run::Run::new(plan.on.load()?)?;
+            let planned = run.within(memory(plan.memory)).plan()?;
             warn(&planned.warnings);
             print(out, plan.json, &planned, text::plan)?;
         }
         Command::Run(command) => run_command(command, out)?,
         Command::Status(on) => print(out, on.json, &run::status(&on.run)?, text::status)?,
-        Command::Verify(on) => {
-            let result = run::verify(&on.run)?;
-            print(out, on.json, &result, text::verification)?;
+        Command::Verify(verify) => {
+            let result = run::verify_within(&verify.on.run, memory(verify.memory))?;
+            print(out, verify.on.json, &result, text::verification)?;
             return Ok(if result.passed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Config(command) => config(command, out)?,
@@ -62,11 +64,15 @@ fn run_command(command: &Run, out: &mut dyn Write) -> Result<()> {
             .build_global()
             .map_err(|e| Error::internal("the thread pool cannot be made").because(e))?;
     }
-    let run = run::Run::new(command.on.load()?)?;
+    let run = run::Run::new(command.on.load()?)?.within(memory(command.memory));
     let progress = Progress::new(command.quiet);
     let summary = run.execute(&progress);
     progress.finish();
     print(out, command.json, &summary?, text::summary)
+}
+
+fn memory(given: Option<Bytes>) -> run::Memory {
+    given.map_or_else(run::Memory::default, |bytes| run::Memory { bytes: bytes.0 })
 }
 
 fn warn(warnings: &[String]) {

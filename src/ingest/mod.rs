@@ -15,6 +15,7 @@ mod images;
 mod input;
 mod load;
 mod peek;
+mod place;
 mod read;
 mod scan;
 mod schema;
@@ -27,7 +28,8 @@ mod tests;
 
 pub use filter::check_filter;
 pub use input::Input;
-pub use load::{Loaded, Quarantined, load};
+pub use load::{Loaded, Quarantined, lane_memory, load};
 pub use peek::decoded_bytes;
+pub use place::Room;
 pub use survey::{InputFile, Row, Survey, survey, survey_objects};
 pub use table::tables;

@@ -6,7 +6,7 @@ use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
 use crate::storage::Object;
-use crate::storage::parquet::{Columns, ParquetFile};
+use crate::storage::parquet::{Batches, Columns, ParquetFile, Request};
 
 /// Opens a file.
 pub(super) fn open(object: Object) -> Result<ParquetFile> {
@@ -23,6 +23,16 @@ pub(super) fn read(
 ) -> Result<Vec<RecordBatch>> {
     let place = || format!("{}, row group {row_group}", file.object().uri);
     guarded(|| file.read(row_group, columns, rows), place)
+}
+
+/// Begins to read one row group batch by batch; as [`read`].
+pub(super) fn stream<'a>(
+    file: &'a ParquetFile,
+    row_group: usize,
+    columns: Columns<'a>,
+    rows: &[u32],
+) -> Result<Batches> {
+    Request { file, row_group, columns, rows: Some(rows.to_vec()) }.open()
 }
 
 fn guarded<T>(read: impl FnOnce() -> Result<T>, place: impl FnOnce() -> String) -> Result<T> {

@@ -15,7 +15,7 @@ use super::features::FeatureRows;
 use super::filter::Filter;
 use super::images::ImageRows;
 use super::input::Input;
-use super::read::read;
+use super::read::{read, stream};
 use super::schema::{find, wrong_type};
 use super::survey::Row;
 use crate::error::{Error, Result};
@@ -124,7 +124,8 @@ fn content_ids(
     rows: &[u32],
 ) -> Result<Vec<Option<String>>> {
     let mut ids = Vec::with_capacity(rows.len());
-    for batch in read(parquet, row_group, Columns::Named(&input.columns()), Some(rows))? {
+    for batch in stream(parquet, row_group, Columns::Named(&input.columns()), rows)? {
+        let batch = batch?;
         match input {
             Input::Image { column } => {
                 let images = ImageRows::new(&batch, column)?;

@@ -54,8 +54,8 @@ impl Run {
             &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?,
         )?;
         let card = trained.checkpoint.card.to_json()?;
-        attempt.write("model.safetensors", trained.checkpoint.weights, None)?;
-        attempt.write("model.json", card, None)?;
+        attempt.write("model.safetensors", &trained.checkpoint.weights, None)?;
+        attempt.write("model.json", &card, None)?;
         attempt.fact("members", members.len());
         let Some(last) = trained.history.last() else {
             return Err(Error::internal("a training of no epochs"));

@@ -16,6 +16,7 @@ mod fit;
 mod fit;
 mod identity;
 mod manifest;
+mod memory;
 mod plan;
 mod rows;
 #[cfg(feature = "train")]
@@ -29,11 +30,12 @@ mod worker;
 
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};
+pub use memory::Memory;
 pub use plan::{Plan, PlannedTask};
 pub use status::{Status, TaskState, TaskStatus, status};
 pub use summary::{ClassCount, StageSummary, Summary};
 pub use task::Task;
-pub use verify::{Check, Verification, verify};
+pub use verify::{Check, Verification, verify, verify_within};
 pub use worker::Run;
 
 /// What a run tells while it works. Nothing in a result depends on it.

@@ -1,5 +1,11 @@
 //! Parquet bytes in and out. Only the columns, row groups and rows asked for are fetched.
 
+mod stream;
+mod windows;
+
+pub use stream::{Batches, Request, read_groups};
+
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -26,7 +32,7 @@ use super::wait;
 use crate::error::{Error, Place, Result};
 
 /// The most rows of a batch when reading.
-const BATCH_ROWS: usize = 1024;
+pub const BATCH_ROWS: usize = 1024;
 
 /// The bytes that a batch of average rows may have: well below the 2 GiB that Arrow's 32-bit
 /// offsets can address, so that large images fit too.
@@ -219,18 +225,20 @@ impl AsyncFileReader for Reader {
     }
 }
 
-/// Encodes row groups of one schema with these properties: one item of `groups` becomes one row
-/// group. The schema's metadata also goes into the footer's keys, where readers without Arrow look
-/// for it.
+/// Encodes row groups of one schema with these properties into `out`: one item of `groups` becomes
+/// one row group, and no more than that is in memory. The schema's metadata also goes into the
+/// footer's keys, where readers without Arrow look for it.
 ///
 /// # Errors
-/// `InvalidInput` if a type cannot be written as Parquet; else the error of a group.
-pub fn encode(
+/// `InvalidInput` if a type cannot be written as Parquet or `out` takes no more; else the error of a
+/// group.
+pub fn encode<W: Write + Send, G: IntoIterator<Item = Result<RecordBatch>>>(
+    out: W,
     schema: &SchemaRef,
-    groups: impl IntoIterator<Item = Result<Vec<RecordBatch>>>,
+    groups: impl IntoIterator<Item = Result<G>>,
     properties: WriterProperties,
-) -> Result<Vec<u8>> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties))?;
+) -> Result<W> {
+    let mut writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties))?;
     for (key, value) in schema.metadata() {
         writer.append_key_value_metadata(::parquet::file::metadata::KeyValue::new(
             key.clone(),
@@ -239,7 +247,7 @@ pub fn encode(
     }
     for group in groups {
         for batch in group? {
-            writer.write(&batch)?;
+            writer.write(&batch?)?;
         }
         writer.flush()?;
     }
@@ -269,7 +277,7 @@ pub fn encode_table(batch: &RecordBatch) -> Result<Vec<u8>> {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("unseen ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    encode(&batch.schema(), [Ok(vec![batch.clone()])], properties)
+    encode(Vec::new(), &batch.schema(), [Ok([Ok(batch.clone())])], properties)
         .map_err(|e| Error::internal("a table cannot be encoded").because(e))
 }
 

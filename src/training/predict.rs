@@ -34,10 +34,9 @@ pub fn predict(
     let device = open(device)?;
     let net = checkpoint.net(&device)?;
     let gather = Gather::new(&samples.inputs, &checkpoint.card.scaling);
-    for batch in indices.chunks(BATCH) {
-        let inputs = Tensor::from_vec(gather.batch(batch, None), (batch.len(), ()), &device)?;
+    gather.ahead(indices.chunks(BATCH), None, |batch, values| {
+        let inputs = Tensor::from_vec(values, (batch.len(), ()), &device)?;
         let logits = net.forward(&inputs, false)?.contiguous()?.flatten_all()?;
-        sink(batch, &logits.to_vec1()?)?;
-    }
-    Ok(())
+        sink(batch, &logits.to_vec1()?)
+    })
 }

@@ -6,24 +6,24 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("seed", &[]),
-    ("samples", &[]),
+    ("samples", &["error"]),
     ("recipe", &["error"]),
     ("tables", &["error", "recipe"]),
-    ("storage", &["error", "recipe", "tables"]),
+    ("storage", &["error", "recipe", "samples", "tables"]),
     ("ingest", &["error", "recipe", "samples", "storage", "tables"]),
     ("folds", &["error", "recipe", "seed"]),
     ("models", &["error", "recipe", "samples", "seed"]),
     ("training", &["error", "recipe", "samples", "seed", "models"]),
     ("scoring", &["error", "recipe"]),
     ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
-    ("shards", &["error", "recipe", "seed", "storage", "tables"]),
+    ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];
 
 /// Which files may name a crate.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("object_store", &["src/storage/"]),
     // `::parquet` is the crate; `storage::parquet` is ours. Shards say how columns are encoded.
-    ("::parquet::", &["src/storage/parquet.rs", "src/shards/encode.rs", "src/shards/tests.rs"]),
+    ("::parquet::", &["src/storage/parquet", "src/shards/encode.rs", "src/shards/tests.rs"]),
     (
         "polars",
         &[

@@ -112,7 +112,9 @@ impl Bench {
             recipe.train = scaled(&recipe.train, epochs as f64 / recipe.train.epochs as f64);
         }
         let test = Data { filter: Some(args.test.clone()), ..recipe.data.clone() };
-        let load = |data: &Data| ingest::load(&ingest::survey(data, None)?, data);
+        let load = |data: &Data| {
+            ingest::load(&ingest::survey(data, None)?, data, &ingest::Room::default())
+        };
         let (train, test) = (load(&recipe.data)?, load(&test)?);
         let place = |row: &Row| (row.file, row.row_group, row.row);
         let seen: BTreeSet<_> = train.rows.iter().map(place).collect();

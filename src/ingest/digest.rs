@@ -4,40 +4,28 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::samples::Shape;
+
 /// The first 128 bits of the SHA-256 of the decoded numbers: two inputs that differ share it with a
 /// probability of 2^-128. Its `Display` is lower-case hex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Content([u8; 16]);
 
-/// A number as inputs hold it.
-pub(super) trait Number: Copy + Default + Send {
-    /// Its bytes, the same for equal numbers.
-    fn bytes(self) -> impl AsRef<[u8]>;
-}
-
-impl Number for u8 {
-    fn bytes(self) -> impl AsRef<[u8]> {
-        [self]
-    }
-}
-
-impl Number for f32 {
-    fn bytes(self) -> impl AsRef<[u8]> {
-        // -0.0 equals 0.0, and adding 0.0 makes the one the other.
-        (self + 0.0).to_le_bytes()
-    }
-}
-
 impl Content {
-    /// The digest of one decoded input.
-    pub(super) fn of<T: Number>(numbers: &[T]) -> Self {
-        let mut bytes = Vec::with_capacity(size_of_val(numbers));
-        for number in numbers {
-            bytes.extend_from_slice(number.bytes().as_ref());
-        }
-        let digest = Sha256::digest(&bytes);
+    /// The digest of one decoded input of this shape.
+    pub(super) fn of(shape: Shape, input: &[u8]) -> Self {
+        let digest = match shape {
+            Shape::Image { .. } => Sha256::digest(input),
+            Shape::Features { .. } => Sha256::digest(without_signed_zeros(input)),
+        };
         Self(std::array::from_fn(|i| digest[i]))
     }
+}
+
+/// -0.0 equals 0.0, and adding 0.0 makes the one the other.
+fn without_signed_zeros(numbers: &[u8]) -> Vec<u8> {
+    let (numbers, _) = numbers.as_chunks::<4>();
+    numbers.iter().flat_map(|n| (f32::from_le_bytes(*n) + 0.0).to_le_bytes()).collect()
 }
 
 impl fmt::Display for Content {
@@ -50,15 +38,20 @@ impl fmt::Display for Content {
 mod tests {
     use super::*;
 
+    fn features(numbers: [f32; 2]) -> Content {
+        let bytes: Vec<u8> = numbers.into_iter().flat_map(f32::to_le_bytes).collect();
+        Content::of(Shape::Features { width: 2 }, &bytes)
+    }
+
     #[test]
     fn equal_inputs_and_only_those_share_a_digest() {
+        let image = |pixels: [u8; 3]| {
+            Content::of(Shape::Image { channels: 3, height: 1, width: 1 }, &pixels)
+        };
         // sha256 of the bytes 1 2 3.
-        assert_eq!(Content::of(&[1_u8, 2, 3]).to_string(), "039058c6f2c0cb492c533b0a4d14ef77");
-        assert_ne!(Content::of(&[1_u8, 2, 3]), Content::of(&[1_u8, 2, 4]));
-        assert_eq!(Content::of(&[0.0_f32, 1.5]), Content::of(&[-0.0_f32, 1.5]));
-        assert_ne!(
-            Content::of(&[0.0_f32, 1.5]),
-            Content::of(&[0.0_f32, f32::from_bits(1.5_f32.to_bits() + 1)])
-        );
+        assert_eq!(image([1, 2, 3]).to_string(), "039058c6f2c0cb492c533b0a4d14ef77");
+        assert_ne!(image([1, 2, 3]), image([1, 2, 4]));
+        assert_eq!(features([0.0, 1.5]), features([-0.0, 1.5]));
+        assert_ne!(features([0.0, 1.5]), features([0.0, f32::from_bits(1.5_f32.to_bits() + 1)]));
     }
 }

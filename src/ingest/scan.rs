@@ -123,7 +123,8 @@ fn content_ids(
     rows: &[u32],
 ) -> Result<Vec<Option<String>>> {
     let mut ids = Vec::with_capacity(rows.len());
-    for batch in parquet.read(row_group, Columns::Named(&input.columns()), Some(rows))? {
+    for batch in parquet.batches(row_group, Columns::Named(&input.columns()), Some(rows))? {
+        let batch = batch?;
         match input {
             Input::Image { column } => {
                 let images = ImageRows::new(&batch, column)?;

@@ -55,8 +55,8 @@ impl Run {
             &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?,
         )?;
         let card = trained.checkpoint.card.to_json()?;
-        attempt.write("model.safetensors", trained.checkpoint.weights, None)?;
-        attempt.write("model.json", card, None)?;
+        attempt.write("model.safetensors", &trained.checkpoint.weights, None)?;
+        attempt.write("model.json", &card, None)?;
         attempt.fact("members", members.len());
         let (Some(last), Some(best)) = (trained.history.last(), best(&trained.history)) else {
             return Err(Error::internal("a training of no epochs"));

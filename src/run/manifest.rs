@@ -165,7 +165,7 @@ fn publish_one(dir: &Dir, output: &Output, path: &str) -> Result<Published> {
         sha256: output.sha256.clone(),
     };
     if dir.publish(&output.path, path)? == Written::AlreadyThere
-        && sha256_hex(&dir.read(path)?) != file.sha256
+        && dir.sum(path)?.sha256 != file.sha256
     {
         return Err(taken(dir, path));
     }
@@ -180,9 +180,7 @@ fn create_same(dir: &Dir, path: &str, bytes: Vec<u8>) -> Result<Published> {
         rows: None,
         sha256: sha256_hex(&bytes),
     };
-    if dir.create(path, bytes)? == Written::AlreadyThere
-        && sha256_hex(&dir.read(path)?) != file.sha256
-    {
+    if dir.create(path, bytes)? == Written::AlreadyThere && dir.sum(path)?.sha256 != file.sha256 {
         return Err(taken(dir, path));
     }
     Ok(file)

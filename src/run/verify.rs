@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, RecordBatch};
 use serde::Serialize;
 
-use super::dataset::{assign, shard_rows};
+use super::dataset::assign;
 use super::identity::RunFile;
 use super::manifest::{Manifest, all_tasks, names, published};
+use super::memory::{Memory, Needs};
 use super::rows::{ids, ints, kept_ids, labels, places, selection_digest, strings};
 use super::status::open_in;
 use super::task::{CORESET, FOLDS, INGEST, Task, models, stages};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::recipe::{Duplicates, FitOn, Form, Mode, Storage};
-use crate::storage::{Dir, frame, parquet, sha256_hex};
+use crate::storage::{Dir, Record, frame, parquet};
 use crate::{selection, shards, storage, tables};
 
 /// The result of a verification.
@@ -44,20 +45,28 @@ pub struct Check {
 /// # Errors
 /// `InvalidInput` if there is no finished run. A check that fails is no error: it is in the result.
 pub fn verify(uri: &str, storage: &Storage) -> Result<Verification> {
-    verify_in(Dir::open(uri, storage)?, storage)
+    verify_within(uri, storage, Memory::default())
 }
 
-/// As [`verify`], in any directory.
+/// As [`verify`], within this memory.
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_in(dir: Dir, storage: &Storage) -> Result<Verification> {
+pub fn verify_within(uri: &str, storage: &Storage, memory: Memory) -> Result<Verification> {
+    verify_in(Dir::open(uri, storage)?, storage, memory)
+}
+
+/// As [`verify_within`], in any directory.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verification> {
     let uri = dir.uri().to_owned();
     let (file, ledger) = open_in(dir)?;
     let Some(manifest) = Manifest::find(ledger.dir())? else {
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
-    let prover = Prover { run: Run::reopen(file, ledger, storage), manifest };
+    let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
     let proofs: [(&'static str, Proof); 9] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
@@ -104,7 +113,7 @@ impl Prover {
         let (mut objects, mut bytes) = (0, 0);
         for task in all_tasks(&self.run)? {
             for output in &self.run.ledger.get(&task.to_string())?.outputs {
-                self.run.ledger.checked(output)?;
+                self.run.ledger.check(output)?;
                 (objects, bytes) = (objects + 1, bytes + output.bytes);
             }
         }
@@ -126,7 +135,7 @@ impl Prover {
             let committed = wanted.remove(&file.path);
             let right = committed
                 .map_or(MADE_LAST.contains(&file.path.as_str()), |sha256| sha256 == file.sha256);
-            if !right || sha256_hex(&dir.read(&file.path)?) != file.sha256 {
+            if !right || dir.sum(&file.path)?.sha256 != file.sha256 {
                 let message = format!("{} is not what was committed", dir.uri_of(&file.path));
                 return Err(Error::corrupt(message));
             }
@@ -406,16 +415,16 @@ impl Prover {
                 viewed.len()
             ));
         }
-        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
-        let survey = self.run.survey()?;
+        let kept = kept_bytes(&self.run.ledger.get(CORESET)?);
+        let room = Needs::of_shards(&self.run, kept)?.split(self.run.memory)?.spill;
+        let spill = self.run.read_shards(room, |_| true)?;
         let count = self.run.shard_count()?;
         let mut rows = 0;
         for index in 0..count {
-            let (bytes, _) = self.output(&Task::Shard { index }.to_string(), "shard.parquet")?;
-            let wanted = shard_rows(&view, &samples, &selection, index)?;
-            shards::compare(&survey.parquet, &survey.schema, &wanted, bytes)
-                .map_err(|e| e.at(format!("shard {index}")))?;
-            rows += wanted.len();
+            let record = self.run.ledger.get(&Task::Shard { index }.to_string())?;
+            let shard = self.run.ledger.check(record.output("shard.parquet")?)?;
+            shards::compare(&spill, index, shard).map_err(|e| e.at(format!("shard {index}")))?;
+            rows += spill.kept(index)?.len();
         }
         if rows != viewed.len() {
             return Err(Error::corrupt(format!(
@@ -505,4 +514,9 @@ impl Prover {
     fn output(&self, task: &str, name: &str) -> Result<(bytes::Bytes, storage::Input)> {
         self.run.ledger.output(&self.run.ledger.get(task)?, name)
     }
+}
+
+/// The bytes of the kept rows, as the coreset's record says.
+fn kept_bytes(record: &Record) -> u64 {
+    record.facts.get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0)
 }

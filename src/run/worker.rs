@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::attempt::Attempt;
 use super::identity::RunFile;
 use super::manifest::Manifest;
-use super::plan::Plan;
+use super::memory::{Memory, Needs, Split};
+use super::plan::{Plan, keep_bytes};
 use super::status::known_tasks;
 use super::summary::Summary;
 use super::task::{CORESET, INGEST, PUBLISH, Task};
@@ -16,6 +17,7 @@ use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Storage};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
+use crate::shards::Spill;
 use crate::storage::claim::{Claim, Claims, Taken};
 use crate::storage::process::Worker;
 use crate::storage::{Dir, Ledger, Object, parquet, resolve};
@@ -38,8 +40,11 @@ pub struct Run {
     pub(super) ledger: Ledger,
     pub(super) file: RunFile,
     objects: Vec<Object>,
+    pub(super) memory: Memory,
     survey: OnceCell<Survey>,
     loaded: OnceCell<Loaded>,
+    /// The rows of the shards that were left when the first was begun.
+    spill: OnceCell<Spill>,
 }
 
 impl Run {
@@ -71,9 +76,20 @@ impl Run {
         recipe.check()?;
         let file = RunFile::new(&recipe, &objects)?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
-        let seed = Seed::new(recipe.seed);
-        let (survey, loaded) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { recipe, seed, ledger, file, objects, survey, loaded })
+        Ok(Self::of(recipe, file, ledger, objects))
+    }
+
+    /// The same run within this memory; without it, within [`Memory::default`].
+    #[must_use]
+    pub fn within(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    fn of(recipe: Recipe, file: RunFile, ledger: Ledger, objects: Vec<Object>) -> Self {
+        let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
+        let (survey, loaded, spill) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { recipe, seed, ledger, file, objects, memory, survey, loaded, spill }
     }
 
     /// The run that a directory holds, as it was begun; its input may be gone.
@@ -84,9 +100,7 @@ impl Run {
             recipe.storage = storage.clone();
         }
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
-        let seed = Seed::new(recipe.seed);
-        let (survey, loaded) = (OnceCell::new(), OnceCell::new());
-        Self { recipe, seed, ledger, file, objects, survey, loaded }
+        Self::of(recipe, file, ledger, objects)
     }
 
     /// Does what is left to do and returns what came out. A finished run does nothing.
@@ -239,7 +253,7 @@ impl Run {
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
     pub(super) fn loaded(&self) -> Result<&Loaded> {
         once(&self.loaded, || {
-            let loaded = ingest::load(self.survey()?, &self.recipe.data)?;
+            let loaded = ingest::load(self.survey()?, &self.recipe.data, &self.split()?.load)?;
             if let Some(record) = self.ledger.find(INGEST)? {
                 let (samples, _) = ingest::tables(&loaded)?;
                 let bytes = self.ledger.output(&record, "samples.parquet")?.0;
@@ -251,6 +265,20 @@ impl Run {
             }
             Ok(loaded)
         })
+    }
+
+    /// How the memory is split.
+    pub(super) fn split(&self) -> Result<Split> {
+        let survey = self.survey()?;
+        let (shape, decoded) = ingest::decoded_bytes(survey, &self.recipe.data)?;
+        let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
+        let kept = self.selection_plan(&labels, &survey.classes)?.kept();
+        Needs::of_run(self, shape, decoded, keep_bytes(survey, kept))?.split(self.memory)
+    }
+
+    /// The rows of all shards that are left, read once.
+    pub(super) fn spill(&self, read: impl FnOnce() -> Result<Spill>) -> Result<&Spill> {
+        once(&self.spill, read)
     }
 
     /// The sizes and quotas of all stages, for the committed samples.

@@ -17,7 +17,7 @@ use crate::recipe::Storage;
 /// A directory of objects: the place of a run.
 #[derive(Clone, Debug)]
 pub struct Dir {
-    store: Arc<dyn ObjectStore>,
+    pub(super) store: Arc<dyn ObjectStore>,
     root: Path,
     uri: String,
     local: Option<PathBuf>,
@@ -96,7 +96,7 @@ impl Dir {
         format!("{}/{path}", self.uri)
     }
 
-    fn at(&self, path: &str) -> Path {
+    pub(super) fn at(&self, path: &str) -> Path {
         path.split('/').fold(self.root.clone(), Path::join)
     }
 
@@ -123,6 +123,17 @@ impl Dir {
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(unavailable("read", &self.uri_of(path), e)),
         }
+    }
+
+    /// An object as input: it is pinned to the version that is there now.
+    ///
+    /// # Errors
+    /// `Unavailable` if it is not there or cannot be read.
+    pub fn object(&self, path: &str) -> Result<Object> {
+        let uri = self.uri_of(path);
+        let meta = wait(self.store.head(&self.at(path)))?;
+        let meta = meta.map_err(|e| unavailable("read", &uri, e))?;
+        Ok(Object::new(&self.store, meta, uri))
     }
 
     /// Writes an object that must not be there yet. On local disk the bytes and the name are on

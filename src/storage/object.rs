@@ -98,7 +98,7 @@ pub(super) fn found(
 }
 
 impl Object {
-    fn new(store: &Arc<dyn ObjectStore>, meta: ObjectMeta, uri: String) -> Self {
+    pub(super) fn new(store: &Arc<dyn ObjectStore>, meta: ObjectMeta, uri: String) -> Self {
         let (store, bucket) = (Arc::clone(store), bucket(&uri));
         Self { store, bucket, path: meta.location, uri, bytes: meta.size, etag: meta.e_tag }
     }

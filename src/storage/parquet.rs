@@ -1,5 +1,11 @@
 //! Parquet bytes in and out. Only the columns, row groups and rows asked for are fetched.
 
+mod stream;
+mod windows;
+
+pub use stream::{Request, read_groups};
+
+use std::io::Write;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{
@@ -16,7 +22,8 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
-use super::fetch::{Fetched, footer};
+use self::windows::Windows;
+use super::fetch::footer;
 use super::foreign::{
     Chunk, Guarded, Refusal, as_views, batch_rows, check_footer, holds_views, panicked,
 };
@@ -25,10 +32,7 @@ use super::wait;
 use crate::error::{Error, Result};
 use crate::fence::fence;
 
-pub use super::foreign::{Limits, Pieces};
-
-/// The most rows of a batch of one of our own files.
-const BATCH_ROWS: i64 = 1024;
+pub use super::foreign::{BATCH_ROWS, Limits, Pieces as Batches};
 
 /// The bytes that a batch of average rows of one of our own files may have.
 const BATCH_BYTES: i64 = 256 << 20;
@@ -135,7 +139,7 @@ impl ParquetFile {
         row_group: usize,
         columns: Columns<'_>,
         rows: Option<&[u32]>,
-    ) -> Result<Pieces> {
+    ) -> Result<Batches> {
         let begun = fence(|| self.begin(row_group, columns, rows));
         begun.unwrap_or_else(|| Err(panicked())).map_err(|e| e.at(self.place(row_group)))
     }
@@ -149,7 +153,7 @@ impl ParquetFile {
         row_group: usize,
         columns: Columns<'_>,
         rows: Option<&[u32]>,
-    ) -> Result<Pieces> {
+    ) -> Result<Batches> {
         let metadata = self.metadata.metadata();
         let missing = || Error::input(format!("there is no row group {row_group}"));
         let group = metadata.row_groups().get(row_group).ok_or_else(missing)?;
@@ -157,9 +161,9 @@ impl ParquetFile {
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), roots.iter().copied());
         let (chunks, trust) = (self.chunks(group, &mask)?, (self.stored(group), self.limits));
         let at_once = batch_rows(group, &chunks);
-        let fetched = Fetched::new(&self.object, chunks.iter().map(Chunk::range).collect())?;
+        let windows = Windows::new(&self.object, chunks.iter().map(Chunk::range).collect())?;
         let refusal = Refusal::default();
-        let guarded = Guarded::new(fetched, chunks, trust, refusal.clone())?;
+        let guarded = Guarded::new(windows, chunks, trust, refusal.clone())?;
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(guarded, self.metadata.clone())
                 .with_row_groups(vec![row_group])
@@ -170,7 +174,7 @@ impl ParquetFile {
         }
         let schema = Arc::new(Schema::new(self.schema.project(&roots)?.fields));
         let decoder = Box::new(builder.build()?);
-        Ok(Pieces::new(decoder, schema, trust, refusal, self.place(row_group)))
+        Ok(Batches::new(decoder, schema, trust, refusal, self.place(row_group)))
     }
 
     /// The bytes of the file that are the row group.
@@ -239,21 +243,23 @@ fn selection(rows: &[u32]) -> RowSelection {
 fn own_batch_rows(groups: &[RowGroupMetaData]) -> usize {
     let row_bytes = |g: &RowGroupMetaData| g.total_byte_size() / g.num_rows().max(1);
     let largest = groups.iter().map(row_bytes).max().unwrap_or(0);
-    (BATCH_BYTES / largest.max(1)).clamp(1, BATCH_ROWS) as usize
+    ((BATCH_BYTES / largest.max(1)) as usize).clamp(1, BATCH_ROWS)
 }
 
-/// Encodes row groups of one schema with these properties: one item of `groups` becomes one row
-/// group. The schema's metadata also goes into the footer's keys, where readers without Arrow look
-/// for it.
+/// Encodes row groups of one schema with these properties into `out`: one item of `groups` becomes
+/// one row group, and no more than that is in memory. The schema's metadata also goes into the
+/// footer's keys, where readers without Arrow look for it.
 ///
 /// # Errors
-/// `InvalidInput` if a type cannot be written as Parquet; else the error of a group.
-pub fn encode(
+/// `InvalidInput` if a type cannot be written as Parquet or `out` takes no more; else the error of a
+/// group.
+pub fn encode<W: Write + Send, G: IntoIterator<Item = Result<RecordBatch>>>(
+    out: W,
     schema: &SchemaRef,
-    groups: impl IntoIterator<Item = Result<Vec<RecordBatch>>>,
+    groups: impl IntoIterator<Item = Result<G>>,
     properties: WriterProperties,
-) -> Result<Vec<u8>> {
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties))?;
+) -> Result<W> {
+    let mut writer = ArrowWriter::try_new(out, Arc::clone(schema), Some(properties))?;
     for (key, value) in schema.metadata() {
         writer.append_key_value_metadata(::parquet::file::metadata::KeyValue::new(
             key.clone(),
@@ -262,7 +268,7 @@ pub fn encode(
     }
     for group in groups {
         for batch in group? {
-            writer.write(&batch)?;
+            writer.write(&batch?)?;
         }
         writer.flush()?;
     }
@@ -299,7 +305,7 @@ pub fn encode_table(batch: &RecordBatch) -> Result<Vec<u8>> {
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("unseen ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    encode(&batch.schema(), [Ok(vec![batch.clone()])], properties)
+    encode(Vec::new(), &batch.schema(), [Ok([Ok(batch.clone())])], properties)
         .map_err(|e| Error::internal("a table cannot be encoded").because(e))
 }
 

@@ -61,10 +61,9 @@ pub fn predict(
             (Pass::Batch, augment.map(|augment| (augment, seed)), cut)
         }
     };
-    for batch in cut {
-        let inputs = Tensor::from_vec(gather.batch(batch, augment), (batch.len(), ()), &device)?;
+    gather.ahead(cut.into_iter(), augment, |batch, values| {
+        let inputs = Tensor::from_vec(values, (batch.len(), ()), &device)?;
         let logits = net.forward(&inputs, pass)?.contiguous()?.flatten_all()?;
-        sink(batch, &logits.to_vec1()?)?;
-    }
-    Ok(())
+        sink(batch, &logits.to_vec1()?)
+    })
 }

@@ -34,15 +34,15 @@ fn images(n: usize) -> Samples {
             pixels.push(random.below(120) as u8 + if bright { 100 } else { 0 });
         }
     }
-    samples(n, Inputs::Images { pixels, shape: IMAGE }, 4)
+    samples(n, Inputs::images(pixels, IMAGE), 4)
 }
 
 /// Noise, with one feature raised: that of the class.
 fn features(n: usize) -> Samples {
     let mut random = Seed::new(98).rng();
     let value = |i: usize, j: usize, u: f32| u + if j == i % 4 { 1.0 } else { 0.0 };
-    let values = (0..n * 6).map(|p| value(p / 6, p % 6, random.unit())).collect();
-    samples(n, Inputs::Features { values, shape: Shape::Features { width: 6 } }, 4)
+    let values: Vec<f32> = (0..n * 6).map(|p| value(p / 6, p % 6, random.unit())).collect();
+    samples(n, Inputs::features(&values, 6), 4)
 }
 
 fn model(arch: Arch) -> Model {
@@ -145,7 +145,7 @@ fn digest() -> String {
     let mut random = Seed::new(1).rng();
     let grey = Shape::Image { channels: 1, height: 28, width: 28 };
     let pixels = (0..300 * grey.len()).map(|_| random.below(256) as u8).collect();
-    let samples = samples(300, Inputs::Images { pixels, shape: grey }, 10);
+    let samples = samples(300, Inputs::images(pixels, grey), 10);
     let wide = Model { hidden: vec![256], ..model(Arch::Mlp) };
     let conv = Model { width: 16, blocks: 3, ..model(Arch::Convnet) };
     for (model, batch_size) in [(wide, 128), (conv, 64)] {
@@ -228,9 +228,7 @@ fn by_hand() -> Checkpoint {
 
 #[test]
 fn predictions_of_a_linear_model_are_what_they_are_by_hand() {
-    let inputs =
-        Inputs::Features { values: vec![3.0, 1.0, 1.0, -2.0], shape: Shape::Features { width: 2 } };
-    let samples = samples(2, inputs, 2);
+    let samples = samples(2, Inputs::features(&[3.0, 1.0, 1.0, -2.0], 2), 2);
     assert_eq!(logits(&by_hand(), &samples, &[1, 0]), [-3.5, -4.0, 3.5, -3.5]);
 }
 

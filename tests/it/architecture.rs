@@ -8,17 +8,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("error", &["secret"]),
     ("fence", &[]),
     ("seed", &[]),
-    ("samples", &[]),
+    ("samples", &["error"]),
     ("recipe", &["error", "secret"]),
     ("tables", &["error", "recipe"]),
-    ("storage", &["error", "fence", "recipe", "secret", "tables"]),
+    ("storage", &["error", "fence", "recipe", "samples", "secret", "tables"]),
     ("ingest", &["error", "fence", "recipe", "samples", "storage", "tables"]),
     ("folds", &["error", "recipe", "seed"]),
     ("models", &["error", "recipe", "samples", "seed"]),
     ("training", &["error", "recipe", "samples", "seed", "models"]),
     ("scoring", &["error", "recipe"]),
     ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
-    ("shards", &["error", "recipe", "seed", "storage", "tables"]),
+    ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];
 
 /// Which files may name a crate.

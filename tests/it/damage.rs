@@ -7,7 +7,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use unseen::recipe::Storage;
-use unseen::run::{Run, Silent, verify_in};
+use unseen::run::{Memory, Run, Silent, verify_in};
 use unseen::seed::{Random, Seed};
 use unseen::storage::Dir;
 
@@ -44,7 +44,8 @@ impl Finished {
     /// What a verification says with these bytes in the place of an artefact; `None` if nothing.
     fn objection(&self, at: &Path, bytes: Vec<u8>) -> Option<String> {
         self.put(at, bytes.into());
-        match verify_in(Dir::on(self.store.clone(), "memory:run"), &Storage::default()) {
+        let dir = Dir::on(self.store.clone(), "memory:run");
+        match verify_in(dir, &Storage::default(), Memory::default()) {
             Err(e) => Some(e.to_string()),
             Ok(result) => {
                 let failed = result.checks.into_iter().filter(|check| !check.passed);

@@ -19,5 +19,5 @@ pub use limits::Limits;
 
 pub(super) use footer::check as check_footer;
 pub(super) use pages::{Chunk, Guarded, Refusal};
-pub use pieces::Pieces;
+pub use pieces::{BATCH_ROWS, Pieces};
 pub(super) use pieces::{as_views, batch_rows, holds_views, panicked};

@@ -110,6 +110,11 @@ impl Chunk {
         Ok(Self { range, column: column.clone(), may_repeat, page: Mutex::new(None) })
     }
 
+    /// The bytes that its pages decode to, as the footer says.
+    pub(in crate::storage) fn decoded_bytes(&self) -> u64 {
+        u64::try_from(self.column.uncompressed_size()).unwrap_or(0)
+    }
+
     /// Where its bytes are.
     pub(in crate::storage) fn range(&self) -> Range<u64> {
         self.range.clone()

@@ -20,13 +20,13 @@ use crate::error::{Error, Result};
 use crate::fence::fence;
 
 /// The most rows of a batch.
-const BATCH_ROWS: usize = 1024;
+pub const BATCH_ROWS: usize = 1024;
 
 /// The most rows of a batch in which each value may be as long as a page.
 pub(super) const NARROW_ROWS: usize = 64;
 
 /// The bytes of a batch, unless one row has more.
-const BATCH_BYTES: u64 = 32 << 20;
+const BATCH_BYTES: u64 = 8 << 20;
 
 /// How many rows of these columns to decode at a time.
 pub(in crate::storage) fn batch_rows(group: &RowGroupMetaData, chunks: &[Chunk]) -> usize {

@@ -24,7 +24,7 @@ use unseen::samples::Samples;
 use unseen::seed::Seed;
 use unseen::selection::quota::{Quota, proportional};
 use unseen::storage::{Dir, parquet};
-use unseen::training::{Job, predict, steps_per_epoch, train};
+use unseen::training::{Job, View, predict, steps_per_epoch, train};
 use unseen::{Error, Result, tables};
 
 /// Compares a coreset with random subsets of its size.
@@ -112,7 +112,9 @@ impl Bench {
             recipe.train = scaled(&recipe.train, epochs as f64 / recipe.train.epochs as f64);
         }
         let test = Data { filter: Some(args.test.clone()), ..recipe.data.clone() };
-        let load = |data: &Data| ingest::load(&ingest::survey(data, None)?, data);
+        let load = |data: &Data| {
+            ingest::load(&ingest::survey(data, None)?, data, &ingest::Room::default())
+        };
         let (train, test) = (load(&recipe.data)?, load(&test)?);
         let place = |row: &Row| (row.file, row.row_group, row.row);
         let seen: BTreeSet<_> = train.rows.iter().map(place).collect();
@@ -154,9 +156,9 @@ impl Bench {
         }
         let mut quota = match subset {
             Subset::Coreset => return self.coreset.clone(),
-            Subset::Random => Quota::Global(n),
-            Subset::Stratified => Quota::Classes(proportional(n, &sizes, &sizes)),
-            Subset::Everything => Quota::Global(labels.len() as u64),
+            Subset::Random => Quota::global(n, sizes.len()),
+            Subset::Stratified => Quota::exactly(proportional(n, &sizes, &sizes)),
+            Subset::Everything => Quota::global(labels.len() as u64, sizes.len()),
         };
         let mut members: Vec<u32> = (0..labels.len() as u32).collect();
         seed.of(&format!("{subset:?}")).rng().shuffle(&mut members);
@@ -172,7 +174,7 @@ impl Bench {
         let checkpoint = train(&job, &mut |_| Ok(()))?.checkpoint;
         let rows: Vec<u32> = (0..test.len() as u32).collect();
         let mut right = 0;
-        predict(&checkpoint, test, &rows, device, &mut |batch, logits| {
+        predict(&checkpoint, test, &rows, device, View::Clean, &mut |batch, logits| {
             for (row, logits) in batch.iter().zip(logits.chunks(test.classes.len())) {
                 let class = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
                 right += usize::from(class == Some(test.labels[*row as usize] as usize));

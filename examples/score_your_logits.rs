@@ -8,7 +8,7 @@
 
 use polars::prelude::*;
 use unseen::prelude::*;
-use unseen::recipe::Method;
+use unseen::recipe::{Method, Outputs};
 use unseen::scoring::{builtin, score_rows};
 use unseen::seed::Seed;
 use unseen::storage::{frame, parquet};
@@ -34,7 +34,7 @@ fn main() -> unseen::Result<()> {
 
     if let Some(path) = paths.next() {
         // The contract of score tables, so that everything that reads those of a run reads this.
-        let table = frame::to_arrow(scores, &tables::scores(&Method::ALL, &[]))?;
+        let table = frame::to_arrow(scores, &tables::scores(&Method::ALL, &[], Outputs::Clean))?;
         std::fs::write(path, parquet::encode_table(&table)?)?;
     }
     Ok(())

@@ -56,6 +56,7 @@
 
 pub mod cli;
 pub mod error;
+mod fence;
 pub mod folds;
 pub mod ingest;
 #[cfg(feature = "train")]

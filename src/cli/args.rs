@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
-use crate::recipe::{Override, Recipe, Storage, parse};
+use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
 const EXAMPLES: &str = "\
@@ -44,7 +44,7 @@ pub enum Command {
     /// Checks the size and checksum of every file against the records. Derives the folds, the
     /// training sets and the selection anew from the tables, checks that no model scored a sample
     /// it was trained on, and compares the coreset with the source row by row.
-    Verify(OnRun),
+    Verify(Verify),
     /// Do single tasks of a run, for schedulers such as Kubernetes, Slurm or Ray
     #[command(subcommand)]
     Task(TaskCommand),
@@ -91,6 +91,10 @@ pub struct Plan {
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
+    /// The most memory to take, such as `4GiB` (half of the machine's if not given); the result is
+    /// the same for any
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
 }
 
 /// `unseen run`.
@@ -109,6 +113,10 @@ pub struct Run {
     /// Only check everything and begin the run; its tasks are done by `unseen task run`
     #[arg(long)]
     pub begin: bool,
+    /// The most memory to take, such as `4GiB` (half of the machine's if not given); the result is
+    /// the same for any
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
     /// No progress on standard error
     #[arg(long, short)]
     pub quiet: bool,
@@ -150,6 +158,9 @@ pub enum TaskCommand {
         /// CPU threads
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         threads: Option<u16>,
+        /// The most memory to take, as for `run`
+        #[arg(long, value_name = "BYTES")]
+        memory: Option<Bytes>,
     },
 }
 
@@ -166,6 +177,17 @@ fn seconds(text: &str) -> std::result::Result<i64, String> {
     };
     let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
     Ok(i64::from(number) * each)
+}
+
+/// `unseen verify`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Verify {
+    /// What to verify.
+    #[command(flatten)]
+    pub on: OnRun,
+    /// The most memory to take, such as `4GiB` (half of the machine's if not given)
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
 }
 
 /// A command on a run directory.

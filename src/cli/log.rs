@@ -25,9 +25,7 @@ pub(super) fn start() {
 
 /// Warnings, and every retry of a request.
 fn usual() -> Targets {
-    Targets::new()
-        .with_default(LevelFilter::WARN)
-        .with_target(RETRIES, LevelFilter::INFO)
+    Targets::new().with_default(LevelFilter::WARN).with_target(RETRIES, LevelFilter::INFO)
 }
 
 /// One log line: scrubbed when it is whole, so that no secret hides in two halves.

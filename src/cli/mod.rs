@@ -17,11 +17,14 @@ use std::time::SystemTime;
 use clap::Parser;
 use serde::Serialize;
 
-pub use args::{Args, Clean, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run, TaskCommand};
+pub use args::{
+    Args, Clean, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run, TaskCommand, Verify,
+};
 pub use config::config;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::Storage;
+use crate::fence;
+use crate::recipe::{Bytes, Storage};
 use crate::run::{self, TaskEnd};
 use crate::storage::{crash, doctor};
 use progress::Progress;
@@ -29,6 +32,7 @@ use progress::Progress;
 /// The whole program: parses the arguments, does what they say, and turns the result into an exit
 /// code (0 done, 1 failed, 2 wrong usage or recipe).
 pub fn main() -> ExitCode {
+    fence::hush();
     let args = Args::parse();
     log::start();
     match execute(&args, &mut io::stdout().lock()) {
@@ -50,7 +54,8 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
     arm()?;
     match &args.command {
         Command::Plan(plan) => {
-            let planned = run::Run::new(plan.on.load()?)?.plan()?;
+            let run = run::Run::new(plan.on.load()?)?;
+            let planned = run.within(memory(plan.memory)).plan()?;
             warn(&planned.warnings);
             print(out, plan.json, &planned, text::plan)?;
         }
@@ -59,8 +64,9 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
             let status = run::status(&on.run, &on.storage()?, now())?;
             print(out, on.json, &status, text::status)?;
         }
-        Command::Verify(on) => {
-            let result = run::verify(&on.run, &on.storage()?)?;
+        Command::Verify(verify) => {
+            let on = &verify.on;
+            let result = run::verify_within(&on.run, &on.storage()?, memory(verify.memory))?;
             print(out, on.json, &result, text::verification)?;
             return Ok(code(result.passed));
         }
@@ -101,9 +107,10 @@ const PERMANENT: u8 = 42;
 const LATER: u8 = 75;
 
 fn task(command: &TaskCommand) -> ExitCode {
-    let TaskCommand::Run { run, id, storage, threads } = command;
+    let TaskCommand::Run { run, id, storage, threads, memory: given } = command;
     let end = pool(*threads)
         .and_then(|()| run::Run::resume(run, &Storage::from_overrides(storage)?))
+        .map(|run| run.within(memory(*given)))
         .and_then(|run| run.execute_task(id, &Progress::new(false)));
     let (code, told) = match end {
         Ok(TaskEnd::Done) => return ExitCode::SUCCESS,
@@ -120,7 +127,7 @@ fn task(command: &TaskCommand) -> ExitCode {
 
 fn run_command(command: &Run, out: &mut dyn Write) -> Result<()> {
     pool(command.threads)?;
-    let run = run::Run::new(command.on.load()?)?;
+    let run = run::Run::new(command.on.load()?)?.within(memory(command.memory));
     let progress = Progress::new(command.quiet);
     if command.begin {
         run.begin(&progress)?;
@@ -143,6 +150,10 @@ fn pool(threads: Option<u16>) -> Result<()> {
             .map_err(|e| Error::internal("the thread pool cannot be made").because(e))?;
     }
     Ok(())
+}
+
+fn memory(given: Option<Bytes>) -> run::Memory {
+    given.map_or_else(run::Memory::default, |bytes| run::Memory { bytes: bytes.0 })
 }
 
 fn warn(warnings: &[String]) {

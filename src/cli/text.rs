@@ -42,7 +42,16 @@ pub(super) fn plan(plan: &Plan) -> String {
         size(plan.keep_bytes),
         stages.join(" + ")
     );
-    let _ = writeln!(text, "Memory    about {}", size(plan.memory_bytes));
+    let inputs = if plan.inputs_in_memory { "in memory" } else { "in a scratch file" };
+    let _ = writeln!(
+        text,
+        "Memory    about {} of {} allowed, decoded inputs {inputs}",
+        size(plan.memory_bytes),
+        size(plan.memory_limit)
+    );
+    if plan.scratch_bytes > 0 {
+        let _ = writeln!(text, "Scratch   about {} of disk in TMPDIR", size(plan.scratch_bytes));
+    }
     let _ = writeln!(text, "Output    {}", plan.output);
     let _ = writeln!(text, "\n{:<16}{:>12}{:>16}", "task", "rows", "sample passes");
     for task in &plan.tasks {

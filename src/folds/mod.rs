@@ -5,10 +5,13 @@
 mod deal;
 #[cfg(test)]
 mod tests;
+mod together;
 
 use crate::recipe::{FitOn, Folds, FoldsBy};
 use crate::seed::Seed;
 use crate::{Error, Result};
+
+pub use together::together;
 
 /// A model of stage 1 should see at least this many samples of a class; below, stratify.
 const FEW: u64 = 5;
@@ -20,7 +23,7 @@ const FEW: u64 = 5;
 ///   differ by at most 1. With `stratify` class after class is dealt, so class counts differ by
 ///   at most 1 too.
 /// - `hash`: the keyed hash modulo `k`.
-/// - With groups equal values stay together and `None` stays alone: the largest group first (then
+/// - With groups (those of [`together`], if duplicates stay together) equal values stay together and `None` stays alone: the largest group first (then
 ///   by hash) goes to the emptiest fold; `hash` uses the hash of the value.
 ///
 /// # Errors
@@ -77,7 +80,7 @@ fn check(
     }
     if spec.stratify && (spec.by == FoldsBy::Hash || groups.is_some()) {
         return Err(Error::recipe(
-            "`folds.stratify` cannot hold with `by = \"hash\"` or `group`; drop one of them",
+            "`folds.stratify` cannot hold with `by = \"hash\"`, `group` or `duplicates = \"together\"`; drop one of them",
         ));
     }
     if labels.len() != samples || groups.is_some_and(|groups| groups.len() != samples) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{assign, rare_classes};
+use super::{assign, rare_classes, together};
 use crate::recipe::{FitOn, Folds, FoldsBy};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
@@ -85,6 +85,35 @@ fn appended_rows_move_nothing_under_hash() {
     assert!(spread(&counts(few, 4)) < 40);
 }
 
+#[test]
+fn duplicates_and_groups_join_in_chains() {
+    let contents = ["a", "b", "a", "c", "b", "d"].map(str::to_owned);
+    let clusters = |groups: Option<[&str; 6]>| -> Vec<String> {
+        let groups = groups.map(|g| g.map(|g| (!g.is_empty()).then(|| g.to_owned())));
+        let all = together(groups.as_ref().map(<[_; 6]>::as_slice), &contents);
+        all.into_iter().map(Option::unwrap).collect()
+    };
+    let [a, b, c, d] = ["content a", "content b", "content c", "content d"];
+    assert_eq!(clusters(None), [a, b, a, c, b, d]);
+    assert_eq!(clusters(Some([""; 6])), [a, b, a, c, b, d]);
+    // The third joins content `a` to group `x`, the fourth to `c`: one cluster of three.
+    assert_eq!(clusters(Some(["", "", "x", "x", "", ""])), ["x", b, "x", "x", b, d]);
+    // Groups `x` and `y` meet in content `b`; the first name stands.
+    assert_eq!(clusters(Some(["", "y", "", "y", "x", "x"])), [a, "x", a, "x", "x", "x"]);
+}
+
+#[test]
+fn an_appended_duplicate_moves_nothing_under_hash() {
+    let contents = |n: usize| (0..n).map(|i| (i % 150).to_string()).collect::<Vec<_>>();
+    let folds = |n: usize| {
+        let groups = together(None, &contents(n));
+        assign(&ids(n), &vec![0; n], Some(&groups), &by_hash(4), &Seed::new(0)).unwrap()
+    };
+    let all = folds(200);
+    assert_eq!(folds(150), all[..150]);
+    assert_eq!(all[150..], all[..50], "a copy is where its original is");
+}
+
 /// Random samples with their group: ids, labels, groups.
 fn samples() -> impl Strategy<Value = Vec<(String, u32, Option<String>)>> {
     let row = (0u32..4, prop::option::of((0u32..9).prop_map(|g| format!("train-0000{g}"))));
@@ -134,6 +163,32 @@ proptest! {
         let largest = together.values().map(Vec::len).max().unwrap_or(1);
         // Greedy packing: the fullest fold was the emptiest before it took its last group.
         prop_assert!(hash || spread(&counts(folds, k)) <= largest);
+    }
+
+    /// Clusters are the connected parts of the graph of equal contents and equal groups.
+    #[test]
+    fn clusters_are_connected_parts(rows in samples()) {
+        let contents: Vec<String> = rows.iter().map(|r| r.0[9..].to_owned()).collect();
+        let groups: Vec<_> = rows.iter().map(|r| r.2.clone()).collect();
+        let clusters = together(Some(&groups), &contents);
+        let joined = |a: usize, b: usize| {
+            contents[a] == contents[b] || groups[a].is_some() && groups[a] == groups[b]
+        };
+        let n = rows.len();
+        let mut reach: Vec<Vec<bool>> =
+            (0..n).map(|a| (0..n).map(|b| joined(a, b)).collect()).collect();
+        for via in 0..n {
+            for a in 0..n {
+                for b in 0..n {
+                    reach[a][b] |= reach[a][via] && reach[via][b];
+                }
+            }
+        }
+        for a in 0..n {
+            for b in 0..n {
+                prop_assert_eq!(reach[a][b], clusters[a] == clusters[b]);
+            }
+        }
     }
 
     /// What other samples are called, and where a row stands, decides nothing but the deal.

@@ -70,8 +70,10 @@ impl FeatureRows {
         Some((0..self.width(row)?).flat_map(|i| number(i).to_le_bytes()).collect())
     }
 
-    /// Puts the row's features into `out`, which has the dataset's width.
-    pub(super) fn decode(&self, row: usize, out: &mut [f32]) -> Result<(), Fault> {
+    /// Puts the row's features into `out`, which has the dataset's width, as they are stored:
+    /// little-endian 32-bit floats.
+    pub(super) fn decode(&self, row: usize, out: &mut [u8]) -> Result<(), Fault> {
+        let (out, _) = out.as_chunks_mut::<{ size_of::<f32>() }>();
         let unusable = |why: String| Err(Fault::Unusable(why));
         match self.width(row) {
             None => return unusable("the feature vector is null".to_owned()),
@@ -84,11 +86,12 @@ impl FeatureRows {
             let Some(value) = self.item(row, i) else {
                 return unusable(format!("{} is null", self.name(i)));
             };
-            *out = value as f32;
+            let number = value as f32;
+            *out = number.to_le_bytes();
             if !value.is_finite() {
                 return unusable(format!("{} is {value}", self.name(i)));
             }
-            if !out.is_finite() {
+            if !number.is_finite() {
                 let name = self.name(i);
                 return unusable(format!("{name} is {value:e}, too large for a 32-bit float"));
             }

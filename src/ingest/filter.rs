@@ -1,6 +1,5 @@
 //! `data.filter`: a Polars SQL condition on single rows.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::ArrayRef;
@@ -14,6 +13,7 @@ use polars::sql::sql_expr;
 use super::column::plain;
 use super::schema::unknown;
 use crate::error::{Error, Result};
+use crate::fence::fence;
 use crate::storage::frame;
 
 const RESULT: &str = "unseen_filter";
@@ -111,9 +111,9 @@ impl Filter {
 
 /// Polars panics on some malformed queries; a wrong recipe must stay an error.
 fn guarded<T>(query: impl FnOnce() -> polars::error::PolarsResult<T>) -> Result<T, Error> {
-    match catch_unwind(AssertUnwindSafe(query)) {
-        Ok(result) => result.map_err(|e| Error::recipe(e.to_string())),
-        Err(_) => Err(Error::recipe("Polars cannot handle this expression")),
+    match fence(query) {
+        Some(result) => result.map_err(|e| Error::recipe(e.to_string())),
+        None => Err(Error::recipe("Polars cannot handle this expression")),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Encoded images to 8-bit pixels.
 
 use std::io::Cursor;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::datatypes::DataType;
@@ -12,6 +11,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Lim
 
 use super::load::Fault;
 use crate::error::{Error, Result};
+use crate::fence::fence;
 use crate::recipe::Data;
 use crate::samples::Shape;
 
@@ -76,8 +76,8 @@ impl Rules {
             return Err("the image has no bytes (paths are not followed)".to_owned());
         };
         // Decoders of foreign bytes may have defects; one sample must not end the run.
-        let decoded = catch_unwind(AssertUnwindSafe(|| self.decode_bytes(bytes)));
-        decoded.unwrap_or_else(|_| Err(undecodable("the decoder failed")))
+        let decoded = fence(|| self.decode_bytes(bytes));
+        decoded.unwrap_or_else(|| Err(undecodable("the decoder failed")))
     }
 
     fn decode_bytes(self, bytes: &[u8]) -> Result<Decoded, String> {

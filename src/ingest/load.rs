@@ -1,25 +1,26 @@
-//! Decodes every input straight into its place in one packed buffer.
+//! Decodes every input straight into its place, in memory or in a scratch file.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::record_batch::RecordBatch;
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSliceMut;
 
+use super::digest::Content;
 use super::examples::Examples;
 use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::peek::peek;
-use super::read::read;
-use super::size::row_bytes;
+use super::place::{Places, Room, Sink};
 use super::survey::{Row, Survey, check_classes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
 use crate::samples::{Inputs, Samples, Shape};
-use crate::storage::parquet::Columns;
+use crate::storage::Sizes;
+use crate::storage::parquet::{BATCH_ROWS, Batches, Columns, Request, read_groups};
 
-/// A dataset in memory.
+/// A dataset, decoded.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The usable samples.
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub rows: Vec<Row>,
     /// The uncompressed bytes of each usable sample's row over all columns of the source.
     pub bytes: Vec<u64>,
+    /// The digest of each usable sample's decoded input.
+    pub contents: Vec<Content>,
     /// The samples that cannot be used, ascending by id.
     pub quarantine: Vec<Quarantined>,
 }
@@ -41,51 +44,76 @@ pub struct Quarantined {
     pub reason: String,
 }
 
-/// Decodes all surveyed samples. Memory: the decoded inputs once, and per thread one row group.
+/// Decodes all surveyed samples. Memory: the decoded inputs once, unless `room` sends them to a
+/// scratch file, and the batches that are being decoded. The room changes nothing in the result.
 ///
 /// # Errors
 /// `InvalidInput` if inputs differ in shape; `LimitExceeded` if more samples are unusable than
 /// `data.max_quarantined` allows or the inputs do not fit in memory.
-pub fn load(survey: &Survey, data: &Data) -> Result<Loaded> {
+pub fn load(survey: &Survey, data: &Data, room: &Room) -> Result<Loaded> {
     let shape = peek(survey, data)?;
     match &survey.input {
-        Input::Image { column } => load_images(survey, data, column, shape),
+        Input::Image { column } => load_images(survey, data, column, shape, room),
         Input::Features { columns } => {
-            let decode = |batch: &RecordBatch, slots: &mut [Slot<'_, f32>]| {
+            let decode = |batch: &RecordBatch, out: &mut [u8]| {
                 let rows = FeatureRows::new(batch, columns)?;
-                let one = |(row, slot): (usize, &mut Slot<'_, f32>)| rows.decode(row, slot.out);
-                Ok(slots.iter_mut().enumerate().map(one).collect())
+                Ok(each(out, shape, |row, out| rows.decode(row, out)))
             };
-            let filled = fill(survey, shape, decode)?;
-            filled.finish(survey, data, |values| Inputs::Features { values, shape })
+            fill(survey, shape, room, decode)?.finish(survey, data)
         }
     }
 }
 
-fn load_images(survey: &Survey, data: &Data, column: &str, shape: Shape) -> Result<Loaded> {
+fn load_images(
+    survey: &Survey,
+    data: &Data,
+    column: &str,
+    shape: Shape,
+    room: &Room,
+) -> Result<Loaded> {
     let rules = Rules::new(data);
-    let decode = |batch: &RecordBatch, slots: &mut [Slot<'_, u8>]| {
+    let decode = |batch: &RecordBatch, out: &mut [u8]| {
         let images = ImageRows::new(batch, column)?;
-        let one = |(row, slot): (usize, &mut Slot<'_, u8>)| {
+        Ok(each(out, shape, |row, out| {
             let image = rules.decode(images.get(row)).map_err(Fault::Unusable)?;
             image.fits(shape)?;
-            image.write(slot.out);
+            image.write(out);
             Ok(())
-        };
-        Ok(slots.iter_mut().enumerate().map(one).collect())
+        }))
     };
-    let filled = fill(survey, shape, decode)?;
+    let filled = fill(survey, shape, room, decode)?;
     match shape {
         // The first image was grey and a later one is not: all of them become colour images.
         Shape::Image { channels: 1, height, width } if filled.has_colour() => {
             drop(filled);
-            load_images(survey, data, column, Shape::Image { channels: 3, height, width })
+            let shape = Shape::Image { channels: 3, height, width };
+            load_images(survey, data, column, shape, room)
         }
-        _ => filled.finish(survey, data, |pixels| Inputs::Images { pixels, shape }),
+        _ => filled.finish(survey, data),
     }
 }
 
-/// Why an input has no place in the buffer.
+/// Decodes the rows of a batch in parallel, each to its place in `out`.
+fn each(
+    out: &mut [u8],
+    shape: Shape,
+    decode: impl Fn(usize, &mut [u8]) -> Result<(), Fault> + Sync,
+) -> Vec<Outcome> {
+    let rows = out.par_chunks_exact_mut(shape.bytes()).enumerate();
+    let one = |(row, out): (usize, &mut [u8])| {
+        let fault = decode(row, out).err();
+        Outcome { content: Content::of(shape, out), fault }
+    };
+    rows.map(one).collect()
+}
+
+/// What became of one row.
+struct Outcome {
+    content: Content,
+    fault: Option<Fault>,
+}
+
+/// Why an input cannot be put into its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The sample cannot be used, for this reason.
@@ -96,159 +124,173 @@ pub(super) enum Fault {
     Colour,
 }
 
-/// The place of one sample in the buffer.
-struct Slot<'a, T> {
-    /// Its index in canonical order.
-    index: usize,
-    row: u32,
-    out: &'a mut [T],
-}
-
-/// What became of one sample.
-struct Outcome {
-    index: usize,
-    bytes: u64,
-    fault: Option<Fault>,
-}
-
-/// The buffer with all samples, also the unusable ones, and what became of each.
-struct Filled<T> {
-    buffer: Vec<T>,
-    outcomes: Vec<Outcome>,
+/// All samples, also the unusable ones, and what became of each.
+struct Filled {
     shape: Shape,
+    sink: Sink,
+    places: Places,
+    /// The bytes of each sample's row; 0 for those that were not looked at.
+    bytes: Vec<u64>,
+    /// The digest of each sample's input; `None` for those that were not looked at.
+    contents: Vec<Option<Content>>,
+    /// Ascending by sample.
+    faults: Vec<(u32, Fault)>,
 }
 
-/// Decodes all row groups in parallel; `decode` fills the slots of one batch in order.
-fn fill<T, D>(survey: &Survey, shape: Shape, decode: D) -> Result<Filled<T>>
+/// What became of the rows of one row group, in their order.
+#[derive(Default)]
+struct Outcomes {
+    bytes: Vec<u64>,
+    contents: Vec<Content>,
+    faults: Vec<(usize, Fault)>,
+}
+
+/// Decodes all row groups, several at once; `decode` puts the inputs of one batch into their places
+/// and says for each row what is wrong.
+fn fill<D>(survey: &Survey, shape: Shape, room: &Room, decode: D) -> Result<Filled>
 where
-    T: Copy + Default + Send,
-    D: Fn(&RecordBatch, &mut [Slot<'_, T>]) -> Result<Vec<Result<(), Fault>>> + Sync,
+    D: Fn(&RecordBatch, &mut [u8]) -> Result<Vec<Outcome>> + Sync,
 {
-    let mut buffer = zeros(survey.rows.len(), shape)?;
-    let mut groups: BTreeMap<(u32, u32), Vec<Slot<'_, T>>> = BTreeMap::new();
-    let rows = survey.rows.iter().enumerate();
-    for ((index, row), out) in rows.zip(buffer.chunks_exact_mut(shape.len())) {
-        groups.entry((row.file, row.row_group)).or_default().push(Slot {
-            index,
-            row: row.row,
-            out,
-        });
-    }
-    let stop = AtomicBool::new(false);
-    let tasks: Vec<_> = groups.into_iter().collect();
-    let filled: Vec<Result<Vec<Outcome>>> = tasks
-        .into_par_iter()
-        .map(|(place, slots)| fill_group(survey, place, slots, &decode, &stop))
+    let places = Places::new(&survey.rows);
+    let sink = Sink::new(room, survey.rows.len(), shape)?;
+    let sizes = Sizes::new(&survey.schema, &survey.input.columns());
+    let requests: Vec<Request<'_>> = places
+        .groups
+        .iter()
+        .map(|group| Request {
+            file: &survey.parquet[group.file as usize],
+            row_group: group.row_group as usize,
+            columns: Columns::Named(&sizes.read),
+            rows: Some(places.rows(group, &survey.rows)),
+        })
         .collect();
-    let filled = filled.into_iter().collect::<Result<Vec<_>>>()?;
-    let mut outcomes: Vec<Outcome> = filled.into_iter().flatten().collect();
-    outcomes.sort_by_key(|outcome| outcome.index);
-    Ok(Filled { buffer, outcomes, shape })
+    let stop = AtomicBool::new(false);
+    let lanes = room.lanes(lane_memory(survey, shape)?);
+    let outcomes = read_groups(&requests, lanes, |group, batches| {
+        let request = &requests[group];
+        let first = places.groups[group].first;
+        fill_group(request, first, batches, &sink, &decode, &sizes, &stop)
+    })?;
+    let samples = survey.rows.len();
+    let (bytes, contents) = (vec![0; samples], vec![None; samples]);
+    let mut filled = Filled { shape, sink, places, bytes, contents, faults: vec![] };
+    filled.collect(outcomes);
+    Ok(filled)
 }
 
-fn zeros<T: Copy + Default>(samples: usize, shape: Shape) -> Result<Vec<T>> {
-    let too_large = || {
-        let message = format!(
-            "{samples} inputs of {} numbers do not fit in memory; use a smaller data.resize or fewer rows",
-            shape.len()
-        );
-        Error::new(ErrorKind::LimitExceeded, message)
-    };
-    let length = samples.checked_mul(shape.len()).ok_or_else(too_large)?;
-    let mut buffer = Vec::new();
-    buffer.try_reserve_exact(length).map_err(|e| too_large().because(e))?;
-    buffer.resize(length, T::default());
-    Ok(buffer)
+/// About how many bytes it takes to decode one row group: two streams, one of which is only begun, and
+/// a batch as Arrow, as doubles and decoded.
+///
+/// # Errors
+/// `InvalidInput` if a column is missing.
+pub fn lane_memory(survey: &Survey, shape: Shape) -> Result<u64> {
+    let sizes = Sizes::new(&survey.schema, &survey.input.columns());
+    let streams = survey.parquet.iter().map(|file| file.stream_memory(Columns::Named(&sizes.read)));
+    let stream = streams.collect::<Result<Vec<_>>>()?.into_iter().max().unwrap_or(0);
+    Ok(2 * stream + 3 * (BATCH_ROWS * shape.bytes()) as u64)
 }
 
-fn fill_group<T, D>(
-    survey: &Survey,
-    (file, row_group): (u32, u32),
-    mut slots: Vec<Slot<'_, T>>,
+fn fill_group<D>(
+    request: &Request<'_>,
+    first: usize,
+    batches: Batches,
+    sink: &Sink,
     decode: &D,
+    sizes: &Sizes<'_>,
     stop: &AtomicBool,
-) -> Result<Vec<Outcome>>
+) -> Result<Outcomes>
 where
-    D: Fn(&RecordBatch, &mut [Slot<'_, T>]) -> Result<Vec<Result<(), Fault>>>,
+    D: Fn(&RecordBatch, &mut [u8]) -> Result<Vec<Outcome>>,
 {
-    let mut outcomes = Vec::with_capacity(slots.len());
-    // A fault of the whole dataset ends the work: what is decoded after it would be in vain.
-    if stop.load(Ordering::Relaxed) {
-        return Ok(outcomes);
-    }
-    slots.sort_by_key(|slot| slot.row);
-    let rows: Vec<u32> = slots.iter().map(|slot| slot.row).collect();
-    let parquet = &survey.parquet[file as usize];
-    let batches = read(parquet, row_group as usize, Columns::All, Some(&rows))?;
-    if batches.iter().map(RecordBatch::num_rows).sum::<usize>() != slots.len() {
-        let message = "rows are missing; was the file written again meanwhile?";
-        return Err(Error::corrupt(message).at(parquet.object().uri.clone()));
-    }
-    let mut rest = slots.as_mut_slice();
+    let mut outcomes = Outcomes::default();
     for batch in batches {
-        let (now, later) = rest.split_at_mut(batch.num_rows());
-        let decoded = decode(&batch, now)?;
-        for ((slot, result), bytes) in now.iter().zip(decoded).zip(row_bytes(&batch)) {
-            let fault = result.err();
-            if matches!(fault, Some(Fault::Shape(_) | Fault::Colour)) {
+        // A fault of the whole dataset ends the work: what is decoded after it would be in vain.
+        if stop.load(Ordering::Relaxed) {
+            return Ok(outcomes);
+        }
+        let batch = batch?;
+        let done = outcomes.bytes.len();
+        let decoded = sink.put(first + done, batch.num_rows(), |out| decode(&batch, out))?;
+        for (row, outcome) in decoded.into_iter().enumerate() {
+            if matches!(outcome.fault, Some(Fault::Shape(_) | Fault::Colour)) {
                 stop.store(true, Ordering::Relaxed);
             }
-            outcomes.push(Outcome { index: slot.index, bytes, fault });
+            outcomes.contents.push(outcome.content);
+            outcomes.faults.extend(outcome.fault.map(|fault| (first + done + row, fault)));
         }
-        rest = later;
+        outcomes.bytes.extend(sizes.of(&batch));
+    }
+    if outcomes.bytes.len() != request.rows.as_ref().map_or(0, Vec::len) {
+        let message = "rows are missing; was the file written again meanwhile?";
+        return Err(Error::corrupt(message).at(request.file.object().uri.clone()));
     }
     Ok(outcomes)
 }
 
-impl<T: Copy> Filled<T> {
-    fn has_colour(&self) -> bool {
-        let shapes = |o: &Outcome| matches!(o.fault, Some(Fault::Shape(_)));
-        let colour = |o: &Outcome| o.fault == Some(Fault::Colour);
-        self.outcomes.iter().any(colour) && !self.outcomes.iter().any(shapes)
+impl Filled {
+    /// Sorts what became of the rows by sample.
+    fn collect(&mut self, outcomes: Vec<Outcomes>) {
+        for (group, outcomes) in self.places.groups.iter().zip(outcomes) {
+            let samples = &self.places.order[group.first..];
+            for (sample, bytes) in samples.iter().zip(outcomes.bytes) {
+                self.bytes[*sample as usize] = bytes;
+            }
+            for (sample, content) in samples.iter().zip(outcomes.contents) {
+                self.contents[*sample as usize] = Some(content);
+            }
+            let faults = outcomes.faults.into_iter();
+            self.faults.extend(faults.map(|(at, fault)| (self.places.order[at], fault)));
+        }
+        self.faults.sort_by_key(|(sample, _)| *sample);
     }
 
-    /// Checks shapes and limits, then closes the gaps that unusable samples leave.
-    fn finish(
-        mut self,
-        survey: &Survey,
-        data: &Data,
-        inputs: impl FnOnce(Vec<T>) -> Inputs,
-    ) -> Result<Loaded> {
+    fn has_colour(&self) -> bool {
+        let any = |wanted: fn(&Fault) -> bool| self.faults.iter().any(|(_, fault)| wanted(fault));
+        any(|f| *f == Fault::Colour) && !any(|f| matches!(f, Fault::Shape(_)))
+    }
+
+    /// Checks shapes and limits, then leaves out the unusable samples.
+    fn finish(self, survey: &Survey, data: &Data) -> Result<Loaded> {
         self.check_shapes(survey)?;
         self.check_quarantined(survey, data)?;
-        let width = self.shape.len();
+        let mut places = self.places.of_samples();
         let (mut rows, mut bytes, mut quarantine) = (Vec::new(), Vec::new(), Vec::new());
-        for outcome in self.outcomes {
-            let row = survey.rows[outcome.index].clone();
-            if let Some(Fault::Unusable(reason)) = outcome.fault {
-                quarantine.push(Quarantined { row, reason });
+        let mut contents = Vec::new();
+        let mut faults = self.faults.into_iter().peekable();
+        for (sample, row) in survey.rows.iter().enumerate() {
+            if let Some((_, Fault::Unusable(reason))) =
+                faults.next_if(|(at, _)| *at as usize == sample)
+            {
+                quarantine.push(Quarantined { row: row.clone(), reason });
                 continue;
             }
-            let from = outcome.index * width;
-            self.buffer.copy_within(from..from + width, rows.len() * width);
-            bytes.push(outcome.bytes);
-            rows.push(row);
+            places[rows.len()] = places[sample];
+            bytes.push(self.bytes[sample]);
+            contents.extend(self.contents[sample]);
+            rows.push(row.clone());
         }
         check_classes(&rows, &survey.classes)?;
-        self.buffer.truncate(rows.len() * width);
+        places.truncate(rows.len());
         let samples = Samples {
             ids: rows.iter().map(|row| row.id.clone()).collect(),
             labels: rows.iter().map(|row| row.label).collect(),
             classes: survey.classes.clone(),
-            inputs: inputs(self.buffer),
+            inputs: Inputs::new(self.shape, self.sink.packed(), places),
         };
-        Ok(Loaded { samples, rows, bytes, quarantine })
+        Ok(Loaded { samples, rows, bytes, contents, quarantine })
     }
 
     fn check_shapes(&self, survey: &Survey) -> Result<()> {
-        let other = self.outcomes.iter().find_map(|o| match &o.fault {
-            Some(Fault::Shape(found)) => Some((&survey.rows[o.index].id, found)),
+        let id = |sample: usize| survey.rows[sample].id.as_str();
+        let other = self.faults.iter().find_map(|(sample, fault)| match fault {
+            Fault::Shape(found) => Some((id(*sample as usize), found)),
             _ => None,
         });
-        let Some((id, found)) = other else { return Ok(()) };
-        let usable = |o: &&Outcome| o.fault.is_none();
-        let like = self.outcomes.iter().find(usable);
-        let like = like.map_or(String::new(), |o| format!(" `{}`", survey.rows[o.index].id));
+        let Some((other, found)) = other else { return Ok(()) };
+        let faulty = |sample| self.faults.binary_search_by_key(&sample, |(s, _)| *s).is_ok();
+        let usable = |&sample: &usize| self.bytes[sample] > 0 && !faulty(sample as u32);
+        let like = (0..self.bytes.len()).find(usable);
+        let like = like.map_or(String::new(), |sample| format!(" `{}`", id(sample)));
         let (usual, hint) = match self.shape {
             Shape::Image { height, width, .. } => (
                 format!("{width}x{height} pixels"),
@@ -259,15 +301,15 @@ impl<T: Copy> Filled<T> {
             }
         };
         Err(Error::input(format!(
-            "the inputs differ in shape: sample{like} has {usual}, sample `{id}` has {found}; {hint}"
+            "the inputs differ in shape: sample{like} has {usual}, sample `{other}` has {found}; {hint}"
         )))
     }
 
     fn check_quarantined(&self, survey: &Survey, data: &Data) -> Result<()> {
         let mut unusable = Examples::default();
-        for outcome in &self.outcomes {
-            if let Some(Fault::Unusable(reason)) = &outcome.fault {
-                unusable.add(|| format!("`{}`: {reason}", survey.rows[outcome.index].id));
+        for (sample, fault) in &self.faults {
+            if let Fault::Unusable(reason) = fault {
+                unusable.add(|| format!("`{}`: {reason}", survey.rows[*sample as usize].id));
             }
         }
         let (count, all) = (unusable.count(), survey.rows.len());

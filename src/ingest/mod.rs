@@ -8,6 +8,7 @@
 
 mod classes;
 mod column;
+mod digest;
 mod examples;
 mod features;
 mod filter;
@@ -15,19 +16,20 @@ mod images;
 mod input;
 mod load;
 mod peek;
-mod read;
+mod place;
 mod scan;
 mod schema;
-mod size;
 mod survey;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
+pub use digest::Content;
 pub use filter::check_filter;
 pub use input::Input;
-pub use load::{Loaded, Quarantined, load};
+pub use load::{Loaded, Quarantined, lane_memory, load};
 pub use peek::decoded_bytes;
+pub use place::Room;
 pub use survey::{InputFile, Row, Survey, survey, survey_objects};
 pub use table::tables;

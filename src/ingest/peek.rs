@@ -4,14 +4,13 @@ use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
 use super::input::Input;
 use super::load::Fault;
-use super::read::read;
 use super::survey::{Row, Survey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
 use crate::samples::Shape;
 use crate::storage::parquet::Columns;
 
-/// The shape of one input and the bytes that all decoded inputs take in memory. Only as many
+/// The shape of one input and the bytes that all decoded inputs take. Only as many
 /// samples are decoded as it takes to find a usable one; colour images behind a grey one would
 /// make it three times as much.
 ///
@@ -19,11 +18,7 @@ use crate::storage::parquet::Columns;
 /// `LimitExceeded` if more samples are unusable than `data.max_quarantined` allows.
 pub fn decoded_bytes(survey: &Survey, data: &Data) -> Result<(Shape, u64)> {
     let shape = peek(survey, data)?;
-    let item = match shape {
-        Shape::Image { .. } => size_of::<u8>(),
-        Shape::Features { .. } => size_of::<f32>(),
-    };
-    Ok((shape, (survey.rows.len() * shape.len() * item) as u64))
+    Ok((shape, survey.rows.len() as u64 * shape.bytes() as u64))
 }
 
 /// The shape of the first usable sample in canonical order.
@@ -52,21 +47,22 @@ fn peek_row(survey: &Survey, data: &Data, row: &Row) -> Result<Result<Shape, Str
     let columns = survey.input.columns();
     let parquet = &survey.parquet[row.file as usize];
     let row_group = row.row_group as usize;
-    let batches = read(parquet, row_group, Columns::Named(&columns), Some(&[row.row]))?;
-    let Some(batch) = batches.first() else {
+    let mut batches = parquet.batches(row_group, Columns::Named(&columns), Some(&[row.row]))?;
+    let Some(batch) = batches.next().transpose()? else {
         let message = "a row is missing; was the file written again meanwhile?";
         return Err(Error::corrupt(message).at(parquet.object().uri.clone()));
     };
     Ok(match &survey.input {
         Input::Image { column } => {
-            let image = Rules::new(data).decode(ImageRows::new(batch, column)?.get(0));
+            let image = Rules::new(data).decode(ImageRows::new(&batch, column)?.get(0));
             image.map(|image| image.shape())
         }
         Input::Features { columns } => {
-            let rows = FeatureRows::new(batch, columns)?;
+            let rows = FeatureRows::new(&batch, columns)?;
             let width = rows.width(0).unwrap_or(0);
-            match rows.decode(0, &mut vec![0.0; width]) {
-                Ok(()) => Ok(Shape::Features { width }),
+            let shape = Shape::Features { width };
+            match rows.decode(0, &mut vec![0; shape.bytes()]) {
+                Ok(()) => Ok(shape),
                 Err(Fault::Unusable(why)) => Err(why),
                 Err(_) => return Err(Error::internal("a feature vector has two widths")),
             }

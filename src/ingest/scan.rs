@@ -15,7 +15,6 @@ use super::features::FeatureRows;
 use super::filter::Filter;
 use super::images::ImageRows;
 use super::input::Input;
-use super::read::read;
 use super::schema::{find, wrong_type};
 use super::survey::Row;
 use crate::error::{Error, Result};
@@ -85,7 +84,7 @@ pub(super) fn scan(
     file: usize,
     row_group: usize,
 ) -> Result<Part> {
-    let batches = read(parquet, row_group, Columns::Named(&plan.columns()), None)?;
+    let batches = parquet.read(row_group, Columns::Named(&plan.columns()), None)?;
     let Some(first) = batches.first() else { return Ok(Part::default()) };
     let batch = concat_batches(&first.schema(), &batches)?;
     let source_rows = batch.num_rows() as u64;
@@ -124,7 +123,8 @@ fn content_ids(
     rows: &[u32],
 ) -> Result<Vec<Option<String>>> {
     let mut ids = Vec::with_capacity(rows.len());
-    for batch in read(parquet, row_group, Columns::Named(&input.columns()), Some(rows))? {
+    for batch in parquet.batches(row_group, Columns::Named(&input.columns()), Some(rows))? {
+        let batch = batch?;
         match input {
             Input::Image { column } => {
                 let images = ImageRows::new(&batch, column)?;

@@ -9,12 +9,11 @@ use serde::Serialize;
 use super::classes::{Classes, declared};
 use super::examples::{Examples, counted};
 use super::input::Input;
-use super::read::open;
 use super::scan::{Part, Plan, scan};
 use super::schema::unify;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{Data, Storage};
-use crate::storage::parquet::{ParquetFile, RowGroup};
+use crate::storage::parquet::{Limits, ParquetFile, RowGroup};
 use crate::storage::{Object, resolve};
 
 /// One file of the dataset, as it was when it was surveyed.
@@ -86,6 +85,8 @@ pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
 /// # Errors
 /// As [`survey`].
 pub fn survey_objects(objects: Vec<Object>, data: &Data, group: Option<&str>) -> Result<Survey> {
+    let limits = Limits::new(data);
+    let open = |object| ParquetFile::open(object, limits);
     let opened: Vec<_> = objects.into_par_iter().map(open).collect();
     // Collected twice so that of several errors the first in order is told.
     let parquet = opened.into_iter().collect::<Result<Vec<_>>>()?;
@@ -129,9 +130,14 @@ fn input_file(parquet: &ParquetFile) -> InputFile {
 
 /// Row numbers and counts must fit the 32-bit columns of the tables.
 fn check_size(files: &[InputFile]) -> Result<()> {
-    let rows: u64 = files.iter().flat_map(|f| &f.row_groups).map(|g| g.rows).sum();
+    let of = |f: &InputFile| f.row_groups.iter().fold(0, |sum: u64, g| sum.saturating_add(g.rows));
+    let rows = files.iter().fold(0, |sum: u64, file| sum.saturating_add(of(file)));
     if rows > i32::MAX as u64 {
-        let message = format!("the dataset has {rows} rows; at most {} can be used", i32::MAX);
+        let largest = files.iter().max_by_key(|file| of(file)).map_or("", |file| &file.uri);
+        let message = format!(
+            "the dataset has {rows} rows, most of them in {largest}; at most {} can be used",
+            i32::MAX
+        );
         return Err(Error::new(ErrorKind::LimitExceeded, message));
     }
     if rows == 0 {

@@ -24,7 +24,17 @@ fn samples(loaded: &Loaded) -> Result<RecordBatch> {
     let label: Int32Array = rows.iter().map(|r| Some(r.label as i32)).collect();
     let bytes: Int64Array = loaded.bytes.iter().map(|&b| Some(b as i64)).collect();
     let group: StringArray = rows.iter().map(|r| r.group.as_deref()).collect();
-    let columns = vec![id, Arc::new(label), file, row_group, row, Arc::new(bytes), Arc::new(group)];
+    let content = StringArray::from_iter_values(loaded.contents.iter().map(ToString::to_string));
+    let columns = vec![
+        id,
+        Arc::new(label),
+        file,
+        row_group,
+        row,
+        Arc::new(bytes),
+        Arc::new(group),
+        Arc::new(content),
+    ];
     Ok(RecordBatch::try_new(tables::samples(), columns)?)
 }
 

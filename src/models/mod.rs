@@ -15,6 +15,6 @@ mod plan;
 
 pub use checkpoint::{Checkpoint, ModelCard, Scaling};
 pub use device::open;
-pub use net::Net;
+pub use net::{Net, Pass};
 pub use plan::Architecture;
 pub(crate) use plan::Step;

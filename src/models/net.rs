@@ -10,6 +10,18 @@ use crate::samples::Shape;
 use crate::seed::Seed;
 use crate::{Error, Result};
 
+/// How a network runs over a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// The weights are tracked for gradients; batch norm uses the statistics of the batch, and its
+    /// running ones follow.
+    Train,
+    /// The same outputs as in `Train`, but nothing is tracked and nothing moves.
+    Batch,
+    /// Batch norm uses its running statistics: a sample's logits depend on it alone.
+    Clean,
+}
+
 /// A network with its weights on a device.
 ///
 /// Inside, activations are channel-major: `[features, batch]` or `[channels, batch, height,
@@ -56,21 +68,18 @@ impl Net {
 
     /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`.
     ///
-    /// With `train` the weights are tracked for gradients, and batch norm uses the statistics of
-    /// the batch and updates its running ones; otherwise a sample's logits depend on it alone.
-    ///
     /// # Errors
     /// `Internal` if a tensor operation fails, such as for inputs of another shape.
-    pub fn forward(&self, inputs: &Tensor, train: bool) -> Result<Tensor> {
+    pub fn forward(&self, inputs: &Tensor, pass: Pass) -> Result<Tensor> {
         let mut x = self.channel_major(inputs)?;
         for step in &self.steps {
             x = match step {
                 Step::Linear { name, .. } => {
-                    let weight = self.weight(name, "weight", train)?;
-                    ops::linear(&x, &weight, &self.weight(name, "bias", train)?)?
+                    let weight = self.weight(name, "weight", pass)?;
+                    ops::linear(&x, &weight, &self.weight(name, "bias", pass)?)?
                 }
-                Step::Conv { name, .. } => ops::conv(&x, &self.weight(name, "weight", train)?)?,
-                Step::NormRelu { name, .. } => self.norm_relu(&x, name, train)?,
+                Step::Conv { name, .. } => ops::conv(&x, &self.weight(name, "weight", pass)?)?,
+                Step::NormRelu { name, .. } => self.norm_relu(&x, name, pass)?,
                 Step::Relu => x.relu()?,
                 Step::Pool => ops::max_pool(&x)?,
                 Step::Average => x.flatten_from(2)?.mean(2)?,
@@ -111,22 +120,24 @@ impl Net {
         found.ok_or_else(|| Error::internal(format!("the model has no tensor {name}")))
     }
 
-    fn weight(&self, step: &str, part: &str, train: bool) -> Result<Tensor> {
+    fn weight(&self, step: &str, part: &str, pass: Pass) -> Result<Tensor> {
         let var = self.var(step, part)?;
-        Ok(if train { var.as_tensor().clone() } else { var.as_detached_tensor() })
+        Ok(if pass == Pass::Train { var.as_tensor().clone() } else { var.as_detached_tensor() })
     }
 
-    fn norm_relu(&self, x: &Tensor, name: &str, train: bool) -> Result<Tensor> {
-        let scale = self.weight(name, "weight", train)?;
-        let offset = self.weight(name, "bias", train)?;
+    fn norm_relu(&self, x: &Tensor, name: &str, pass: Pass) -> Result<Tensor> {
+        let scale = self.weight(name, "weight", pass)?;
+        let offset = self.weight(name, "bias", pass)?;
         let (mean, var) = (self.var(name, "running_mean")?, self.var(name, "running_var")?);
-        if !train {
+        if pass == Pass::Clean {
             let running = (&mean.as_detached_tensor(), &var.as_detached_tensor());
             return Ok(ops::norm_relu_by(x, running, &scale, &offset)?);
         }
         let (out, batch) = ops::norm_relu(x, &scale, &offset)?;
-        ops::follow(mean, &batch.mean)?;
-        ops::follow(var, &batch.unbiased_var)?;
+        if pass == Pass::Train {
+            ops::follow(mean, &batch.mean)?;
+            ops::follow(var, &batch.unbiased_var)?;
+        }
         Ok(out)
     }
 }

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::address;
-use super::types::{Arch, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages};
+use super::types::{
+    Amount, Arch, Classes, Duplicates, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages,
+};
 use crate::secret::holds_user;
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
@@ -32,6 +34,7 @@ pub(super) fn faults(recipe: &Recipe) -> Vec<Fault> {
     folds(&mut laws, recipe);
     score(&mut laws, recipe);
     keep(&mut laws, recipe);
+    classes(&mut laws, recipe);
     stages(&mut laws, recipe);
     output(&mut laws, recipe);
     storage(&mut laws, recipe);
@@ -208,6 +211,11 @@ fn folds(laws: &mut Laws, recipe: &Recipe) {
         &["folds.stratify", "folds.group"],
         "grouped folds cannot be stratified: a group moves as one; drop `stratify` or `group`",
     );
+    laws.hold(
+        !folds.stratify || folds.duplicates == Duplicates::Ignore,
+        &["folds.stratify", "folds.duplicates"],
+        "folds that keep duplicates together cannot be stratified: they move as one; drop `stratify` or `duplicates`",
+    );
 }
 
 fn score(laws: &mut Laws, recipe: &Recipe) {
@@ -242,6 +250,32 @@ fn keep(laws: &mut Laws, recipe: &Recipe) {
             "`select.drop_hardest` ({}) leaves less than `select.keep` ({keep}) asks for",
             select.drop_hardest
         ),
+    );
+}
+
+fn classes(laws: &mut Laws, recipe: &Recipe) {
+    let select = &recipe.select;
+    let crossed = match (select.floor, select.cap) {
+        (Some(Amount::Rows(floor)), Some(Amount::Rows(cap))) => floor > cap,
+        (Some(Amount::Share(floor)), Some(Amount::Share(cap))) => floor > cap,
+        _ => false,
+    };
+    laws.hold(
+        !crossed,
+        &["select.floor", "select.cap"],
+        "`select.floor` is above `select.cap`: no class can keep both",
+    );
+    let Some(target) = &select.target else { return };
+    let sum: f64 = target.values().sum();
+    laws.hold(
+        (sum - 1.0).abs() <= ROUNDING,
+        &["select.target"],
+        format!("the shares in `select.target` sum to {sum}, but must sum to 1"),
+    );
+    laws.hold(
+        select.floor.is_none() && select.cap.is_none() && select.classes == Classes::Global,
+        &["select.target", "select.classes", "select.floor", "select.cap"],
+        "`select.target` says what every class keeps: drop it, or `select.classes`, `floor` and `cap`",
     );
 }
 

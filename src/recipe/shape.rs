@@ -41,7 +41,10 @@ impl<'s> Walk<'s> {
     fn table(&mut self, schema: &'s Schema, table: &DeTable<'_>, path: &str, place: Place) {
         for (name, value) in table {
             let key = join(path, name.get_ref());
-            if let Some(rule) = schema["properties"].get(name.get_ref().as_ref()) {
+            let named = schema["properties"].get(name.get_ref().as_ref());
+            // A table of names that the user chooses has one rule for all of them.
+            let any = schema.get("additionalProperties").filter(|rule| rule.is_object());
+            if let Some(rule) = named.or(any) {
                 self.value(rule, value, &key);
             } else {
                 let message = self.unknown(schema, path, name.get_ref(), value.get_ref());
@@ -67,7 +70,11 @@ impl<'s> Walk<'s> {
             return self.faults.push(Fault { place, message, wants_text });
         };
         match value.get_ref() {
-            DeValue::Table(table) => self.table(rule, table, key, place),
+            DeValue::Table(table) => {
+                let empty = table.is_empty() && rule["minProperties"].as_u64() > Some(0);
+                self.report(place, empty.then(|| format!("`{key}` must not be empty")));
+                self.table(rule, table, key, place);
+            }
             DeValue::Array(items) => {
                 self.report(place, wrong_length(rule, key, items.len()));
                 for (i, item) in items.iter().enumerate() {

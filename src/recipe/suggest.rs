@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.6;
 
 /// The candidate most like `word`, if one is alike enough; the first of equals.
-pub(super) fn nearest<'c>(
+pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {

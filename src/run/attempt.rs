@@ -8,7 +8,9 @@ use bytes::Bytes;
 use polars::prelude::DataFrame;
 
 use crate::error::{Error, Result};
-use crate::storage::{FORMAT, Input, Ledger, Output, Record, Recorded, attempt_id, frame, parquet};
+use crate::storage::{
+    FORMAT, Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, frame, parquet,
+};
 
 /// An attempt under way. Dropping it leaves objects that no record names: nothing happened.
 pub(super) struct Attempt<'a> {
@@ -61,16 +63,39 @@ impl<'a> Attempt<'a> {
     }
 
     /// Writes an output.
-    pub(super) fn write(&mut self, name: &str, bytes: Vec<u8>, rows: Option<u64>) -> Result<()> {
+    pub(super) fn write(&mut self, name: &str, bytes: &[u8], rows: Option<u64>) -> Result<()> {
         let (task, attempt) = (&self.record.task, &self.record.attempt);
         let output: Output = self.ledger.write(task, attempt, name, bytes, rows)?;
         self.record.outputs.push(output);
         Ok(())
     }
 
+    /// Begins an output that is written piece by piece.
+    pub(super) fn writer(&self, name: &str) -> OutputWriter {
+        self.ledger.writer(&self.record.task, &self.record.attempt, name)
+    }
+
+    /// Ends an output of so many rows; gives its size.
+    pub(super) fn finish(&mut self, writer: OutputWriter, rows: u64) -> Result<u64> {
+        let output = writer.finish(Some(rows))?;
+        let bytes = output.bytes;
+        self.record.outputs.push(output);
+        Ok(bytes)
+    }
+
+    /// Notes that another task's output went into the result, which somebody has read and checked.
+    pub(super) fn uses(&mut self, task: &str, name: &str) -> Result<()> {
+        let sha256 = self.ledger.get(task)?.output(name)?.sha256.clone();
+        let input = Input { task: task.to_owned(), name: name.to_owned(), sha256 };
+        if !self.record.inputs.contains(&input) {
+            self.record.inputs.push(input);
+        }
+        Ok(())
+    }
+
     /// Writes a table.
     pub(super) fn write_table(&mut self, name: &str, batch: &RecordBatch) -> Result<()> {
-        self.write(name, parquet::encode_table(batch)?, Some(batch.num_rows() as u64))
+        self.write(name, &parquet::encode_table(batch)?, Some(batch.num_rows() as u64))
     }
 
     /// Writes the result of a query under a table contract.

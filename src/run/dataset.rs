@@ -1,5 +1,6 @@
 //! The tasks around the stages: ingest, folds, the outcome, the shards.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, Int32Array};
@@ -10,9 +11,10 @@ use super::rows::{column, ints, kept_rows, labels, selection_digest, strings};
 use super::task::{self, CORESET, INGEST, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
-use crate::recipe::{Form, Mode, Recipe};
+use crate::recipe::{Duplicates, Form, Mode, Recipe};
 use crate::seed::Seed;
-use crate::shards::{self, Kept};
+use crate::shards::{self, Kept, Spill};
+use crate::storage::parquet;
 use crate::{folds, ingest, selection, storage, tables};
 
 impl Run {
@@ -22,16 +24,17 @@ impl Run {
         let (samples, quarantine) = ingest::tables(loaded)?;
         // What the plan checked for all rows must also hold for those that can be used.
         let decoded = &loaded.samples;
-        self.selection_plan(&decoded.labels, decoded.classes.len())?;
+        self.selection_plan(&decoded.labels, &decoded.classes)?;
         if self.recipe.mode == Mode::Unseen {
             assign(&samples, &self.recipe, &self.seed)?;
         }
         attempt.write_table("samples.parquet", &samples)?;
         attempt.write_table("quarantine.parquet", &quarantine)?;
-        attempt.write("classes.json", serde_json::to_vec(&loaded.samples.classes)?, None)?;
+        attempt.write("classes.json", &serde_json::to_vec(&loaded.samples.classes)?, None)?;
         attempt.fact("max_quarantined", self.recipe.data.max_quarantined);
-        let (usable, bad) = (samples.num_rows(), quarantine.num_rows());
-        Ok(format!("{usable} samples, {bad} quarantined"))
+        let (usable, bad, copies) = (samples.num_rows(), quarantine.num_rows(), copies(&samples)?);
+        attempt.fact("duplicates", copies);
+        Ok(format!("{usable} samples ({copies} exact copies of another), {bad} quarantined"))
     }
 
     /// Gives every sample its fold.
@@ -72,43 +75,94 @@ impl Run {
 
     /// Cuts one shard out of the source.
     pub(super) fn shard(&self, attempt: &mut Attempt, index: usize) -> Result<String> {
-        let view = attempt.table(CORESET, "view.parquet", &tables::view())?;
-        let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
-        let selection = attempt.table(CORESET, "selection.parquet", &tables::selection())?;
-        let rows = shard_rows(&view, &samples, &selection, index)?;
+        let spill = self.spill(|| self.read_rows(self.split()?.spill))?;
+        for (task, name) in SHARD_READS {
+            attempt.uses(task, name)?;
+        }
+        let mut writer = attempt.writer("shard.parquet");
+        let encoded =
+            shards::encode_shard(spill, index, self.recipe.output.scores, &mut writer).map(|_| ());
+        writer.settle(encoded)?;
+        let rows = spill.kept(index)?.len();
+        let bytes = attempt.finish(writer, rows as u64)?;
+        Ok(format!("{rows} rows, {bytes} bytes"))
+    }
+
+    /// The rows of all shards that are not committed yet.
+    fn read_rows(&self, room: shards::Room) -> Result<Spill> {
+        let mut left = BTreeSet::new();
+        for index in 0..self.shard_count()? {
+            if self.ledger.find(&Task::Shard { index }.to_string())?.is_none() {
+                left.insert(index);
+            }
+        }
+        self.read_shards(room, |index| left.contains(&index))
+    }
+
+    /// The rows of the shards that are `wanted`.
+    pub(super) fn read_shards(
+        &self,
+        room: shards::Room,
+        wanted: impl Fn(usize) -> bool,
+    ) -> Result<Spill> {
+        let [samples, view, selection] = SHARD_READS.map(|(task, name)| {
+            let schema = match name {
+                "samples.parquet" => tables::samples(),
+                "view.parquet" => tables::view(),
+                _ => tables::selection(),
+            };
+            let bytes = self.ledger.output(&self.ledger.get(task)?, name)?.0;
+            parquet::decode_table(bytes, &schema)
+        });
+        let mut rows = shard_rows(&view?, &samples?, &selection?)?;
+        rows.retain(|index, _| wanted(*index));
         let survey = self.survey()?;
-        let bytes =
-            shards::encode_shard(&survey.parquet, &survey.schema, &rows, &self.recipe.output)?;
-        let note = format!("{} rows, {} bytes", rows.len(), bytes.len());
-        attempt.write("shard.parquet", bytes, Some(rows.len() as u64))?;
-        Ok(note)
+        let bytes = self.recipe.output.row_group_bytes.0;
+        Spill::read(&survey.parquet, &survey.schema, rows, bytes, room)
     }
 }
+
+fn contents(samples: &RecordBatch) -> Result<Vec<String>> {
+    Ok(strings(samples, "content")?.iter().flatten().map(str::to_owned).collect())
+}
+
+/// How many samples are exact copies of another one.
+fn copies(samples: &RecordBatch) -> Result<usize> {
+    let contents = contents(samples)?;
+    Ok(contents.len() - contents.iter().collect::<BTreeSet<_>>().len())
+}
+/// What decides a shard beside the source.
+const SHARD_READS: [(&str, &str); 3] =
+    [(INGEST, "samples.parquet"), (CORESET, "view.parquet"), (CORESET, "selection.parquet")];
 
 /// The folds of the samples table, from the recipe and the seed alone.
 pub(super) fn assign(samples: &RecordBatch, recipe: &Recipe, seed: &Seed) -> Result<Vec<u32>> {
     let ids: Vec<String> = strings(samples, "id")?.iter().flatten().map(str::to_owned).collect();
-    let groups: Option<Vec<Option<String>>> = match recipe.folds.group {
+    let mut groups: Option<Vec<Option<String>>> = match recipe.folds.group {
         Some(_) => Some(strings(samples, "group")?.iter().map(|g| g.map(str::to_owned)).collect()),
         None => None,
     };
+    if recipe.folds.duplicates == Duplicates::Together {
+        groups = Some(folds::together(groups.as_deref(), &contents(samples)?));
+    }
     folds::assign(&ids, &labels(samples)?, groups.as_deref(), &recipe.folds, seed)
 }
 
-/// The rows of one shard in their order, from the committed tables.
-pub(super) fn shard_rows(
+/// The rows of each shard in their order, from the committed tables.
+fn shard_rows(
     view: &RecordBatch,
     samples: &RecordBatch,
     selection: &RecordBatch,
-    index: usize,
-) -> Result<Vec<Kept>> {
+) -> Result<BTreeMap<usize, Vec<Kept>>> {
     let kept = kept_rows(samples, selection)?;
-    let find = |id: &str| {
-        let at = kept.binary_search_by(|k| k.id.as_str().cmp(id));
-        at.map(|i| kept[i].clone())
-            .map_err(|_| Error::corrupt(format!("the view names `{id}`, which is not kept")))
-    };
-    let (ids, shard) = (strings(view, "id")?, ints(view, "shard")?);
-    let rows = (0..view.num_rows()).filter(|i| shard.value(*i) as usize == index);
-    rows.map(|i| find(ids.value(i))).collect()
+    let (id, shard) = (strings(view, "id")?, ints(view, "shard")?);
+    let mut shards: BTreeMap<usize, Vec<Kept>> = BTreeMap::new();
+    for i in 0..view.num_rows() {
+        let at = kept.binary_search_by(|k| k.id.as_str().cmp(id.value(i)));
+        let at = at.map_err(|_| {
+            Error::corrupt(format!("the view names `{}`, which is not kept", id.value(i)))
+        })?;
+        shards.entry(shard.value(i) as usize).or_default().push(kept[at].clone());
+    }
+    Ok(shards)
 }

@@ -13,9 +13,10 @@ use super::task::{FOLDS, TRAIN_WORK, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::models::{self, Checkpoint};
-use crate::recipe::{FitOn, Mode, Recipe, Start};
+use crate::recipe::{FitOn, Mode, Outputs, Recipe, Start};
 use crate::samples::{Samples, Shape};
 use crate::seed::Seed;
+use crate::training::{EpochReport, View};
 use crate::{tables, training};
 
 impl Run {
@@ -54,19 +55,23 @@ impl Run {
             &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?,
         )?;
         let card = trained.checkpoint.card.to_json()?;
-        attempt.write("model.safetensors", trained.checkpoint.weights, None)?;
-        attempt.write("model.json", card, None)?;
+        attempt.write("model.safetensors", &trained.checkpoint.weights, None)?;
+        attempt.write("model.json", &card, None)?;
         attempt.fact("members", members.len());
-        let Some(last) = trained.history.last() else {
+        let (Some(last), Some(best)) = (trained.history.last(), best(&trained.history)) else {
             return Err(Error::internal("a training of no epochs"));
         };
         attempt.fact("loss", last.loss);
         attempt.fact("accuracy", last.accuracy);
+        attempt.fact("best_accuracy", best.accuracy);
+        attempt.fact("best_epoch", best.epoch);
         Ok(format!(
-            "{} samples, loss {:.3}, training accuracy {:.1} %",
+            "{} samples, loss {:.3}, training accuracy {:.1} % (best {:.1} % in epoch {})",
             members.len(),
             last.loss,
-            100.0 * last.accuracy
+            100.0 * last.accuracy,
+            100.0 * best.accuracy,
+            best.epoch
         ))
     }
 
@@ -84,12 +89,18 @@ impl Run {
         let members = attempt.table(&train, "members.parquet", &tables::members())?;
         let scored = self.scored(samples, &members, stage)?;
         let mut table = ScoreTable::new(&self.recipe, samples.classes.len());
+        let seed = self.model_seed(stage, model).of("outputs");
+        let view = match self.recipe.score.outputs {
+            Outputs::Clean => View::Clean,
+            Outputs::Training => View::Training { train: &self.recipe.train, seed: &seed },
+        };
         let mut done = 0;
         training::predict(
             &checkpoint,
             samples,
             &scored,
             &self.recipe.device,
+            view,
             &mut |indices, logits| {
                 table.push(samples, indices, logits)?;
                 done += indices.len() as u64;
@@ -179,6 +190,11 @@ impl Run {
     }
 }
 
+/// The epoch with the highest training accuracy, the first of several.
+fn best(history: &[EpochReport]) -> Option<&EpochReport> {
+    history.iter().reduce(|best, epoch| if epoch.accuracy > best.accuracy { epoch } else { best })
+}
+
 fn read_checkpoint(attempt: &mut Attempt, task: &str) -> Result<Checkpoint> {
     let weights = attempt.read(task, "model.safetensors")?;
     Checkpoint::load(&weights, &attempt.read(task, "model.json")?)
@@ -193,4 +209,23 @@ pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<(us
     training::check(&recipe.model, &recipe.train, shape, classes)?;
     let memory = training::memory_bytes(&recipe.model, shape, classes, recipe.train.batch_size)?;
     Ok((training::parameters(&recipe.model, shape, classes)?, memory))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_epoch_is_the_first_with_the_highest_accuracy() {
+        let epoch = |(i, accuracy): (usize, &f64)| EpochReport {
+            epoch: i + 1,
+            epochs: 4,
+            loss: 1.0,
+            accuracy: *accuracy,
+            samples: 10,
+        };
+        let history: Vec<_> = [0.5, 0.9, 0.9, 0.7].iter().enumerate().map(epoch).collect();
+        assert_eq!(best(&history).map(|e| e.epoch), Some(2));
+        assert_eq!(best(&[]), None);
+    }
 }

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::{Recipe, Storage};
 use crate::storage::crash::Point;
-use crate::storage::{Dir, FORMAT, Object, Written, sha256_hex};
+use crate::storage::{Dir, FORMAT, Object, Written, seal, sha256_hex, unseal};
 
 const RUN_FILE: &str = "run.json";
 
 /// What a run directory says about itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(title = "unseen run file")]
+#[schemars(title = "unseen run file", transform = crate::storage::checksum_schema)]
 pub struct RunFile {
     /// Version of the run directory's format.
     pub format: u32,
@@ -55,19 +55,24 @@ impl RunFile {
             recipe: recipe.clone(),
             input: input.collect(),
         };
-        let what = (file.format, &file.version, &file.decisive_recipe(), &file.input);
-        let what = serde_json::to_vec(&what)?;
-        file.fingerprint = sha256_hex(&what);
+        file.fingerprint = file.derived()?;
         Ok(file)
     }
 
+    /// The fingerprint that follows from everything else in the file.
+    fn derived(&self) -> Result<String> {
+        let what = (self.format, &self.version, &self.decisive_recipe(), &self.input);
+        Ok(sha256_hex(&serde_json::to_vec(&what)?))
+    }
+
     /// The recipe without what cannot change a result: the place of the run, which may move, how
-    /// stores are reached, and the limit that stopped it, which may be raised.
+    /// stores are reached, and the limits that stopped it, which may be raised.
     fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
         recipe.storage = Storage::default();
         recipe.data.max_quarantined = 0.0;
+        (recipe.data.max_columns, recipe.data.max_expansion) = (0, 0);
         recipe
     }
 
@@ -78,15 +83,13 @@ impl RunFile {
     pub fn find(dir: &Dir) -> Result<Option<Self>> {
         let Some(bytes) = dir.find(RUN_FILE)? else { return Ok(None) };
         let place = || dir.uri_of(RUN_FILE);
-        let head: Head = serde_json::from_slice(&bytes).at(place)?;
-        if head.format != FORMAT {
-            let message = format!(
-                "this run has format {}, this version of unseen reads {FORMAT}",
-                head.format
-            );
-            return Err(Error::new(ErrorKind::Conflict, message).at(place()));
+        let file: Self = unseal(&bytes).at(place)?;
+        // Another version fills in other defaults; what it derived is told by its name.
+        if file.version == env!("CARGO_PKG_VERSION") && file.derived()? != file.fingerprint {
+            let message = "its fingerprint does not follow from its recipe and input";
+            return Err(Error::corrupt(message).at(place()));
         }
-        Ok(Some(serde_json::from_slice(&bytes).at(place)?))
+        Ok(Some(file))
     }
 
     /// Begins the run in `dir`, or goes on with it if it is the same one.
@@ -95,9 +98,7 @@ impl RunFile {
     /// `Conflict`, saying what changed, if the directory belongs to a run of another recipe or
     /// input; `Unavailable` if it cannot be written.
     pub fn begin_or_resume(&self, dir: &Dir) -> Result<()> {
-        if Self::find(dir)?.is_none()
-            && dir.create(RUN_FILE, serde_json::to_vec_pretty(self)?)? == Written::Created
-        {
+        if Self::find(dir)?.is_none() && dir.create(RUN_FILE, seal(self)?)? == Written::Created {
             Point::RunBegun.pass();
             return Ok(());
         }
@@ -139,12 +140,6 @@ impl RunFile {
         );
         Err(Error::new(ErrorKind::Conflict, message))
     }
-}
-
-/// The part of a run file that every version can read.
-#[derive(Deserialize)]
-struct Head {
-    format: u32,
 }
 
 /// The changes that a refusal names.

@@ -11,14 +11,14 @@ use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::{Form, Mode};
 use crate::shards;
 use crate::storage::crash::Point;
-use crate::storage::{Dir, FORMAT, Output, Written, sha256_hex};
+use crate::storage::{Dir, FORMAT, Output, Written, seal, sha256_hex, unseal};
 
 const MANIFEST: &str = "manifest.json";
 
 /// What a finished run holds. Its presence says that the run is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "unseen manifest")]
+#[schemars(title = "unseen manifest", transform = crate::storage::checksum_schema)]
 pub struct Manifest {
     /// Version of the run directory's format.
     pub format: u32,
@@ -57,10 +57,10 @@ impl Manifest {
     /// The manifest of the run in `dir`, or `None` while the run is not finished.
     ///
     /// # Errors
-    /// `CorruptData` if it cannot be read.
+    /// `CorruptData` if it is damaged, `Conflict` if another version wrote it.
     pub fn find(dir: &Dir) -> Result<Option<Self>> {
         let Some(bytes) = dir.find(MANIFEST)? else { return Ok(None) };
-        serde_json::from_slice(&bytes).map(Some).at(|| dir.uri_of(MANIFEST))
+        unseal(&bytes).map(Some).at(|| dir.uri_of(MANIFEST))
     }
 
     /// The published files that are not there any more.
@@ -105,7 +105,7 @@ pub(super) fn publish(run: &Run) -> Result<()> {
         files,
     };
     Point::BeforeManifest.pass();
-    create_same(dir, MANIFEST, serde_json::to_vec_pretty(&manifest)?)?;
+    create_same(dir, MANIFEST, seal(&manifest)?)?;
     Point::AfterManifest.pass();
     Ok(())
 }
@@ -165,7 +165,7 @@ fn publish_one(dir: &Dir, output: &Output, path: &str) -> Result<Published> {
         sha256: output.sha256.clone(),
     };
     if dir.publish(&output.path, path)? == Written::AlreadyThere
-        && sha256_hex(&dir.read(path)?) != file.sha256
+        && dir.sum(path)?.sha256 != file.sha256
     {
         return Err(taken(dir, path));
     }
@@ -180,9 +180,7 @@ fn create_same(dir: &Dir, path: &str, bytes: Vec<u8>) -> Result<Published> {
         rows: None,
         sha256: sha256_hex(&bytes),
     };
-    if dir.create(path, bytes)? == Written::AlreadyThere
-        && sha256_hex(&dir.read(path)?) != file.sha256
-    {
+    if dir.create(path, bytes)? == Written::AlreadyThere && dir.sum(path)?.sha256 != file.sha256 {
         return Err(taken(dir, path));
     }
     Ok(file)

@@ -17,6 +17,7 @@ mod fit;
 mod fit;
 mod identity;
 mod manifest;
+mod memory;
 mod plan;
 mod rows;
 #[cfg(feature = "train")]
@@ -32,12 +33,13 @@ mod worker;
 pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};
+pub use memory::Memory;
 pub use plan::{Plan, PlannedTask};
 pub use single::TaskEnd;
 pub use status::{Status, TaskState, TaskStatus, status};
 pub use summary::{ClassCount, StageSummary, Summary};
 pub use task::Task;
-pub use verify::{Check, Verification, verify};
+pub use verify::{Check, Verification, verify, verify_in, verify_within};
 pub use worker::Run;
 
 /// What a run tells while it works. Nothing in a result depends on it.

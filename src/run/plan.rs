@@ -3,12 +3,14 @@
 use serde::Serialize;
 
 use super::fit;
+use super::memory::Needs;
 use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
 use crate::ingest::Survey;
-use crate::recipe::{FitOn, Folds, Mode};
+use crate::recipe::{Duplicates, FitOn, Folds, Mode};
 use crate::samples::Shape;
+use crate::selection::SelectionPlan;
 use crate::{folds, ingest};
 
 /// The plan of a run.
@@ -40,8 +42,14 @@ pub struct Plan {
     pub shards: u64,
     /// Rows that each stage adds.
     pub stage_rows: Vec<u64>,
-    /// Estimated peak memory in bytes: decoded samples plus one training.
+    /// Estimated peak of the resident memory in bytes, within the memory that is allowed.
     pub memory_bytes: u64,
+    /// The memory that is allowed.
+    pub memory_limit: u64,
+    /// Whether decoded inputs are held in memory; else they go to a scratch file.
+    pub inputs_in_memory: bool,
+    /// Estimated bytes of disk for scratch files, which lie in `TMPDIR`.
+    pub scratch_bytes: u64,
     /// Samples that pass through a training, counted once an epoch.
     pub sample_epochs: u64,
     /// The tasks up to the coreset; the shards follow.
@@ -71,13 +79,14 @@ impl Plan {
         let survey = run.survey()?;
         let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
         let class_count = survey.classes.len();
-        let (parameters, training) = fit::sizes(recipe, shape, class_count)?;
+        let (parameters, _) = fit::sizes(recipe, shape, class_count)?;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
-        let selection = run.selection_plan(&labels, class_count)?;
+        let selection = run.selection_plan(&labels, &survey.classes)?;
         check_folds(run, &labels)?;
         let stage_rows = selection.sizes().to_vec();
         let keep_bytes = keep_bytes(survey, selection.kept());
         let rows = survey.rows.len() as u64;
+        let split = Needs::of_run(run, shape, decoded, keep_bytes)?.split(run.memory)?;
         let tasks = planned(run, rows, &stage_rows);
         let trained: u64 =
             tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.work).sum();
@@ -95,11 +104,13 @@ impl Plan {
             keep_bytes,
             shards: keep_bytes.div_ceil(recipe.output.shard_bytes.0).max(1),
             stage_rows,
-            // Decoding holds the samples about twice for a moment.
-            memory_bytes: (2 * decoded).saturating_add(training),
+            memory_bytes: split.peak,
+            memory_limit: run.memory.bytes,
+            inputs_in_memory: split.load.inputs_in_memory,
+            scratch_bytes: split.scratch,
             sample_epochs: trained / TRAIN_WORK,
             tasks,
-            warnings: warnings(run, &labels),
+            warnings: warnings(run, &labels, &selection),
         })
     }
 }
@@ -115,7 +126,7 @@ impl Plan {
 }
 
 /// The share of the input's bytes that the kept rows have, if all rows were of equal size.
-fn keep_bytes(survey: &Survey, keep_rows: u64) -> u64 {
+pub(super) fn keep_bytes(survey: &Survey, keep_rows: u64) -> u64 {
     let groups = survey.files.iter().flat_map(|f| &f.row_groups);
     let bytes: u64 = groups.map(|g| g.bytes).sum();
     (bytes as f64 * keep_rows as f64 / survey.source_rows.max(1) as f64) as u64
@@ -132,14 +143,22 @@ fn check_folds(run: &Run, labels: &[u32]) -> Result<()> {
     folds::assign(&ids, labels, groups.as_deref(), &run.recipe.folds, &run.seed).map(|_| ())
 }
 
-const GROUPS_IN_STAGES: &str = "folds.group keeps equal values apart in stage 1 only: a later stage may score a sample \
+const GROUPS_IN_STAGES: &str = "folds.group and folds.duplicates hold in stage 1 only: a later stage may score a sample \
      with a model that was trained on another of its group; set select.stages = 1 to rule that out";
 
-fn warnings(run: &Run, labels: &[u32]) -> Vec<String> {
+const GUARD_AND_CLASSES: &str = "select.drop_hardest may take so many samples of one class that select.cap or select.target \
+     cannot hold; the run would then stop after the models of stage 1 have scored";
+
+fn warnings(run: &Run, labels: &[u32], selection: &SelectionPlan) -> Vec<String> {
     let Ok(survey) = run.survey() else { return Vec::new() };
     let mut warnings = survey.warnings.clone();
-    if run.recipe.folds.group.is_some() && stages(&run.recipe) > 1 {
+    let folds = &run.recipe.folds;
+    let grouped = folds.group.is_some() || folds.duplicates == Duplicates::Together;
+    if grouped && stages(&run.recipe) > 1 {
         warnings.push(GROUPS_IN_STAGES.to_owned());
+    }
+    if selection.guard_may_break_rules() {
+        warnings.push(GUARD_AND_CLASSES.to_owned());
     }
     if run.recipe.mode == Mode::Unseen {
         warnings.extend(rare_classes(labels, &survey.classes, &run.recipe.folds));

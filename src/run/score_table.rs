@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::Result;
-use crate::recipe::{Average, Method, Recipe};
+use crate::recipe::{Average, Method, Outputs, Recipe};
 use crate::samples::Samples;
 use crate::scoring::{self, Criterion};
 use crate::tables;
@@ -15,6 +15,7 @@ use crate::tables;
 /// A score table that grows batch by batch; logits are kept only when asked for.
 pub(super) struct ScoreTable {
     methods: Vec<Method>,
+    outputs: Outputs,
     classes: usize,
     scores: Vec<Vec<f32>>,
     logits: Option<Vec<f32>>,
@@ -29,6 +30,7 @@ impl ScoreTable {
         Self {
             scores: vec![Vec::new(); methods.len()],
             methods,
+            outputs: recipe.score.outputs,
             classes,
             logits: recipe.score.logits.then(Vec::new),
             probabilities: (recipe.score.average == Average::Probabilities).then(Vec::new),
@@ -107,7 +109,8 @@ impl ScoreTable {
                 columns.push(Arc::new(list(values, self.classes)?));
             }
         }
-        Ok(RecordBatch::try_new(tables::scores(&self.methods, &lists), columns)?)
+        let schema = tables::scores(&self.methods, &lists, self.outputs);
+        Ok(RecordBatch::try_new(schema, columns)?)
     }
 }
 

@@ -137,8 +137,13 @@ impl Look<'_> {
 
 /// The run file and ledger of the run in `uri`.
 pub(super) fn open(uri: &str, storage: &Storage) -> Result<(RunFile, Ledger)> {
-    let dir = Dir::open(uri, storage)?;
+    open_in(Dir::open(uri, storage)?)
+}
+
+/// As [`open`], in any directory.
+pub(super) fn open_in(dir: Dir) -> Result<(RunFile, Ledger)> {
     let Some(file) = RunFile::find(&dir)? else {
+        let uri = dir.uri();
         return Err(Error::input(format!(
             "{uri} holds no run: there is no run.json; give the recipe's output.uri"
         )));

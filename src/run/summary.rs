@@ -9,7 +9,7 @@ use super::rows::column;
 use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
 use crate::error::Result;
-use crate::recipe::{Address, Aggregate, Average, FitOn, Form, Mode, Recipe, Scale};
+use crate::recipe::{Address, Aggregate, Average, FitOn, Form, Mode, Outputs, Recipe, Scale};
 use crate::scoring::{Direction, builtin};
 use crate::selection::{self, Spread};
 use crate::storage::{Ledger, frame, parquet};
@@ -143,7 +143,7 @@ fn by(recipe: &Recipe) -> String {
 
 fn scored_by(recipe: &Recipe) -> String {
     let k = recipe.folds.k;
-    match (recipe.mode, recipe.folds.fit_on) {
+    let whose = match (recipe.mode, recipe.folds.fit_on) {
         (Mode::Unseen, FitOn::Fold) => format!(
             "{k} models, each trained on one of {k} folds and scoring the others: {} unseen scores a sample",
             k - 1
@@ -155,6 +155,10 @@ fn scored_by(recipe: &Recipe) -> String {
             "one model trained on every sample it scored (fitting mode: the scores are not unseen)"
                 .to_owned()
         }
+    };
+    match recipe.score.outputs {
+        Outputs::Clean => whose,
+        Outputs::Training => whose + ", from outputs in training mode",
     }
 }
 

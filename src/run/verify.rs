@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, RecordBatch};
 use serde::Serialize;
 
-use super::dataset::{assign, shard_rows};
+use super::dataset::assign;
 use super::identity::RunFile;
 use super::manifest::{Manifest, all_tasks, names, published};
+use super::memory::{Memory, Needs};
 use super::rows::{ids, ints, kept_ids, labels, places, selection_digest, strings};
-use super::status::open;
+use super::status::open_in;
 use super::task::{CORESET, FOLDS, INGEST, Task, models, stages};
 use super::worker::Run;
 use crate::error::{Error, Result};
-use crate::recipe::{FitOn, Form, Mode, Storage};
-use crate::storage::{frame, parquet, sha256_hex};
+use crate::recipe::{Duplicates, FitOn, Form, Mode, Storage};
+use crate::storage::{Dir, Record, frame, parquet};
 use crate::{selection, shards, storage, tables};
 
 /// The result of a verification.
@@ -24,7 +25,7 @@ pub struct Verification {
     pub uri: String,
     /// Whether every check passed.
     pub passed: bool,
-    /// The checks in order.
+    /// The checks in order; the first, of every byte, ends them if it fails.
     pub checks: Vec<Check>,
 }
 
@@ -44,11 +45,28 @@ pub struct Check {
 /// # Errors
 /// `InvalidInput` if there is no finished run. A check that fails is no error: it is in the result.
 pub fn verify(uri: &str, storage: &Storage) -> Result<Verification> {
-    let (file, ledger) = open(uri, storage)?;
+    verify_within(uri, storage, Memory::default())
+}
+
+/// As [`verify`], within this memory.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_within(uri: &str, storage: &Storage, memory: Memory) -> Result<Verification> {
+    verify_in(Dir::open(uri, storage)?, storage, memory)
+}
+
+/// As [`verify_within`], in any directory.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verification> {
+    let uri = dir.uri().to_owned();
+    let (file, ledger) = open_in(dir)?;
     let Some(manifest) = Manifest::find(ledger.dir())? else {
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
-    let prover = Prover { run: Run::reopen(file, ledger, storage), manifest };
+    let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
     let proofs: [(&'static str, Proof); 9] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
@@ -60,14 +78,19 @@ pub fn verify(uri: &str, storage: &Storage) -> Result<Verification> {
         ("input", Prover::input),
         ("coreset", Prover::coreset),
     ];
-    let checks: Vec<Check> = proofs
-        .into_iter()
-        .map(|(name, check)| match check(&prover) {
-            Ok(detail) => Check { name, passed: true, detail },
-            Err(e) => Check { name, passed: false, detail: e.to_string() },
-        })
-        .collect();
-    Ok(Verification { uri: uri.to_owned(), passed: checks.iter().all(|c| c.passed), checks })
+    let mut checks: Vec<Check> = Vec::new();
+    for (name, check) in proofs {
+        let (passed, detail) = match check(&prover) {
+            Ok(detail) => (true, detail),
+            Err(e) => (false, e.to_string()),
+        };
+        checks.push(Check { name, passed, detail });
+        // What damaged files say proves nothing.
+        if name == "checksums" && !passed {
+            break;
+        }
+    }
+    Ok(Verification { uri, passed: checks.iter().all(|c| c.passed), checks })
 }
 
 /// Files that are made when a run ends and have no record of their own.
@@ -84,10 +107,13 @@ struct Prover {
 impl Prover {
     /// Every byte that a record or the manifest names is what it says.
     fn checksums(&self) -> Result<String> {
+        if self.manifest.run != self.run.ledger.run() {
+            return Err(Error::corrupt("manifest.json belongs to another run"));
+        }
         let (mut objects, mut bytes) = (0, 0);
         for task in all_tasks(&self.run)? {
             for output in &self.run.ledger.get(&task.to_string())?.outputs {
-                self.run.ledger.checked(output)?;
+                self.run.ledger.check(output)?;
                 (objects, bytes) = (objects + 1, bytes + output.bytes);
             }
         }
@@ -109,7 +135,7 @@ impl Prover {
             let committed = wanted.remove(&file.path);
             let right = committed
                 .map_or(MADE_LAST.contains(&file.path.as_str()), |sha256| sha256 == file.sha256);
-            if !right || sha256_hex(&dir.read(&file.path)?) != file.sha256 {
+            if !right || dir.sum(&file.path)?.sha256 != file.sha256 {
                 let message = format!("{} is not what was committed", dir.uri_of(&file.path));
                 return Err(Error::corrupt(message));
             }
@@ -181,6 +207,10 @@ impl Prover {
         let folds = self.table(FOLDS, "folds.parquet", &tables::folds())?;
         if ids(&samples)? != ids(&folds)? {
             return Err(Error::corrupt("the folds table does not hold exactly the samples"));
+        }
+        if self.run.recipe.folds.duplicates == Duplicates::Together {
+            // The digests that decide must be those of the input: decoding holds them against it.
+            self.run.loaded()?;
         }
         let derived = assign(&samples, &self.run.recipe, &self.run.seed)?;
         let stored = ints(&folds, "fold")?;
@@ -287,14 +317,12 @@ impl Prover {
         let (bytes, _) = self.output(INGEST, "classes.json")?;
         let classes: Vec<String> = serde_json::from_slice(&bytes)?;
         let labels = labels(&samples)?;
-        let plan = self.run.selection_plan(&labels, classes.len())?;
+        let plan = self.run.selection_plan(&labels, &classes)?;
         let mut state = None;
         for stage in 1..=stages(&self.run.recipe) {
             let mut scores = Vec::new();
             for model in 0..models(&self.run.recipe, stage) {
-                let (bytes, _) =
-                    self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
-                scores.push(frame::decode(&bytes)?);
+                scores.push(frame::decode(&self.scores(stage, model)?)?);
             }
             let scores = frame::stack(scores)?;
             state = Some(selection::stage(
@@ -346,13 +374,14 @@ impl Prover {
             counts[class] += u64::from(reason.value(i) == "kept");
             eligible[class] += u64::from(reason.value(i) != "noise-guard");
         }
-        let Some(quotas) = plan.class_quotas(&eligible) else { return Ok(()) };
-        if counts != quotas {
-            return Err(Error::corrupt(format!(
-                "the classes keep {counts:?}, their quotas are {quotas:?}"
-            )));
+        let bounds = plan.class_bounds(&eligible)?;
+        match (0..classes).find(|class| !bounds[*class].allow(counts[*class])) {
+            None => Ok(()),
+            Some(class) => Err(Error::corrupt(format!(
+                "class {class} keeps {}, not from {} to {}",
+                counts[class], bounds[class].least, bounds[class].most
+            ))),
         }
-        Ok(())
     }
 
     /// The input is still what the run saw.
@@ -386,16 +415,16 @@ impl Prover {
                 viewed.len()
             ));
         }
-        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
-        let survey = self.run.survey()?;
+        let kept = kept_bytes(&self.run.ledger.get(CORESET)?);
+        let room = Needs::of_shards(&self.run, kept)?.split(self.run.memory)?.spill;
+        let spill = self.run.read_shards(room, |_| true)?;
         let count = self.run.shard_count()?;
         let mut rows = 0;
         for index in 0..count {
-            let (bytes, _) = self.output(&Task::Shard { index }.to_string(), "shard.parquet")?;
-            let wanted = shard_rows(&view, &samples, &selection, index)?;
-            shards::compare(&survey.parquet, &survey.schema, &wanted, bytes)
-                .map_err(|e| e.at(format!("shard {index}")))?;
-            rows += wanted.len();
+            let record = self.run.ledger.get(&Task::Shard { index }.to_string())?;
+            let shard = self.run.ledger.check(record.output("shard.parquet")?)?;
+            shards::compare(&spill, index, shard).map_err(|e| e.at(format!("shard {index}")))?;
+            rows += spill.kept(index)?.len();
         }
         if rows != viewed.len() {
             return Err(Error::corrupt(format!(
@@ -453,10 +482,23 @@ impl Prover {
     }
 
     fn score_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
-        let (bytes, _) =
-            self.output(&Task::Score { stage, model }.to_string(), "scores.parquet")?;
         let thin = std::sync::Arc::new(tables::members().as_ref().clone());
-        frame::to_arrow(frame::decode(&bytes)?, &thin)
+        frame::to_arrow(frame::decode(&self.scores(stage, model)?)?, &thin)
+    }
+
+    /// A score table, which must come from the outputs that the recipe asks for.
+    fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
+        let task = Task::Score { stage, model }.to_string();
+        let (bytes, _) = self.output(&task, "scores.parquet")?;
+        let (schema, _) = parquet::decode(bytes.clone())?;
+        let found = schema.metadata().get(tables::OUTPUTS).map_or("no", String::as_str);
+        let wanted = self.run.recipe.score.outputs.name();
+        if found != wanted {
+            return Err(Error::corrupt(format!(
+                "scores.parquet of {task} comes from {found} outputs, but the recipe says {wanted}: scores of both kinds must not be mixed"
+            )));
+        }
+        Ok(bytes)
     }
 
     fn table(
@@ -472,4 +514,9 @@ impl Prover {
     fn output(&self, task: &str, name: &str) -> Result<(bytes::Bytes, storage::Input)> {
         self.run.ledger.output(&self.run.ledger.get(task)?, name)
     }
+}
+
+/// The bytes of the kept rows, as the coreset's record says.
+fn kept_bytes(record: &Record) -> u64 {
+    record.facts.get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0)
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use super::attempt::Attempt;
 use super::identity::RunFile;
 use super::manifest::Manifest;
-use super::plan::Plan;
+use super::memory::{Memory, Needs, Split};
+use super::plan::{Plan, keep_bytes};
 use super::status::known_tasks;
 use super::summary::Summary;
 use super::task::{CORESET, INGEST, PUBLISH, Task};
@@ -16,6 +17,7 @@ use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Storage};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
+use crate::shards::Spill;
 use crate::storage::claim::{Claim, Claims, Taken};
 use crate::storage::process::Worker;
 use crate::storage::{Dir, Ledger, Object, parquet, resolve};
@@ -38,8 +40,11 @@ pub struct Run {
     pub(super) ledger: Ledger,
     pub(super) file: RunFile,
     objects: Vec<Object>,
+    pub(super) memory: Memory,
     survey: OnceCell<Survey>,
     loaded: OnceCell<Loaded>,
+    /// The rows of the shards that were left when the first was begun.
+    spill: OnceCell<Spill>,
 }
 
 impl Run {
@@ -60,11 +65,31 @@ impl Run {
     pub fn on(recipe: Recipe, dir: Dir) -> Result<Self> {
         recipe.check()?;
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage)?;
+        Self::over(recipe, dir, objects)
+    }
+
+    /// The run of `recipe` in any directory over these objects, whatever `data.uri` says.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the recipe breaks a law.
+    pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
+        recipe.check()?;
         let file = RunFile::new(&recipe, &objects)?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
-        let seed = Seed::new(recipe.seed);
-        let (survey, loaded) = (OnceCell::new(), OnceCell::new());
-        Ok(Self { recipe, seed, ledger, file, objects, survey, loaded })
+        Ok(Self::of(recipe, file, ledger, objects))
+    }
+
+    /// The same run within this memory; without it, within [`Memory::default`].
+    #[must_use]
+    pub fn within(mut self, memory: Memory) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    fn of(recipe: Recipe, file: RunFile, ledger: Ledger, objects: Vec<Object>) -> Self {
+        let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
+        let (survey, loaded, spill) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        Self { recipe, seed, ledger, file, objects, memory, survey, loaded, spill }
     }
 
     /// The run that a directory holds, as it was begun; its input may be gone.
@@ -75,9 +100,7 @@ impl Run {
             recipe.storage = storage.clone();
         }
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
-        let seed = Seed::new(recipe.seed);
-        let (survey, loaded) = (OnceCell::new(), OnceCell::new());
-        Self { recipe, seed, ledger, file, objects, survey, loaded }
+        Self::of(recipe, file, ledger, objects)
     }
 
     /// Does what is left to do and returns what came out. A finished run does nothing.
@@ -230,7 +253,7 @@ impl Run {
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
     pub(super) fn loaded(&self) -> Result<&Loaded> {
         once(&self.loaded, || {
-            let loaded = ingest::load(self.survey()?, &self.recipe.data)?;
+            let loaded = ingest::load(self.survey()?, &self.recipe.data, &self.split()?.load)?;
             if let Some(record) = self.ledger.find(INGEST)? {
                 let (samples, _) = ingest::tables(&loaded)?;
                 let bytes = self.ledger.output(&record, "samples.parquet")?.0;
@@ -244,13 +267,31 @@ impl Run {
         })
     }
 
+    /// How the memory is split.
+    pub(super) fn split(&self) -> Result<Split> {
+        let survey = self.survey()?;
+        let (shape, decoded) = ingest::decoded_bytes(survey, &self.recipe.data)?;
+        let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
+        let kept = self.selection_plan(&labels, &survey.classes)?.kept();
+        Needs::of_run(self, shape, decoded, keep_bytes(survey, kept))?.split(self.memory)
+    }
+
+    /// The rows of all shards that are left, read once.
+    pub(super) fn spill(&self, read: impl FnOnce() -> Result<Spill>) -> Result<&Spill> {
+        once(&self.spill, read)
+    }
+
     /// The sizes and quotas of all stages, for the committed samples.
-    pub(super) fn selection_plan(&self, labels: &[u32], classes: usize) -> Result<SelectionPlan> {
-        let mut sizes = vec![0; classes];
+    pub(super) fn selection_plan(
+        &self,
+        labels: &[u32],
+        classes: &[String],
+    ) -> Result<SelectionPlan> {
+        let mut sizes = vec![0; classes.len()];
         for label in labels {
             sizes[*label as usize] += 1;
         }
-        SelectionPlan::new(&self.recipe.select, &sizes)
+        SelectionPlan::new(&self.recipe.select, classes, &sizes)
     }
 
     /// What this run would do. Writes nothing.

@@ -94,7 +94,7 @@ fn balanced(n: u64, classes: Classes) -> Expr {
         }
         let (names, sizes): (Vec<i32>, Vec<u64>) = sizes.into_iter().unzip();
         let n = n.min(sizes.iter().sum());
-        let mut quota = Quota::Classes(match classes {
+        let mut quota = Quota::exactly(match classes {
             Classes::Uniform => uniform(n, &sizes),
             Classes::Global | Classes::Proportional => proportional(n, &sizes, &sizes),
         });

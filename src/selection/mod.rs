@@ -9,6 +9,7 @@
 //! ids and models.
 
 mod aggregate;
+mod classes;
 mod column;
 mod lazy;
 mod plan;

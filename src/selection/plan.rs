@@ -1,7 +1,8 @@
 //! The plan of a selection: how many rows each stage adds, and how classes share them.
 
-use super::quota::{Quota, apportion, proportional, total, uniform};
-use crate::recipe::{Classes, Select, Stages};
+use super::classes::ClassRules;
+use super::quota::{Bounds, Quota, apportion, total};
+use crate::recipe::{Select, Stages};
 use crate::{Error, Result};
 
 /// How many samples each stage adds, for `rows` usable samples.
@@ -77,21 +78,22 @@ fn rounded(shares: &[f64], kept: u64, rows: u64) -> Vec<u64> {
     sizes
 }
 
-/// The whole plan: sizes of the stages, the noise guard and the class rule.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The whole plan: sizes of the stages, the noise guard and the class rules.
+#[derive(Clone, Debug, PartialEq)]
 pub struct SelectionPlan {
     sizes: Vec<u64>,
     guarded: u64,
-    classes: Classes,
-    class_sizes: Vec<u64>,
+    rules: ClassRules,
 }
 
 impl SelectionPlan {
-    /// The plan for usable samples of which `class_sizes[label]` belong to each class.
+    /// The plan for usable samples of which `class_sizes[label]` belong to the class
+    /// `names[label]`.
     ///
     /// # Errors
-    /// As [`stage_sizes`]; `InvalidRecipe` also if the noise guard leaves too few samples.
-    pub fn new(select: &Select, class_sizes: &[u64]) -> Result<Self> {
+    /// As [`stage_sizes`]; `InvalidRecipe` also if the noise guard leaves too few samples, or if the
+    /// class rules cannot hold: the message names the classes.
+    pub fn new(select: &Select, names: &[String], class_sizes: &[u64]) -> Result<Self> {
         let rows = class_sizes.iter().sum();
         let sizes = stage_sizes(select, rows)?;
         let kept: u64 = sizes.iter().sum();
@@ -103,7 +105,9 @@ impl SelectionPlan {
                 rows.saturating_sub(guarded)
             )));
         }
-        Ok(Self { sizes, guarded, classes: select.classes, class_sizes: class_sizes.to_vec() })
+        let rules = ClassRules::new(select, names, class_sizes)?;
+        rules.bounds(kept, class_sizes)?;
+        Ok(Self { sizes, guarded, rules })
     }
 
     /// How many samples each stage adds.
@@ -118,7 +122,7 @@ impl SelectionPlan {
 
     /// How many usable samples there are.
     pub fn rows(&self) -> u64 {
-        self.class_sizes.iter().sum()
+        self.rules.class_sizes().iter().sum()
     }
 
     /// How many samples, hardest first by stage 1, are never kept.
@@ -126,37 +130,40 @@ impl SelectionPlan {
         self.guarded
     }
 
-    /// How many samples of each class are kept in the end, given how many are `eligible` (not
-    /// under the noise guard); `None` if classes are not constrained.
-    pub fn class_quotas(&self, eligible: &[u64]) -> Option<Vec<u64>> {
-        match self.classes {
-            Classes::Global => None,
-            Classes::Proportional => Some(proportional(self.kept(), &self.class_sizes, eligible)),
-            Classes::Uniform => Some(uniform(self.kept(), eligible)),
-        }
+    /// How many samples each class keeps in the end, at least and at most, given how many of it are
+    /// `eligible` (not under the noise guard).
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the noise guard took so many of a class that the rules cannot hold.
+    pub fn class_bounds(&self, eligible: &[u64]) -> Result<Vec<Bounds>> {
+        self.rules.bounds(self.kept(), eligible)
+    }
+
+    /// Whether it depends on where the noise guard falls if the class rules can hold.
+    pub fn guard_may_break_rules(&self) -> bool {
+        self.rules.spare(self.kept()) < self.guarded
     }
 
     /// How many classes there are.
     pub(super) fn classes(&self) -> usize {
-        self.class_sizes.len()
+        self.rules.class_sizes().len()
     }
 
     /// What a stage that adds `size` rows may take, when `kept` of each class are in already.
     ///
-    /// The size is apportioned by what each class still lacks of its final quota. A share never
-    /// exceeds what is lacking, and the last stage takes exactly that.
-    pub(super) fn stage_quota(&self, size: u64, eligible: &[u64], kept: &[u64]) -> Quota {
-        match self.class_quotas(eligible) {
-            None => Quota::Global(size),
-            Some(quotas) => {
-                let lacking: Vec<u64> = quotas
-                    .iter()
-                    .zip(kept)
-                    .map(|(quota, kept)| quota.saturating_sub(*kept))
-                    .collect();
-                Quota::Classes(apportion(size, &lacking))
-            }
-        }
+    /// Of what the classes still lack of their least, the stage reserves its share of all rows that
+    /// are still to come, so that the last stage ends with nothing lacking; the rest is free for any
+    /// class below its most. Where least and most are the same, all of the stage is reserved.
+    pub(super) fn stage_quota(&self, size: u64, eligible: &[u64], kept: &[u64]) -> Result<Quota> {
+        let bounds = self.class_bounds(eligible)?;
+        let beyond = |of: fn(&Bounds) -> u64| -> Vec<u64> {
+            bounds.iter().zip(kept).map(|(b, kept)| of(b).saturating_sub(*kept)).collect()
+        };
+        let (lacking, most) = (beyond(|b| b.least), beyond(|b| b.most));
+        let to_come = u128::from(self.kept() - kept.iter().sum::<u64>()).max(1);
+        let all: u64 = lacking.iter().sum();
+        let reserved = (u128::from(all) * u128::from(size)).div_ceil(to_come) as u64;
+        Ok(Quota::between(size, apportion(reserved, &lacking), &most))
     }
 }
 
@@ -207,7 +214,8 @@ mod tests {
 
     #[test]
     fn the_noise_guard_must_leave_enough() {
-        let plan = |toml| SelectionPlan::new(&select(toml), &[6, 4]);
+        let names = ["a", "b"].map(str::to_owned);
+        let plan = |toml| SelectionPlan::new(&select(toml), &names, &[6, 4]);
         assert_eq!(plan("keep = 0.9\ndrop_hardest = 0.1").unwrap().guarded(), 1);
         let error = plan("keep = 0.9\ndrop_hardest = 0.2").unwrap_err();
         assert!(error.to_string().contains("leaves 8 of 10 samples, but 9"), "{error}");
@@ -216,19 +224,24 @@ mod tests {
 
     #[test]
     fn stage_quotas_end_at_the_final_quotas() {
+        let names = ["a", "b", "c", "d"].map(str::to_owned);
         for classes in ["proportional", "uniform"] {
             let spec = select(&format!("keep = 0.37\nstages = 4\nclasses = '{classes}'"));
             let sizes = [1, 10, 1000, 0];
-            let plan = SelectionPlan::new(&spec, &sizes).unwrap();
+            let plan = SelectionPlan::new(&spec, &names, &sizes).unwrap();
             let mut kept = vec![0; 4];
             for size in plan.sizes() {
-                let Quota::Classes(quota) = plan.stage_quota(*size, &sizes, &kept) else {
-                    panic!("classes are constrained")
-                };
-                assert_eq!(quota.iter().sum::<u64>(), *size);
-                kept.iter_mut().zip(quota).for_each(|(kept, more)| *kept += more);
+                let mut quota = plan.stage_quota(*size, &sizes, &kept).unwrap();
+                let mut took = 0;
+                for (label, kept) in kept.iter_mut().enumerate() {
+                    while quota.take(label as i32) {
+                        (*kept, took) = (*kept + 1, took + 1);
+                    }
+                }
+                assert_eq!(took, *size);
             }
-            assert_eq!(Some(kept), plan.class_quotas(&sizes));
+            let wanted = plan.class_bounds(&sizes).unwrap();
+            assert_eq!(kept.into_iter().map(Bounds::exactly).collect::<Vec<_>>(), wanted);
         }
     }
 }

@@ -28,63 +28,134 @@ pub fn apportion(total: u64, weights: &[u64]) -> Vec<u64> {
 /// Each class keeps its share of `total`, as far as it has that many eligible rows; what it cannot
 /// use goes to the others in proportion. `eligible` is at most `sizes`.
 pub fn proportional(total: u64, sizes: &[u64], eligible: &[u64]) -> Vec<u64> {
-    fill(total, sizes, eligible)
+    within(total, sizes, &up_to(eligible))
 }
 
 /// Each class keeps the same number, as far as it has that many eligible rows (water filling). Odd
 /// rows go to the first classes that still have some.
 pub fn uniform(total: u64, eligible: &[u64]) -> Vec<u64> {
-    let one_each: Vec<u64> = eligible.iter().map(|n| u64::from(*n > 0)).collect();
-    fill(total, &one_each, eligible)
+    level(total, &up_to(eligible))
 }
 
-/// Apportions by weight; classes whose share exceeds their capacity are filled and leave, and the
-/// rest is apportioned again. The result sums to `total` if the capacities allow it.
-fn fill(total: u64, weights: &[u64], capacities: &[u64]) -> Vec<u64> {
+fn up_to(eligible: &[u64]) -> Vec<Bounds> {
+    eligible.iter().map(|most| Bounds { least: 0, most: *most }).collect()
+}
+
+/// The fewest and the most rows that one class may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// It keeps at least so many.
+    pub least: u64,
+    /// It keeps at most so many.
+    pub most: u64,
+}
+
+impl Bounds {
+    /// Exactly so many.
+    pub fn exactly(rows: u64) -> Self {
+        Self { least: rows, most: rows }
+    }
+
+    /// Whether a class may keep so many rows.
+    pub fn allow(self, rows: u64) -> bool {
+        (self.least..=self.most).contains(&rows)
+    }
+}
+
+/// Apportions `total` by weight within bounds. If together the classes exceed their bounds by more
+/// than they fall short of them, those that exceed get the most they may and leave, else those that
+/// fall short get the least they must; the rest is apportioned again. The result sums to `total`
+/// if the bounds allow it, and a class of weight 0 has `most` 0.
+pub fn within(total: u64, weights: &[u64], bounds: &[Bounds]) -> Vec<u64> {
     let mut quotas = vec![0; weights.len()];
     let mut open: Vec<usize> = (0..weights.len()).collect();
     let mut left = total;
     loop {
         let open_weights: Vec<u64> = open.iter().map(|class| weights[*class]).collect();
-        let shares = apportion(left, &open_weights);
-        for (&class, share) in open.iter().zip(&shares) {
-            quotas[class] = capacities[class].min(*share);
+        let (mut over, mut under) = (0, 0);
+        for (class, share) in open.iter().zip(apportion(left, &open_weights)) {
+            quotas[*class] = share;
+            over += share.saturating_sub(bounds[*class].most);
+            under += bounds[*class].least.saturating_sub(share);
         }
-        let full = |class: usize, share: u64| share > capacities[class];
-        if !open.iter().zip(&shares).any(|(class, share)| full(*class, *share)) {
+        if over == 0 && under == 0 {
             return quotas;
         }
-        let pairs = open.into_iter().zip(shares);
-        let (filled, rest): (Vec<_>, Vec<_>) =
-            pairs.partition(|(class, share)| full(*class, *share));
-        left -= filled.iter().map(|(class, _)| capacities[*class]).sum::<u64>();
-        open = rest.into_iter().map(|(class, _)| class).collect();
+        open.retain(|&class| {
+            let (share, Bounds { least, most }) = (quotas[class], bounds[class]);
+            let fixed = if over >= under { share > most } else { share < least };
+            if fixed {
+                quotas[class] = share.clamp(least, most);
+                left = left.saturating_sub(quotas[class]);
+            }
+            !fixed
+        });
     }
 }
 
+/// The same number for each class within its bounds, as far as `total` goes; odd rows go to the
+/// first classes that may have one more. The result sums to `total` if the bounds allow it.
+pub fn level(total: u64, bounds: &[Bounds]) -> Vec<u64> {
+    let at = |level: u64| bounds.iter().map(move |b| level.clamp(b.least, b.most));
+    let (mut low, mut high) = (0, bounds.iter().map(|b| b.most).max().unwrap_or(0));
+    // The highest level that `total` reaches.
+    while low < high {
+        let middle = high - (high - low) / 2;
+        if at(middle).sum::<u64>() <= total { low = middle } else { high = middle - 1 }
+    }
+    let mut quotas: Vec<u64> = at(low).collect();
+    let mut odd = total.saturating_sub(quotas.iter().sum());
+    for (quota, next) in quotas.iter_mut().zip(at(low + 1)) {
+        if odd > 0 && next > *quota {
+            (*quota, odd) = (next, odd - 1);
+        }
+    }
+    quotas
+}
+
 /// The rows that may still be taken, counted down in rank order.
-#[derive(Clone, Debug)]
-pub enum Quota {
-    /// So many rows of any class.
-    Global(u64),
-    /// So many rows of each class, by label.
-    Classes(Vec<u64>),
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Places for any class that has room.
+    free: u64,
+    /// Places kept for each class, by label.
+    reserved: Vec<u64>,
+    /// How many of the free places each class may take, by label.
+    room: Vec<u64>,
 }
 
 impl Quota {
+    /// So many rows of any of the classes.
+    pub fn global(rows: u64, classes: usize) -> Self {
+        Self { free: rows, reserved: vec![0; classes], room: vec![rows; classes] }
+    }
+
+    /// Exactly so many rows of each class, by label.
+    pub fn exactly(rows: Vec<u64>) -> Self {
+        Self { free: 0, room: vec![0; rows.len()], reserved: rows }
+    }
+
+    /// `rows` rows, of them `reserved` of each class at least and `most` of each class at most.
+    pub fn between(rows: u64, reserved: Vec<u64>, most: &[u64]) -> Self {
+        let room = most.iter().zip(&reserved).map(|(most, kept)| most.saturating_sub(*kept));
+        let free = rows.saturating_sub(reserved.iter().sum());
+        Self { free, room: room.collect(), reserved }
+    }
+
     /// Takes one row of class `label` if the quota allows it.
     pub fn take(&mut self, label: i32) -> bool {
-        let left = match self {
-            Self::Global(left) => Some(left),
-            Self::Classes(left) => usize::try_from(label).ok().and_then(|c| left.get_mut(c)),
-        };
-        match left {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                true
-            }
-            _ => false,
+        let class = usize::try_from(label).ok().filter(|class| *class < self.reserved.len());
+        let Some(class) = class else { return false };
+        if self.reserved[class] > 0 {
+            self.reserved[class] -= 1;
+            return true;
         }
+        let taken = self.free > 0 && self.room[class] > 0;
+        if taken {
+            self.free -= 1;
+            self.room[class] -= 1;
+        }
+        taken
     }
 }
 
@@ -116,6 +187,22 @@ mod tests {
         assert_eq!(uniform(9, &[1, 2]), [1, 2], "no more than there is");
     }
 
+    /// Sizes of classes, bounds for them, and a number of rows that the bounds allow.
+    fn bounded() -> impl Strategy<Value = (Vec<u64>, Vec<Bounds>, u64)> {
+        let class = (0u64..300, 0.0..=1.0, 0.0..=1.0);
+        (prop::collection::vec(class, 1..12), 0.0..=1.0).prop_map(|(classes, share)| {
+            let bounds = |(size, a, b): &(u64, f64, f64)| Bounds {
+                least: total(*size, a.min(*b)),
+                most: total(*size, a.max(*b)),
+            };
+            let sizes = classes.iter().map(|c| c.0).collect();
+            let bounds: Vec<Bounds> = classes.iter().map(bounds).collect();
+            let least: u64 = bounds.iter().map(|b| b.least).sum();
+            let most: u64 = bounds.iter().map(|b| b.most).sum();
+            (sizes, bounds, least + total(most - least, share))
+        })
+    }
+
     proptest! {
         #[test]
         fn apportionment_is_exact_fair_and_within_weights(
@@ -128,6 +215,62 @@ mod tests {
             for (share, weight) in shares.iter().zip(&weights) {
                 let exact = rows as f64 * *weight as f64 / sum.max(1) as f64;
                 prop_assert!((*share as f64 - exact).abs() < 1.0 && share <= weight);
+            }
+        }
+
+        #[test]
+        fn bounds_hold_and_totals_are_exact((sizes, bounds, rows) in bounded()) {
+            for quotas in [within(rows, &sizes, &bounds), level(rows, &bounds)] {
+                prop_assert_eq!(quotas.iter().sum::<u64>(), rows);
+                prop_assert!(quotas.iter().zip(&bounds).all(|(q, b)| b.allow(*q)));
+            }
+        }
+
+        /// One rate serves all: a class that could have more is not far below one that could have less.
+        #[test]
+        fn bounded_shares_lean_as_little_as_they_must((sizes, bounds, rows) in bounded()) {
+            let quotas = within(rows, &sizes, &bounds);
+            let rate = |c: usize| quotas[c] as f64 / sizes[c] as f64;
+            for (a, b) in (0..sizes.len()).flat_map(|a| (0..sizes.len()).map(move |b| (a, b))) {
+                if quotas[a] < bounds[a].most && quotas[b] > bounds[b].least {
+                    let one_row = 1.0 / sizes[a] as f64 + 1.0 / sizes[b] as f64;
+                    prop_assert!(rate(b) - rate(a) < one_row + 1e-9, "{:?}", quotas);
+                }
+            }
+        }
+
+        #[test]
+        fn bounded_levels_differ_by_no_more_than_they_must((_, bounds, rows) in bounded()) {
+            let quotas = level(rows, &bounds);
+            for (a, (more, less)) in quotas.iter().zip(&bounds).enumerate() {
+                for (b, other) in quotas.iter().enumerate() {
+                    let free = *more < less.most && *other > bounds[b].least;
+                    prop_assert!(!free || *other <= more + u64::from(b < a), "{:?}", quotas);
+                }
+            }
+        }
+
+        #[test]
+        fn a_quota_takes_what_is_reserved_and_no_more_than_there_is_room(
+            classes in prop::collection::vec((0u64..9, 0u64..9), 1..6),
+            free in 0u64..20,
+            labels in prop::collection::vec(0i32..7, 200),
+        ) {
+            let reserved: Vec<u64> = classes.iter().map(|c| c.0).collect();
+            let most: Vec<u64> = classes.iter().map(|c| c.0 + c.1).collect();
+            let rows = free + reserved.iter().sum::<u64>();
+            let mut quota = Quota::between(rows, reserved.clone(), &most);
+            let mut kept = vec![0; classes.len()];
+            for label in labels {
+                if quota.take(label) {
+                    kept[label as usize] += 1;
+                }
+            }
+            // 200 rows of 7 labels are enough of each class.
+            let room: u64 = most.iter().sum();
+            prop_assert_eq!(kept.iter().sum::<u64>(), rows.min(room));
+            for (kept, (least, most)) in kept.iter().zip(reserved.iter().zip(&most)) {
+                prop_assert!(least <= kept && kept <= most);
             }
         }
 

@@ -29,14 +29,15 @@ const NEW: &str = "__new";
 /// `scores` is one table with the rows of all models of the stage, as [`aggregate`](fn@aggregate)
 /// takes it: every usable sample in stage 1, every open one later (others are ignored). Of the open
 /// samples the `plan.sizes()[t - 1]` first by (score, keyed hash of the id, id) are kept, each
-/// class within its quota. In stage 1 the noise guard first sets the hardest aside for good.
+/// class within its bounds. In stage 1 the noise guard first sets the hardest aside for good.
 ///
-/// Reasons: `kept`; `below-cut`; `quota` (among the first of the stage, but the class was full);
-/// `noise-guard`. Samples under the guard have no rank.
+/// Reasons: `kept`; `below-cut`; `quota` (among the first of the stage, but its class was full or
+/// the place was kept for a class that lacks samples); `noise-guard`. Samples under the guard have no rank.
 ///
 /// # Errors
-/// `InvalidInput` if the scores do not fit the samples (one lost, one twice); `Internal` if
-/// `previous` is not the selection after stage `t - 1`.
+/// `InvalidInput` if the scores do not fit the samples (one lost, one twice); `InvalidRecipe` if
+/// the noise guard leaves a class too few for its rule; `Internal` if `previous` is not the selection
+/// after stage `t - 1`.
 pub fn stage(
     previous: Option<DataFrame>,
     scores: LazyFrame,
@@ -128,7 +129,7 @@ fn stage_quota(state: &DataFrame, plan: &SelectionPlan, t: usize, size: u64) -> 
             plan.rows()
         )));
     }
-    Ok(plan.stage_quota(size, &eligible, &kept))
+    plan.stage_quota(size, &eligible, &kept)
 }
 
 /// Ranks the open samples and takes what the quota allows.

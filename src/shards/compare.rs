@@ -3,50 +3,85 @@
 use std::sync::Arc;
 
 use arrow::array::Array;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::Schema;
 use arrow::record_batch::RecordBatch;
-use bytes::Bytes;
 
 use super::Kept;
-use super::encode::{score_fields, shard_schema, with_scores};
-use super::rows::Rows;
+use super::encode::{batches, score_fields, shard_schema, with_scores};
+use super::spill::Spill;
 use crate::error::{Error, Result};
-use crate::storage::parquet::{self, ParquetFile};
+use crate::storage::Object;
+use crate::storage::parquet::{Columns, Limits, ParquetFile, Request};
 
-/// Proves that the shard with these bytes holds exactly `rows`, in this order, and that each equals
-/// its row in the source in every column; score columns, if there are any, equal those of `rows`.
-/// The schemas must be equal too, with all metadata.
+/// Proves that `shard` holds exactly the rows of shard `index` of `spill`, in their order, and that
+/// each equals its row in the source in every column; score columns, if there are any, equal those of
+/// the kept rows. The schemas must be equal too, with all metadata. Memory: one row group of the
+/// source's rows and a few batches of the shard.
 ///
 /// # Errors
-/// `CorruptData` naming the first sample and column that differ, or what differs in the schema;
-/// `InvalidInput` if the source cannot be read.
-pub fn compare(
-    files: &[ParquetFile],
-    schema: &SchemaRef,
-    rows: &[Kept],
-    shard: Bytes,
-) -> Result<()> {
+/// `CorruptData` naming the first sample and column that differ, or what differs in the schema.
+pub fn compare(spill: &Spill, index: usize, shard: Object) -> Result<()> {
     let undecodable = |e: Error| Error::corrupt("the shard cannot be decoded").because(e);
-    let (found, batches) = parquet::decode(shard).map_err(undecodable)?;
-    let scores = found.fields().len() == schema.fields().len() + score_fields().len();
+    let shard = ParquetFile::open(shard, Limits::OURS).map_err(undecodable)?;
+    let schema = spill.schema();
+    let scores = shard.schema().fields().len() == schema.fields().len() + score_fields().len();
     let target = shard_schema(schema, scores)?;
-    same_schema(&found, &target)?;
-    let source = Rows::read(files, schema, rows)?;
-    let mut start = 0;
-    for batch in batches {
-        let batch = batch.map_err(undecodable)?;
-        let end = start + batch.num_rows();
-        let Some(kept) = rows.get(start..end) else { return Err(wrong_count(end, rows.len())) };
-        let source = source.batch(start..end)?;
-        let wanted = if scores { with_scores(&source, kept, &target)? } else { source };
-        same_rows(&batch, &wanted, kept)?;
-        start = end;
+    same_schema(shard.schema(), &target)?;
+    let kept = spill.kept(index)?;
+    let found: u64 = shard.row_groups().iter().map(|group| group.rows).sum();
+    if found != kept.len() as u64 {
+        let message = format!("the shard has {found} rows, it should have {}", kept.len());
+        return Err(Error::corrupt(message));
     }
-    if start == rows.len() { Ok(()) } else { Err(wrong_count(start, rows.len())) }
+    let mut found = Found::new(&shard);
+    for (number, part) in spill.parts(index)?.iter().enumerate() {
+        let source = spill.rows(index, number)?;
+        for mut range in batches(kept, part.clone()) {
+            while !range.is_empty() {
+                let batch = found.next(range.len()).map_err(undecodable)?;
+                let now = range.start..range.start + batch.num_rows();
+                let source = source.batch(now.start - part.start..now.end - part.start)?;
+                let kept = &kept[now.clone()];
+                let wanted = if scores { with_scores(&source, kept, &target)? } else { source };
+                same_rows(&batch, &wanted, kept)?;
+                range.start = now.end;
+            }
+        }
+    }
+    Ok(())
 }
 
-fn wrong_count(found: usize, wanted: usize) -> Error {
-    Error::corrupt(format!("the shard has {found} rows or more, it should have {wanted}"))
+/// The rows of a shard, some at a time.
+struct Found<'a> {
+    batches: Box<dyn Iterator<Item = Result<RecordBatch>> + 'a>,
+    rest: Option<RecordBatch>,
+}
+
+impl<'a> Found<'a> {
+    fn new(shard: &'a ParquetFile) -> Self {
+        let open = |row_group| {
+            Request { file: shard, row_group, columns: Columns::All, rows: None }.open()
+        };
+        let groups = (0..shard.row_groups().len()).map(open);
+        let batches = groups.flat_map(|opened| match opened {
+            Ok(batches) => Box::new(batches) as Box<dyn Iterator<Item = _>>,
+            Err(e) => Box::new(std::iter::once(Err(e))),
+        });
+        Self { batches: Box::new(batches), rest: None }
+    }
+
+    /// The next rows, at least one and at most `most`.
+    fn next(&mut self, most: usize) -> Result<RecordBatch> {
+        let batch = match self.rest.take() {
+            Some(batch) => batch,
+            None => self.batches.next().ok_or_else(|| Error::corrupt("it ends too early"))??,
+        };
+        let now = most.min(batch.num_rows());
+        if now < batch.num_rows() {
+            self.rest = Some(batch.slice(now, batch.num_rows() - now));
+        }
+        Ok(batch.slice(0, now))
+    }
 }
 
 fn same_schema(found: &Schema, wanted: &Schema) -> Result<()> {

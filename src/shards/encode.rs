@@ -1,6 +1,7 @@
 //! The bytes of one shard, after the conventions of Hugging Face datasets: blobs plain and
 //! uncompressed, everything else with Snappy and dictionaries, row groups of bounded size.
 
+use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,10 +15,10 @@ use arrow::record_batch::RecordBatch;
 
 use super::Kept;
 use super::cut::even_parts;
-use super::rows::Rows;
+use super::spill::Spill;
 use crate::error::{Error, Result};
 use crate::recipe;
-use crate::storage::parquet::{self, ParquetFile};
+use crate::storage::parquet;
 
 /// Limits of one batch on its way to the encoder. Arrow's 32-bit offsets end at 2 GiB.
 const BATCH_BYTES: u64 = 64 << 20;
@@ -26,28 +27,38 @@ const BATCH_ROWS: usize = 1000;
 /// The key under which `datasets` notes that pages were cut by content.
 const CDC_KEY: &str = "content_defined_chunking";
 
-/// The bytes of the shard that holds `rows` in this order: every column of the source with its
-/// type, values and metadata (`schema` is the source's), and with `spec.scores` the columns
-/// `unseen_score`, `unseen_rank` and `unseen_stage`. The same arguments give the same bytes.
+/// Writes shard `index` of `spill` to `out`, row group by row group: every column of the source with
+/// its type, values and metadata, and with `scores` the columns `unseen_score`, `unseen_rank` and
+/// `unseen_stage`. The same rows give the same bytes. Memory: one row group, as Arrow and encoded.
 ///
 /// # Errors
-/// `InvalidInput` if a file cannot be read, has other columns, or has one of those names already.
-pub fn encode_shard(
-    files: &[ParquetFile],
-    schema: &SchemaRef,
-    rows: &[Kept],
-    spec: &recipe::Output,
-) -> Result<Vec<u8>> {
-    let target = shard_schema(schema, spec.scores)?;
+/// `InvalidInput` if the source has one of those names already; whatever `out` returns.
+pub fn encode_shard<W: Write + Send>(
+    spill: &Spill,
+    index: usize,
+    scores: bool,
+    out: W,
+) -> Result<W> {
+    let target = shard_schema(spill.schema(), scores)?;
     let properties = properties(&target)?;
-    let source = Rows::read(files, schema, rows)?;
-    let batch = |range: Range<usize>| {
-        let batch = source.batch(range.clone())?;
-        if spec.scores { with_scores(&batch, &rows[range], &target) } else { Ok(batch) }
-    };
-    let groups = parts(rows, 0..rows.len(), spec.row_group_bytes.0).into_iter();
-    let encoded = groups.map(|group| batches(rows, group).into_iter().map(batch).collect());
-    parquet::encode(&target, encoded, properties)
+    let kept = spill.kept(index)?;
+    let groups = spill.parts(index)?.iter().enumerate().map(|(number, part)| {
+        let (rows, target) = (spill.rows(index, number)?, Arc::clone(&target));
+        Ok(batches(kept, part.clone()).into_iter().map(move |range| {
+            let batch = rows.batch(range.start - part.start..range.end - part.start)?;
+            if scores { with_scores(&batch, &kept[range], &target) } else { Ok(batch) }
+        }))
+    });
+    parquet::encode(out, &target, groups, properties)
+}
+
+/// About how many bytes it takes to encode a row group, if all kept rows together have `kept` bytes
+/// and are some of `rows`: the row group as Arrow and encoded, and two batches.
+pub fn encode_memory(spec: &recipe::Output, kept: u64, rows: u64) -> u64 {
+    // The bytes that a file states are those of its encoding; decoded they may be more.
+    let group = spec.row_group_bytes.0.min(kept.saturating_mul(2));
+    let batch = group.min(BATCH_BYTES).min(kept / rows.max(1) * 2 * BATCH_ROWS as u64);
+    2 * (group + batch)
 }
 
 /// The schema of a shard: the source's, and the score columns if asked for.
@@ -92,7 +103,7 @@ pub(super) fn with_scores(
 }
 
 /// Cuts a range of rows into even parts of at most `bound` bytes.
-fn parts(rows: &[Kept], range: Range<usize>, bound: u64) -> Vec<Range<usize>> {
+pub(super) fn parts(rows: &[Kept], range: Range<usize>, bound: u64) -> Vec<Range<usize>> {
     let bytes: Vec<u64> = rows[range.clone()].iter().map(|r| r.bytes).collect();
     let mut start = range.start;
     let next = |length: usize| {
@@ -103,7 +114,7 @@ fn parts(rows: &[Kept], range: Range<usize>, bound: u64) -> Vec<Range<usize>> {
 }
 
 /// Cuts a row group into batches that fit Arrow's offsets.
-fn batches(rows: &[Kept], group: Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn batches(rows: &[Kept], group: Range<usize>) -> Vec<Range<usize>> {
     let parts = parts(rows, group, BATCH_BYTES).into_iter();
     let short = |part: Range<usize>| {
         let end = part.end;

@@ -1,12 +1,13 @@
 //! The coreset as files: which row goes into which shard, the shards' bytes, the view and the card.
 //!
 //! - `cut`: parts of bounded, even size.
-//! - `rows`: fetches the kept rows of the source, every column as it is.
-//! - `encode`: the bytes of one shard.
+//! - `spill`: reads the kept rows of the source once, for all shards.
+//! - `rows`: every column as it is in the source.
+//! - `encode`: writes one shard.
 //! - `compare`: the proof that a shard equals its source.
 //! - `card`, `features`, `yaml`: the dataset card and what it says about the columns.
 //!
-//! This room reads the source and returns bytes; the run room puts them into a store.
+//! This room reads the source and writes to what it is given; the run room puts that into a store.
 
 mod card;
 mod compare;
@@ -14,11 +15,13 @@ mod cut;
 mod encode;
 mod features;
 mod rows;
+mod spill;
 mod yaml;
 
 pub use card::{CardInfo, ClassCount, card};
 pub use compare::compare;
-pub use encode::encode_shard;
+pub use encode::{encode_memory, encode_shard};
+pub use spill::{Room, Spill, lane_memory};
 
 use std::sync::Arc;
 

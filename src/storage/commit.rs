@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io::Write;
 
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -17,16 +18,19 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::crash::Point;
-use super::location::{Dir, Written};
+use super::location::Dir;
+use super::object::Object;
+use super::sealed::{seal, unseal};
+use super::upload::{Sum, Upload};
 use crate::error::{Error, ErrorKind, Place, Result};
 
 /// The version of the run directory's format.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
 
 /// The proof that a task is done: what it read, what it wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "unseen commit record")]
+#[schemars(title = "unseen commit record", transform = super::checksum_schema)]
 pub struct Record {
     /// Version of this format.
     pub format: u32,
@@ -117,12 +121,7 @@ impl Ledger {
         let path = record_path(task);
         let Some(bytes) = self.dir.find(&path)? else { return Ok(None) };
         let place = || self.dir.uri_of(&path);
-        let record: Record = serde_json::from_slice(&bytes).at(place)?;
-        if record.format != FORMAT {
-            let message =
-                format!("the record has format {}, this version reads {FORMAT}", record.format);
-            return Err(Error::new(ErrorKind::Conflict, message).at(place()));
-        }
+        let record: Record = unseal(&bytes).at(place)?;
         if record.task != task {
             return Err(
                 Error::corrupt(format!("the record is of task {}", record.task)).at(place())
@@ -165,25 +164,19 @@ impl Ledger {
         task: &str,
         attempt: &str,
         name: &str,
-        bytes: Vec<u8>,
+        bytes: &[u8],
         rows: Option<u64>,
     ) -> Result<Output> {
+        let mut writer = self.writer(task, attempt, name);
+        writer.write_all(bytes).at(|| self.dir.uri_of(&writer.path))?;
+        writer.finish(rows)
+    }
+
+    /// Begins one output of an attempt that is written piece by piece.
+    pub fn writer(&self, task: &str, attempt: &str, name: &str) -> OutputWriter {
         let path = format!("tasks/{task}/{attempt}/{name}");
-        let output = Output {
-            name: name.to_owned(),
-            path: path.clone(),
-            bytes: bytes.len() as u64,
-            rows,
-            sha256: sha256_hex(&bytes),
-        };
-        match self.dir.create(&path, bytes)? {
-            Written::Created => {
-                Point::OutputWritten.pass();
-                Ok(output)
-            }
-            // A retry after a lost answer finds its own object; its bytes decide.
-            Written::AlreadyThere => self.checked(&output).map(|_| output),
-        }
+        let upload = Upload::new(&self.dir, path.clone());
+        OutputWriter { name: name.to_owned(), path, upload }
     }
 
     /// Commits a record, once. When another attempt was first, its record wins and is returned.
@@ -191,7 +184,7 @@ impl Ledger {
     /// # Errors
     /// `Unavailable` if it cannot be written, `Conflict` if the place belongs to another run.
     pub fn commit(&self, record: &Record) -> Result<Recorded> {
-        let bytes = serde_json::to_vec_pretty(record)?;
+        let bytes = seal(record)?;
         Point::BeforeCommit.pass();
         self.dir.create(&record_path(&record.task), bytes)?;
         Point::AfterCommit.pass();
@@ -215,14 +208,64 @@ impl Ledger {
         Ok((bytes, Input { task, name, sha256: output.sha256.clone() }))
     }
 
+    /// Checks the bytes behind `output` without holding them, and gives the object for reads of
+    /// parts of it.
+    ///
+    /// # Errors
+    /// `CorruptData` if size or checksum differ, `Unavailable` if it cannot be read.
+    pub fn check(&self, output: &Output) -> Result<Object> {
+        // Looked up first: reads of the object are pinned to the version that was checked.
+        let object = self.dir.object(&output.path)?;
+        check_sum(&self.dir.sum(&output.path)?, output).at(|| object.uri.clone())?;
+        Ok(object)
+    }
+
     /// The bytes behind `output`, checked.
     ///
     /// # Errors
     /// `CorruptData` if size or checksum differ, `Unavailable` if it cannot be read.
     pub fn checked(&self, output: &Output) -> Result<Bytes> {
         let bytes = self.dir.read(&output.path)?;
-        check_bytes(&bytes, output).at(|| self.dir.uri_of(&output.path))?;
+        let sum = Sum { bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
+        check_sum(&sum, output).at(|| self.dir.uri_of(&output.path))?;
         Ok(bytes)
+    }
+}
+
+/// An output of an attempt, being written. Dropped before its end it leaves nothing.
+pub struct OutputWriter {
+    name: String,
+    path: String,
+    upload: Upload,
+}
+
+impl OutputWriter {
+    /// As [`Upload::settle`].
+    ///
+    /// # Errors
+    /// As [`Upload::settle`].
+    pub fn settle<T>(&mut self, result: Result<T>) -> Result<T> {
+        self.upload.settle(result)
+    }
+
+    /// Ends the output, which has `rows` rows if it is a table.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be written.
+    pub fn finish(self, rows: Option<u64>) -> Result<Output> {
+        let Sum { bytes, sha256 } = self.upload.finish()?;
+        Point::OutputWritten.pass();
+        Ok(Output { name: self.name, path: self.path, bytes, rows, sha256 })
+    }
+}
+
+impl Write for OutputWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.upload.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.upload.flush()
     }
 }
 
@@ -237,15 +280,14 @@ impl Record {
     }
 }
 
-fn check_bytes(bytes: &[u8], output: &Output) -> Result<()> {
-    if bytes.len() as u64 != output.bytes {
-        let message = format!("it has {} bytes, its record says {}", bytes.len(), output.bytes);
+fn check_sum(found: &Sum, output: &Output) -> Result<()> {
+    if found.bytes != output.bytes {
+        let message = format!("it has {} bytes, its record says {}", found.bytes, output.bytes);
         return Err(Error::corrupt(message));
     }
-    let sha256 = sha256_hex(bytes);
-    if sha256 != output.sha256 {
-        let message = format!("its SHA-256 is {sha256}, its record says {}", output.sha256);
-        return Err(Error::corrupt(message));
+    if found.sha256 != output.sha256 {
+        let (found, wanted) = (&found.sha256, &output.sha256);
+        return Err(Error::corrupt(format!("its SHA-256 is {found}, its record says {wanted}")));
     }
     Ok(())
 }
@@ -261,7 +303,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
@@ -309,7 +351,7 @@ mod tests {
     #[test]
     fn the_first_commit_wins_and_the_second_learns_of_it() {
         let ledger = ledger();
-        let output = ledger.write("t", "a1", "x", b"one".to_vec(), None).unwrap();
+        let output = ledger.write("t", "a1", "x", b"one", None).unwrap();
         assert!(matches!(
             ledger.commit(&record("t", "a1", vec![output])).unwrap(),
             Recorded::Won(_)
@@ -323,7 +365,7 @@ mod tests {
     #[test]
     fn a_changed_object_is_found_out() {
         let ledger = ledger();
-        let output = ledger.write("t", "a1", "x", b"one".to_vec(), None).unwrap();
+        let output = ledger.write("t", "a1", "x", b"one", None).unwrap();
         let mut wrong = output.clone();
         wrong.sha256 = sha256_hex(b"two");
         assert_eq!(ledger.checked(&wrong).unwrap_err().kind(), ErrorKind::CorruptData);

@@ -16,14 +16,16 @@ use polars::prelude::{
 };
 
 use crate::error::{Error, Result};
+use crate::fence::fence;
 
 /// Decodes one of our own Parquet tables for a query.
 ///
 /// # Errors
 /// `CorruptData` if the bytes are no Parquet table.
 pub fn decode(bytes: &[u8]) -> Result<DataFrame> {
-    let frame = ParquetReader::new(Cursor::new(bytes)).finish();
-    frame.map_err(|e| Error::corrupt("the table cannot be decoded").because(e))
+    let undecodable = || Error::corrupt("the table cannot be decoded");
+    let frame = fence(|| ParquetReader::new(Cursor::new(bytes)).finish());
+    frame.ok_or_else(undecodable)?.map_err(|e| undecodable().because(e))
 }
 
 /// Several tables with the same columns, one below the other, as the start of a query.

@@ -2,9 +2,14 @@
 //!
 //! - `store`, `aws`, `profile`: from an address to a store, with settings and credentials.
 //! - `patient`: the guard around every store: no operation waits for ever.
-//! - `location`: a [`Dir`] (the run directory) and [`Object`]s (the input).
+//! - `location`: a [`Dir`] (the run directory). `object`: [`Object`]s (the input).
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
+//! - `fetch`: the ranged reads under it. `foreign`: how far their bytes are believed.
+//! - `size`: the bytes of rows.
+//! - `upload`: an object that is written piece by piece.
+//! - `scratch`: files for what does not fit in memory.
 //! - `frame`: the bridge to Polars.
+//! - `sealed`: JSON documents with a checksum inside.
 //! - `commit`: the protocol that makes a run directory trustworthy.
 //! - `doctor`: whether a store does what a run needs. `litter`: half-written local files.
 //! - `claim`, `process`: who works on which task. `crash`: where tests let a process die.
@@ -18,24 +23,37 @@ pub mod claim;
 mod commit;
 pub mod crash;
 pub mod doctor;
+mod fetch;
+mod foreign;
 pub mod frame;
 mod litter;
 mod location;
+mod object;
 pub mod parquet;
 mod patient;
 pub mod process;
 #[cfg(feature = "s3")]
 mod profile;
+mod scratch;
+mod sealed;
+mod size;
 mod store;
+mod upload;
 
 pub(crate) use commit::FORMAT;
-pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
-pub use location::{Dir, Listed, Object, Written, read_text, resolve};
+pub use commit::{Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, sha256_hex};
+pub use location::{Dir, Listed, Written};
+pub use object::{Object, read_text, resolve};
+pub use scratch::{Scratch, machine_memory};
+pub(crate) use sealed::{checksum_schema, seal, unseal};
+pub use size::Sizes;
+pub use upload::{Sum, Upload};
 
 use std::future::Future;
 use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::task::JoinHandle;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -53,11 +71,15 @@ fn runtime() -> Result<&'static Runtime> {
     let runtime = RUNTIME.get_or_init(|| {
         Builder::new_multi_thread().worker_threads(2).thread_name("io").enable_all().build()
     });
-    match runtime {
-        Ok(runtime) => Ok(runtime),
-        Err(e) => Err(Error::new(
-            ErrorKind::Unavailable,
-            format!("cannot start the I/O threads ({e}); raise the limit of processes"),
-        )),
-    }
+    runtime.as_ref().map_err(|e| {
+        let message = format!("cannot start the I/O threads ({e}); raise the limit of processes");
+        Error::new(ErrorKind::Unavailable, message)
+    })
+}
+
+/// Begins a store operation; the I/O threads go on with it while the caller computes.
+fn begin<T: Send + 'static>(
+    operation: impl Future<Output = T> + Send + 'static,
+) -> Result<JoinHandle<T>> {
+    Ok(runtime()?.spawn(operation))
 }

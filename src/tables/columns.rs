@@ -37,6 +37,11 @@ pub(super) static SAMPLES: &[Column] = &[
     required("row", DataType::Int64, ROW),
     required("bytes", DataType::Int64, "The size of the row in memory, uncompressed, in bytes."),
     optional("group", DataType::Utf8, "The value of `folds.group`; null without one."),
+    required(
+        "content",
+        DataType::Utf8,
+        "The first 128 bits of the SHA-256 of the decoded input, in hex: equal for exact duplicates.",
+    ),
 ];
 
 pub(super) static QUARANTINE: &[Column] = &[
@@ -80,7 +85,11 @@ pub(super) static SELECTION: &[Column] = &[
     ),
     optional("stage", DataType::Int32, "The stage of entry, from 1; null if it is not kept."),
     required("kept", DataType::Boolean, "Whether the sample is kept."),
-    required("reason", DataType::Utf8, "Why it is kept or not."),
+    required(
+        "reason",
+        DataType::Utf8,
+        "`kept`; `below-cut`; `quota` (ranked among the rows of its stage, but its class was full or the place was kept for a class that lacks samples); `noise-guard`; `quarantined: ` and why.",
+    ),
 ];
 
 pub(super) static VIEW: &[Column] = &[

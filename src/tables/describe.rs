@@ -1,7 +1,10 @@
 //! The contracts as published under `schemas/`, for readers in other languages.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
+use super::OUTPUTS;
 use super::columns::{self, Column};
 use crate::recipe::Method;
 
@@ -14,6 +17,9 @@ pub struct TableContract {
     pub description: &'static str,
     /// The columns, in order.
     pub columns: Vec<ColumnContract>,
+    /// The keys of the table's metadata (Arrow schema and Parquet footer) and what their values say.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<&'static str, &'static str>,
 }
 
 /// What a column promises.
@@ -51,6 +57,7 @@ pub fn contracts() -> Vec<TableContract> {
         table,
         description,
         columns: columns.iter().map(ColumnContract::from).collect(),
+        metadata: BTreeMap::new(),
     };
     vec![
         table("samples", "A row for each usable sample, ascending by id.", columns::SAMPLES),
@@ -87,7 +94,9 @@ fn scores() -> TableContract {
         ),
     ]);
     let description = "The scores that one model gave, ascending by id. It never saw these samples, except in mode `fitting`.";
-    TableContract { table: "scores", description, columns }
+    let outputs = "What the scores were computed from, as `score.outputs` says: `clean` or `training`. Scores of both kinds must not be mixed.";
+    let metadata = BTreeMap::from([(OUTPUTS, outputs)]);
+    TableContract { table: "scores", description, columns, metadata }
 }
 
 fn list(name: &'static str, meaning: &'static str, present: &str) -> ColumnContract {
@@ -103,6 +112,7 @@ fn list(name: &'static str, meaning: &'static str, present: &str) -> ColumnContr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Outputs;
     use crate::tables;
 
     #[test]
@@ -113,7 +123,7 @@ mod tests {
             tables::quarantine(),
             tables::folds(),
             tables::members(),
-            tables::scores(&Method::ALL, &lists),
+            tables::scores(&Method::ALL, &lists, Outputs::Training),
             tables::selection(),
             tables::view(),
         ];
@@ -124,6 +134,8 @@ mod tests {
             let fields = schema.fields().iter();
             let real: Vec<_> = fields.map(|f| (f.name().as_str(), f.is_nullable())).collect();
             assert_eq!(told, real, "{}", contract.table);
+            let keys: Vec<&String> = schema.metadata().keys().collect();
+            assert_eq!(contract.metadata.keys().collect::<Vec<_>>(), keys, "{}", contract.table);
             for (column, field) in contract.columns.iter().zip(schema.fields()) {
                 let kind = field.data_type().to_string().replace("(7 x", "(C x");
                 assert_eq!(column.kind, kind, "{}.{}", contract.table, column.name);

@@ -6,11 +6,12 @@
 mod columns;
 mod describe;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::recipe::Method;
+use crate::recipe::{Method, Outputs};
 pub use columns::Column;
 pub use describe::{ColumnContract, TableContract, contracts};
 
@@ -41,14 +42,19 @@ pub fn members() -> SchemaRef {
 
 /// The scores that one model gave, ascending by id. `fold` is the sample's fold (null in fitting
 /// mode), `model` the scoring model within the stage. `logits` and `probabilities` are there when
-/// asked for: `lists` gives the name of each and the number of classes.
-pub fn scores(methods: &[Method], lists: &[(&str, usize)]) -> SchemaRef {
+/// asked for: `lists` gives the name of each and the number of classes. The schema's metadata says
+/// under [`OUTPUTS`] what the scores were computed from.
+pub fn scores(methods: &[Method], lists: &[(&str, usize)], outputs: Outputs) -> SchemaRef {
     let mut columns = columns::SCORES.to_vec();
     columns.extend(methods.iter().map(|method| columns::score(*method)));
     let mut fields = schema(&columns).fields().to_vec();
     fields.extend(lists.iter().map(|(name, classes)| Arc::new(list(name, *classes))));
-    Arc::new(Schema::new(fields))
+    let metadata = HashMap::from([(OUTPUTS.to_owned(), outputs.name().to_owned())]);
+    Arc::new(Schema::new_with_metadata(fields, metadata))
 }
+
+/// The key of a score table's metadata that names the outputs its scores were computed from.
+pub const OUTPUTS: &str = "unseen.outputs";
 
 fn list(name: &str, classes: usize) -> Field {
     let item = Arc::new(Field::new("item", DataType::Float32, false));

@@ -6,7 +6,7 @@ use super::inputs::{Augment, Gather};
 use super::optimizer::Optimizer;
 use super::schedule::learning_rate;
 use super::{batches, inputs, loss, sizing};
-use crate::models::{Architecture, Checkpoint, ModelCard, Net, Scaling, open};
+use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, Scaling, open};
 use crate::recipe;
 use crate::samples::Samples;
 use crate::seed::Seed;
@@ -109,7 +109,7 @@ fn card(job: &Job<'_>) -> Result<ModelCard> {
     let shape = job.samples.inputs.shape();
     let scaling = match job.start {
         Some(start) => start.card.scaling.clone(),
-        None if job.model.standardize => inputs::fit(&job.samples.inputs, job.members),
+        None if job.model.standardize => inputs::fit(&job.samples.inputs, job.members)?,
         None => Scaling::identity(shape),
     };
     let architecture = Architecture::from(job.model);
@@ -140,32 +140,27 @@ impl Epochs<'_> {
         let steps = batches::steps_per_epoch(members.len(), train.batch_size);
         let augment_seed = self.job.seed.of(&format!("augment={epoch}"));
         let (mut sum, mut correct) = (0.0, 0);
-        for (i, batch) in batches::cut(&order, train.batch_size).enumerate() {
-            let lr = learning_rate(train, epoch * steps + i, steps);
-            let (batch_sum, batch_correct) = self.step(batch, &augment_seed, lr)?;
-            if !batch_sum.is_finite() {
+        let augment = self.augment.map(|a| (a, &augment_seed));
+        let mut step = epoch * steps;
+        let Self { job, gather, optimizer, device, net, .. } = self;
+        gather.ahead(batches::cut(&order, train.batch_size), augment, |batch, values| {
+            let lr = learning_rate(train, step, steps);
+            let inputs = Tensor::from_vec(values, (batch.len(), ()), device)?;
+            let labels: Vec<u32> = batch.iter().map(|i| job.samples.labels[*i as usize]).collect();
+            let loss = loss::cross_entropy(&net.forward(&inputs, Pass::Train)?, &labels)?;
+            if !loss.sum.is_finite() {
                 return Err(diverged(epoch + 1));
             }
-            sum += batch_sum;
-            correct += batch_correct;
-        }
+            optimizer.step(net, &loss.objective.backward()?, lr)?;
+            sum += loss.sum;
+            correct += loss.correct;
+            step += 1;
+            Ok(())
+        })?;
         let n = members.len() as f64;
         let (loss, accuracy) = (sum / n, correct as f64 / n);
         let epochs = train.epochs;
         Ok(EpochReport { epoch: epoch + 1, epochs, loss, accuracy, samples: members.len() })
-    }
-
-    /// One step: the sum of the batch's losses and how many samples were right.
-    fn step(&mut self, batch: &[u32], augment_seed: &Seed, lr: f64) -> Result<(f64, usize)> {
-        let augment = self.augment.map(|a| (a, augment_seed));
-        let values = self.gather.batch(batch, augment);
-        let inputs = Tensor::from_vec(values, (batch.len(), ()), &self.device)?;
-        let labels: Vec<u32> = batch.iter().map(|i| self.job.samples.labels[*i as usize]).collect();
-        let loss = loss::cross_entropy(&self.net.forward(&inputs, true)?, &labels)?;
-        if loss.sum.is_finite() {
-            self.optimizer.step(&self.net, &loss.objective.backward()?, lr)?;
-        }
-        Ok((loss.sum, loss.correct))
     }
 }
 

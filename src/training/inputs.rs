@@ -1,10 +1,12 @@
 //! From stored pixels and features to the numbers a model sees: scaling and augmentation.
 
+use std::sync::mpsc::sync_channel;
+
 use rayon::prelude::*;
 
 use crate::models::Scaling;
 use crate::recipe::Train;
-use crate::samples::{Inputs, Shape};
+use crate::samples::{Inputs, Shape, floats};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
@@ -13,25 +15,31 @@ const CHUNK: usize = 1024;
 
 /// Mean and population deviation of `members`, summed in f64: per channel over all pixels / 255, or per
 /// feature. A deviation of 0 becomes 1.
-pub(super) fn fit(inputs: &Inputs, members: &[u32]) -> Scaling {
-    match inputs {
-        Inputs::Images { pixels, shape } => fit_pixels(pixels, *shape, members),
-        Inputs::Features { values, shape } => fit_features(values, shape.len(), members),
+///
+/// # Errors
+/// `Unavailable` if an input cannot be read.
+pub(super) fn fit(inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
+    match inputs.shape() {
+        Shape::Image { .. } => fit_pixels(inputs, members),
+        Shape::Features { width } => fit_features(inputs, width, members),
     }
 }
 
 /// Counts of the 256 values are exact, so their order cannot matter.
-fn fit_pixels(pixels: &[u8], shape: Shape, members: &[u32]) -> Scaling {
+fn fit_pixels(inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
+    let shape = inputs.shape();
     let channels = Scaling::len_for(shape);
-    let (len, plane) = (shape.len(), shape.len() / channels);
-    let mut scaling = Scaling::identity(shape);
-    for channel in 0..channels {
-        let mut counts = [0_u64; 256];
-        for &i in members {
-            let start = i as usize * len + channel * plane;
-            pixels[start..start + plane].iter().for_each(|p| counts[usize::from(*p)] += 1);
+    let plane = shape.len() / channels;
+    let counts = over_chunks(inputs, members, &vec![[0_u64; 256]; channels], |counts, pixels| {
+        for (counts, plane) in counts.iter_mut().zip(pixels.chunks_exact(plane)) {
+            plane.iter().for_each(|p| counts[usize::from(*p)] += 1);
         }
-        let total = (members.len() * plane) as f64;
+    })?;
+    let mut scaling = Scaling::identity(shape);
+    let total = (members.len() * plane) as f64;
+    for channel in 0..channels {
+        let count = |p: usize| counts.iter().map(|chunk| chunk[channel][p]).sum::<u64>();
+        let counts: [u64; 256] = std::array::from_fn(count);
         let mean_of = |f: &dyn Fn(f64) -> f64| {
             let terms = counts.iter().enumerate().map(|(p, n)| *n as f64 * f(p as f64 / 255.0));
             terms.sum::<f64>() / total
@@ -40,36 +48,49 @@ fn fit_pixels(pixels: &[u8], shape: Shape, members: &[u32]) -> Scaling {
         scaling.mean[channel] = mean as f32;
         scaling.std[channel] = positive(mean_of(&|x| (x - mean).powi(2)).sqrt());
     }
-    scaling
+    Ok(scaling)
 }
 
-fn fit_features(values: &[f32], width: usize, members: &[u32]) -> Scaling {
-    let mean = mean_over(values, width, members, |_, x| x);
-    let var = mean_over(values, width, members, |j, x| (x - mean[j]).powi(2));
+fn fit_features(inputs: &Inputs, width: usize, members: &[u32]) -> Result<Scaling> {
+    let mean = mean_over(inputs, width, members, |_, x| x)?;
+    let var = mean_over(inputs, width, members, |j, x| (x - mean[j]).powi(2))?;
     let std = var.into_iter().map(|v| positive(v.sqrt())).collect();
-    Scaling { mean: mean.into_iter().map(|m| m as f32).collect(), std }
+    Ok(Scaling { mean: mean.into_iter().map(|m| m as f32).collect(), std })
 }
 
 /// Means of `f(feature, value)` over members: fixed chunks, added in order.
 fn mean_over(
-    values: &[f32],
+    inputs: &Inputs,
     width: usize,
     members: &[u32],
     f: impl Fn(usize, f64) -> f64 + Sync,
-) -> Vec<f64> {
-    let sums = members.par_chunks(CHUNK).map(|chunk| {
-        let mut sums = vec![0.0; width];
-        for &i in chunk {
-            let row = &values[i as usize * width..][..width];
-            row.iter().enumerate().for_each(|(j, x)| sums[j] += f(j, f64::from(*x)));
-        }
-        sums
-    });
+) -> Result<Vec<f64>> {
+    let sums = over_chunks(inputs, members, &vec![0.0; width], |sums, row| {
+        let row = sums.iter_mut().zip(floats(row)).enumerate();
+        row.for_each(|(j, (sum, x))| *sum += f(j, f64::from(x)));
+    })?;
     let mut total = vec![0.0; width];
-    for sums in sums.collect::<Vec<_>>() {
+    for sums in sums {
         total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
     }
-    total.into_iter().map(|t| t / members.len() as f64).collect()
+    Ok(total.into_iter().map(|t| t / members.len() as f64).collect())
+}
+
+/// For each chunk of members, in order, what `add` makes of `start` and their inputs.
+fn over_chunks<S: Clone + Send + Sync>(
+    inputs: &Inputs,
+    members: &[u32],
+    start: &S,
+    add: impl Fn(&mut S, &[u8]) + Sync,
+) -> Result<Vec<S>> {
+    let chunk = |chunk: &[u32]| {
+        let (mut state, mut buffer) = (start.clone(), Vec::new());
+        for &index in chunk {
+            add(&mut state, inputs.get(index, &mut buffer)?);
+        }
+        Ok(state)
+    };
+    members.par_chunks(CHUNK).map(chunk).collect()
 }
 
 fn positive(deviation: f64) -> f32 {
@@ -155,27 +176,62 @@ impl<'a> Gather<'a> {
         let parameters = scaling.mean.iter().zip(&scaling.std);
         let table =
             |(mean, std): (&f32, &f32)| std::array::from_fn(|p| (p as f32 / 255.0 - mean) / std);
-        let tables = match inputs {
-            Inputs::Images { .. } => parameters.map(table).collect(),
-            Inputs::Features { .. } => Vec::new(),
+        let tables = match inputs.shape() {
+            Shape::Image { .. } => parameters.map(table).collect(),
+            Shape::Features { .. } => Vec::new(),
         };
         Self { inputs, scaling: scaling.clone(), tables }
     }
 
     /// The inputs of `batch` as `[batch, shape.len()]`, augmented with the seed of an epoch.
-    pub(super) fn batch(&self, batch: &[u32], augment: Option<(Augment, &Seed)>) -> Vec<f32> {
-        let len = self.inputs.shape().len();
-        let mut out = vec![0.0; batch.len() * len];
-        out.par_chunks_mut(len).zip(batch).for_each(|(out, &index)| match self.inputs {
-            Inputs::Images { pixels, shape } => {
-                let pixels = &pixels[index as usize * len..][..len];
-                self.image(pixels, *shape, augment.map(|(a, seed)| a.view(seed, index)), out);
+    ///
+    /// # Errors
+    /// `Unavailable` if an input cannot be read.
+    pub(super) fn batch(
+        &self,
+        batch: &[u32],
+        augment: Option<(Augment, &Seed)>,
+    ) -> Result<Vec<f32>> {
+        let shape = self.inputs.shape();
+        let mut out = vec![0.0; batch.len() * shape.len()];
+        let rows = out.par_chunks_mut(shape.len()).zip(batch);
+        rows.try_for_each_init(Vec::new, |buffer, (out, &index)| {
+            let bytes = self.inputs.get(index, buffer)?;
+            match shape {
+                Shape::Image { .. } => {
+                    self.image(bytes, shape, augment.map(|(a, seed)| a.view(seed, index)), out);
+                }
+                Shape::Features { .. } => self.features(bytes, out),
             }
-            Inputs::Features { values, .. } => {
-                self.features(&values[index as usize * len..][..len], out);
-            }
-        });
-        out
+            Ok::<(), Error>(())
+        })?;
+        Ok(out)
+    }
+
+    /// Hands the gathered `batches` to `work` in their order; while it works on one, the next is
+    /// gathered.
+    ///
+    /// # Errors
+    /// As [`Gather::batch`]; and whatever `work` returns.
+    pub(super) fn ahead<'b>(
+        &self,
+        batches: impl Iterator<Item = &'b [u32]> + Send,
+        augment: Option<(Augment, &Seed)>,
+        mut work: impl FnMut(&'b [u32], Vec<f32>) -> Result<()>,
+    ) -> Result<()> {
+        std::thread::scope(|scope| {
+            // No room in the channel: one batch is worked on, one waits to be taken.
+            let (give, take) = sync_channel(0);
+            scope.spawn(move || {
+                for batch in batches {
+                    // The worker has stopped if nobody takes.
+                    if give.send((batch, self.batch(batch, augment))).is_err() {
+                        break;
+                    }
+                }
+            });
+            take.into_iter().try_for_each(|(batch, values)| work(batch, values?))
+        })
     }
 
     fn image(&self, pixels: &[u8], shape: Shape, view: Option<View>, out: &mut [f32]) {
@@ -190,9 +246,9 @@ impl<'a> Gather<'a> {
         }
     }
 
-    fn features(&self, values: &[f32], out: &mut [f32]) {
+    fn features(&self, values: &[u8], out: &mut [f32]) {
         let scaling = self.scaling.mean.iter().zip(&self.scaling.std);
-        for ((out, x), (mean, std)) in out.iter_mut().zip(values).zip(scaling) {
+        for ((out, x), (mean, std)) in out.iter_mut().zip(floats(values)).zip(scaling) {
             *out = (x - mean) / std;
         }
     }
@@ -205,24 +261,23 @@ mod tests {
 
     #[test]
     fn scaling_is_that_of_the_members_only() {
-        let shape = Shape::Features { width: 2 };
-        let values = vec![1.0, 5.0, 3.0, 5.0, 100.0, -7.0];
-        let inputs = Inputs::Features { values, shape };
-        let scaling = fit(&inputs, &[0, 1]);
+        let inputs = Inputs::features(&[1.0, 5.0, 3.0, 5.0, 100.0, -7.0], 2);
+        let scaling = fit(&inputs, &[0, 1]).unwrap();
         assert_eq!(scaling, Scaling { mean: vec![2.0, 5.0], std: vec![1.0, 1.0] });
-        let batch = Gather::new(&inputs, &scaling).batch(&[1, 2], None);
+        let batch = Gather::new(&inputs, &scaling).batch(&[1, 2], None).unwrap();
         assert_eq!(batch, [1.0, 0.0, 98.0, -12.0]);
     }
 
     #[test]
     fn pixels_are_scaled_per_channel() {
         let shape = Shape::Image { channels: 2, height: 1, width: 2 };
-        let inputs = Inputs::Images { pixels: vec![0, 255, 51, 51, 9, 9, 9, 9], shape };
-        let scaling = fit(&inputs, &[0]);
+        let inputs = Inputs::images(vec![0, 255, 51, 51, 9, 9, 9, 9], shape);
+        let scaling = fit(&inputs, &[0]).unwrap();
         assert_eq!((scaling.mean[0], scaling.std[0]), (0.5, 0.5));
         assert!((scaling.mean[1] - 0.2).abs() < 1e-6 && scaling.std[1] == 1.0);
-        assert_eq!(Gather::new(&inputs, &scaling).batch(&[0], None), [-1.0, 1.0, 0.0, 0.0]);
-        let plain = Gather::new(&inputs, &Scaling::identity(shape)).batch(&[0], None);
+        let batch = |scaling| Gather::new(&inputs, scaling).batch(&[0], None).unwrap();
+        assert_eq!(batch(&scaling), [-1.0, 1.0, 0.0, 0.0]);
+        let plain = batch(&Scaling::identity(shape));
         assert_eq!(plain, [0.0, 1.0, 0.2, 0.2]);
     }
 
@@ -232,8 +287,8 @@ mod tests {
         let values: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32).collect();
         let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / f64::from(n);
         let var = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / f64::from(n);
-        let inputs = Inputs::Features { values, shape: Shape::Features { width: 1 } };
-        let scaling = fit(&inputs, &(0..n as u32).collect::<Vec<_>>());
+        let inputs = Inputs::features(&values, 1);
+        let scaling = fit(&inputs, &(0..n as u32).collect::<Vec<_>>()).unwrap();
         assert!((f64::from(scaling.mean[0]) - mean).abs() < 1e-5);
         assert!((f64::from(scaling.std[0]) - var.sqrt()).abs() < 1e-5);
     }

@@ -91,7 +91,8 @@ fn kept_by(step: &Step, plane: (usize, usize), channels: usize) -> (u64, (usize,
     };
     let pixels = plane.0.saturating_mul(plane.1);
     match step {
-        Step::Linear { outputs, .. } => (product(&[4, *outputs]), plane),
+        // What follows a linear step has no plane any more.
+        Step::Linear { outputs, .. } => (product(&[4, *outputs]), (1, 1)),
         Step::Conv { outputs, .. } => (product(&[3, *outputs, pixels]), plane),
         Step::NormRelu { .. } => (product(&[4, channels, pixels]), plane),
         Step::Relu => (product(&[2, channels, pixels]), plane),

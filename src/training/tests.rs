@@ -34,15 +34,15 @@ fn images(n: usize) -> Samples {
             pixels.push(random.below(120) as u8 + if bright { 100 } else { 0 });
         }
     }
-    samples(n, Inputs::Images { pixels, shape: IMAGE }, 4)
+    samples(n, Inputs::images(pixels, IMAGE), 4)
 }
 
 /// Noise, with one feature raised: that of the class.
 fn features(n: usize) -> Samples {
     let mut random = Seed::new(98).rng();
     let value = |i: usize, j: usize, u: f32| u + if j == i % 4 { 1.0 } else { 0.0 };
-    let values = (0..n * 6).map(|p| value(p / 6, p % 6, random.unit())).collect();
-    samples(n, Inputs::Features { values, shape: Shape::Features { width: 6 } }, 4)
+    let values: Vec<f32> = (0..n * 6).map(|p| value(p / 6, p % 6, random.unit())).collect();
+    samples(n, Inputs::features(&values, 6), 4)
 }
 
 fn model(arch: Arch) -> Model {
@@ -68,15 +68,19 @@ fn run(samples: &Samples, model: &Model, recipe: &Train, start: Option<&Checkpoi
     train(&job, &mut |_| Ok(())).unwrap()
 }
 
-/// Logits of `indices`, in their order.
+/// Clean logits of `indices`, in their order.
 fn logits(checkpoint: &Checkpoint, samples: &Samples, indices: &[u32]) -> Vec<f32> {
+    viewed(checkpoint, samples, indices, View::Clean)
+}
+
+fn viewed(checkpoint: &Checkpoint, samples: &Samples, indices: &[u32], view: View) -> Vec<f32> {
     let (mut seen, mut all) = (Vec::new(), Vec::new());
     let mut sink = |batch: &[u32], logits: &[f32]| {
         seen.extend_from_slice(batch);
         all.extend_from_slice(logits);
         Ok(())
     };
-    predict(checkpoint, samples, indices, "cpu", &mut sink).unwrap();
+    predict(checkpoint, samples, indices, "cpu", view, &mut sink).unwrap();
     assert_eq!(seen, indices);
     all
 }
@@ -141,7 +145,7 @@ fn digest() -> String {
     let mut random = Seed::new(1).rng();
     let grey = Shape::Image { channels: 1, height: 28, width: 28 };
     let pixels = (0..300 * grey.len()).map(|_| random.below(256) as u8).collect();
-    let samples = samples(300, Inputs::Images { pixels, shape: grey }, 10);
+    let samples = samples(300, Inputs::images(pixels, grey), 10);
     let wide = Model { hidden: vec![256], ..model(Arch::Mlp) };
     let conv = Model { width: 16, blocks: 3, ..model(Arch::Convnet) };
     for (model, batch_size) in [(wide, 128), (conv, 64)] {
@@ -224,9 +228,7 @@ fn by_hand() -> Checkpoint {
 
 #[test]
 fn predictions_of_a_linear_model_are_what_they_are_by_hand() {
-    let inputs =
-        Inputs::Features { values: vec![3.0, 1.0, 1.0, -2.0], shape: Shape::Features { width: 2 } };
-    let samples = samples(2, inputs, 2);
+    let samples = samples(2, Inputs::features(&[3.0, 1.0, 1.0, -2.0], 2), 2);
     assert_eq!(logits(&by_hand(), &samples, &[1, 0]), [-3.5, -4.0, 3.5, -3.5]);
 }
 
@@ -244,6 +246,81 @@ fn a_prediction_does_not_depend_on_its_batch() {
             assert!((a - b).abs() < 1e-5, "{a} {b}");
         }
     }
+}
+
+#[test]
+fn training_outputs_follow_the_batch_the_view_and_the_seed() {
+    let samples = images(60);
+    let plain = Train { epochs: 1, ..recipe() };
+    let moved = Train { flip: true, crop: 2, ..plain.clone() };
+    let [norm, linear] = [Arch::Convnet, Arch::Linear]
+        .map(|arch| run(&samples, &model(arch), &plain, None).checkpoint);
+    let all: Vec<u32> = (0..60).collect();
+    let of = |checkpoint, indices: &[u32], train, seed| {
+        let seed = Seed::new(seed);
+        viewed(checkpoint, &samples, indices, View::Training { train, seed: &seed })
+    };
+    assert_eq!(of(&norm, &all, &moved, 1), of(&norm, &all, &moved, 1));
+    assert_ne!(
+        of(&norm, &all, &moved, 1),
+        of(&norm, &all, &moved, 2),
+        "the seed decides the views"
+    );
+    // Batch norm sees the batch, also without augmentation.
+    assert_ne!(of(&norm, &all, &plain, 1), logits(&norm, &samples, &all));
+    assert_ne!(of(&norm, &all[..30], &plain, 1), of(&norm, &all, &plain, 1)[..30 * 4]);
+    // Without batch norm the view is all that differs, and it is that of the sample.
+    assert_eq!(of(&linear, &all, &plain, 1), logits(&linear, &samples, &all));
+    let views = of(&linear, &all, &moved, 1);
+    assert_ne!(views, logits(&linear, &samples, &all));
+    for (a, b) in of(&linear, &[7], &moved, 1).iter().zip(&views[7 * 4..8 * 4]) {
+        assert!((a - b).abs() < 1e-5, "{a} {b}");
+    }
+}
+
+#[test]
+fn a_single_last_sample_joins_the_batch_before_it() {
+    let samples = images(257);
+    let trained = run(&samples, &model(Arch::Convnet), &Train { epochs: 1, ..recipe() }, None);
+    let (all, train, seed): (Vec<u32>, _, _) = ((0..257).collect(), recipe(), Seed::new(0));
+    let mut sizes = Vec::new();
+    let mut sink = |batch: &[u32], logits: &[f32]| {
+        assert!(logits.iter().all(|z| z.is_finite()));
+        sizes.push(batch.len());
+        Ok(())
+    };
+    let view = View::Training { train: &train, seed: &seed };
+    let checkpoint = &trained.checkpoint;
+    predict(checkpoint, &samples, &all, "cpu", view, &mut sink).unwrap();
+    predict(checkpoint, &samples, &[5], "cpu", view, &mut sink).unwrap();
+    predict(checkpoint, &samples, &[], "cpu", view, &mut sink).unwrap();
+    assert_eq!(sizes, [257, 1]);
+}
+
+#[test]
+fn training_outputs_are_those_of_a_training_step() {
+    // With one batch an epoch and a rate of nearly 0, the loss of an epoch is that of its outputs.
+    let samples = images(40);
+    let (model, members): (_, Vec<u32>) = (model(Arch::Convnet), (0..40).collect());
+    let still = Train { lr: 1e-30, epochs: 1, batch_size: 40, warmup_epochs: 0.0, ..recipe() };
+    let job = Job {
+        samples: &samples,
+        members: &members,
+        model: &model,
+        train: &still,
+        seed: Seed::new(5),
+        device: "cpu",
+        start: None,
+    };
+    let Trained { checkpoint, history } = train(&job, &mut |_| Ok(())).unwrap();
+    let view = View::Training { train: &still, seed: &Seed::new(0) };
+    let rows = viewed(&checkpoint, &samples, &members, view);
+    let loss = |(z, label): (&[f32], &u32)| {
+        let sum: f64 = z.iter().map(|z| f64::from(*z).exp()).sum();
+        sum.ln() - f64::from(z[*label as usize])
+    };
+    let mean = rows.chunks(4).zip(&samples.labels).map(loss).sum::<f64>() / 40.0;
+    assert!((mean - history[0].loss).abs() < 1e-4, "{mean} {}", history[0].loss);
 }
 
 #[test]
@@ -377,9 +454,9 @@ fn training_and_prediction_stop_when_told() {
     assert_eq!((stopped.unwrap_err().to_string(), epochs), ("enough".to_owned(), 1));
     let trained = run(&samples, &model, &recipe, None);
     let mut sink = |_: &[u32], _: &[f32]| -> Result<()> { Err(Error::input("full")) };
-    let stopped = predict(&trained.checkpoint, &samples, &[0], "cpu", &mut sink);
+    let stopped = predict(&trained.checkpoint, &samples, &[0], "cpu", View::Clean, &mut sink);
     assert_eq!(stopped.unwrap_err().to_string(), "full");
-    let other = predict(&trained.checkpoint, &images(4), &[0], "cpu", &mut sink);
+    let other = predict(&trained.checkpoint, &images(4), &[0], "cpu", View::Clean, &mut sink);
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 

@@ -6,25 +6,26 @@ use std::path::{Path, PathBuf};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("secret", &[]),
     ("error", &["secret"]),
+    ("fence", &[]),
     ("seed", &[]),
-    ("samples", &[]),
+    ("samples", &["error"]),
     ("recipe", &["error", "secret"]),
     ("tables", &["error", "recipe"]),
-    ("storage", &["error", "recipe", "secret", "tables"]),
-    ("ingest", &["error", "recipe", "samples", "storage", "tables"]),
+    ("storage", &["error", "fence", "recipe", "samples", "secret", "tables"]),
+    ("ingest", &["error", "fence", "recipe", "samples", "storage", "tables"]),
     ("folds", &["error", "recipe", "seed"]),
     ("models", &["error", "recipe", "samples", "seed"]),
     ("training", &["error", "recipe", "samples", "seed", "models"]),
     ("scoring", &["error", "recipe"]),
     ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
-    ("shards", &["error", "recipe", "seed", "storage", "tables"]),
+    ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];
 
 /// Which files may name a crate.
 const ONLY_IN: &[(&str, &[&str])] = &[
     ("object_store", &["src/storage/"]),
     // `::parquet` is the crate; `storage::parquet` is ours. Shards say how columns are encoded.
-    ("::parquet::", &["src/storage/parquet.rs", "src/shards/encode.rs", "src/shards/tests.rs"]),
+    ("::parquet::", &["src/storage/", "src/shards/encode.rs", "src/shards/tests.rs"]),
     (
         "polars",
         &[

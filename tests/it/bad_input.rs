@@ -161,6 +161,29 @@ fn keep_outside_of_its_range() {
 }
 
 #[test]
+fn class_rules_that_cannot_hold() {
+    let place = Place::new();
+    // 40 samples of class 0 and 20 of class 1, of which 30 are kept.
+    let mut data = Toy::new(60, 3);
+    data.labels.iter_mut().for_each(|label| *label /= 2);
+    data.write(&place.path("toy.parquet"));
+    for (rule, named) in [
+        (
+            "cap = 10",
+            ["`select.cap` keeps at most 20 samples, but 30", "`0` 10 of 40, `1` 10 of 20"],
+        ),
+        ("floor = 0.8", ["`select.floor` keeps at least 48 samples, but 30", "`0` 32 of 40"]),
+        ("floor = 15\ncap = 0.5", ["class `1` has 20 samples", "`select.cap`, 10"]),
+        ("target = { 0 = 0.1, 1 = 0.9 }", ["`select.target`", "`1` 27 of 20"]),
+        ("target = { 0 = 0.5, 11 = 0.5 }", ["`11`, which is no class", "the classes are `0`, `1`"]),
+        ("target = { 0 = 1.0 }", ["`select.target`", "leaves out `1`"]),
+    ] {
+        let recipe = toy(&place).replace("keep = 0.5", &format!("keep = 0.5\n{rule}"));
+        refused(&place, &recipe, 2, &named);
+    }
+}
+
+#[test]
 fn files_that_are_not_parquet() {
     let place = Place::new();
     Toy::new(600, 2).write(&place.path("good.parquet"));
@@ -304,7 +327,7 @@ fn a_damaged_run_fails_its_verification() {
     assert!(String::from_utf8_lossy(&answer.stdout).contains("FAILED  checksums"));
 }
 
-fn png(side: u32) -> Vec<u8> {
+pub(crate) fn png(side: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let image = image::GrayImage::from_fn(side, side, |x, y| image::Luma([(x * 16 + y) as u8]));
     image.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).unwrap();

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use unseen::seed::Seed;
+use unseen::storage::crash::Point;
 use unseen::storage::sha256_hex;
 
 use crate::server::Bucket;
@@ -128,4 +129,37 @@ fn two_processes_on_one_run_agree() {
         assert_eq!(output.stdout, outputs[0].stdout);
     }
     succeed(&["verify", &place.text("run")]);
+}
+
+#[test]
+fn a_death_at_any_named_point_changes_nothing() {
+    let place = Place::new();
+    Toy::new(300, 3).write(&place.path("toy.parquet"));
+    let recipe = |name: &str| {
+        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "");
+        place.recipe(&format!("{name}.toml"), &text)
+    };
+    succeed(&["run", &recipe("undisturbed"), "--quiet"]);
+    let expected = results_at(&place.text("undisturbed"));
+    let mut deaths = 0;
+    for point in Point::ALL {
+        // The first time, in the middle, and towards the end of the run.
+        for time in [1, 5, 13] {
+            let name = format!("{}-{time}", point.name());
+            let path = recipe(&name);
+            let died = unseen(&["run", &path, "--quiet"])
+                .env("UNSEEN_CRASH_AT", format!("{}:{time}", point.name()))
+                .stderr(Stdio::null())
+                .stdout(Stdio::null())
+                .status()
+                .unwrap();
+            deaths += usize::from(!died.success());
+            look(&place.text(&name), &mut BTreeMap::new());
+            succeed(&["run", &path, "--quiet"]);
+            assert_eq!(results_at(&place.text(&name)), expected, "{name}");
+            assert!(repeated_attempts(&place.text(&name)) <= 1, "{name}: tasks were done again");
+        }
+    }
+    // Every point is passed; some only once, and no tiny shard is sent in parts.
+    assert!(deaths >= Point::ALL.len() + 6, "only {deaths} deaths");
 }

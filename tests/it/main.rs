@@ -7,13 +7,16 @@
 
 mod architecture;
 mod bad_input;
+mod bombs;
 mod contract;
+mod damage;
 mod datasets;
 mod determinism;
 mod examples;
 mod faults;
 mod interop;
 mod kills;
+mod options;
 mod pipeline;
 mod race;
 mod recipe;
@@ -22,3 +25,4 @@ mod schemas;
 mod secrets;
 mod server;
 mod support;
+mod tasks;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use unseen::recipe::{Mode, OneOrMany, Override, Recipe, Stages, parse_with};
+use unseen::recipe::{Amount, Mode, OneOrMany, Override, Recipe, Stages, parse_with};
 use unseen::seed::{Random, Seed};
 use unseen::{ErrorKind, Result};
 
@@ -60,7 +60,7 @@ const WRONG_KEYS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\ntemperature = 4",
-        "9:1: unknown key `select.temperature`; [select] takes by, classes, drop_hardest, keep, keep_rows, models, stages, start",
+        "9:1: unknown key `select.temperature`; [select] takes by, cap, classes, drop_hardest, floor, keep, keep_rows, models, stages, start, target",
     ),
     ("[output]", "[outptu]", "10:2: unknown table [outptu]; did you mean [output]?"),
     (
@@ -120,6 +120,39 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
         "keep = 0.5",
         "keep = 0.5\ndrop_hardest = 1",
         "9:16: `select.drop_hardest` is 1, but must be less than 1",
+    ),
+    ("keep = 0.5", "keep = 0.5\nfloor = 1.5", "9:9: `select.floor` is 1.5, but must be at most 1"),
+    ("keep = 0.5", "keep = 0.5\ncap = 0", "9:7: `select.cap` is 0, but must be at least 1"),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ncap = 'all'",
+        "9:7: `select.cap` is a string, but takes an integer or a number",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ntarget = 'cat'",
+        "9:10: `select.target` is a string, but takes a table",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\n[select.target]\ncat = 0.5\ndog = '0.5'",
+        "11:7: `select.target.dog` is a string, but takes a number",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ntarget = { cat = 1.5, dog = -0.5 }",
+        "9:18: `select.target.cat` is 1.5, but must be at most 1",
+    ),
+    ("keep = 0.5", "keep = 0.5\ntarget = {}", "9:10: `select.target` must not be empty"),
+    (
+        "seed = 1",
+        "score.outputs = 'train'",
+        "1:17: `train` is not a value of `score.outputs`; did you mean `training`? One of: clean, training",
+    ),
+    (
+        "seed = 1",
+        "folds.duplicates = true",
+        "1:20: `folds.duplicates` is a boolean, but takes one of ignore, together",
     ),
     ("seed = 1", "seed = -1", "1:8: `seed` is -1, but must be at least 0"),
     (
@@ -264,6 +297,26 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
         "keep = 0.5",
         "keep = 0.5\nstages = 2\n[folds]\nby = 'hash'\nstratify = true",
         "12:1: folds by hash cannot be stratified: the hash alone decides; use `by = \"random\"`",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\n[folds]\nduplicates = 'together'\nstratify = true",
+        "11:1: folds that keep duplicates together cannot be stratified: they move as one; drop `stratify` or `duplicates`",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nfloor = 0.6\ncap = 0.5",
+        "9:1: `select.floor` is above `select.cap`: no class can keep both",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ntarget = { cat = 0.5, dog = 0.4 }",
+        "9:1: the shares in `select.target` sum to 0.9, but must sum to 1",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\ntarget = { cat = 1 }\ncap = 0.5",
+        "9:1: `select.target` says what every class keeps: drop it, or `select.classes`, `floor` and `cap`",
     ),
     ("seed = 1", "device = 'gpu'", "1:1: `gpu` is not a device; write `cpu` or `cuda:0`"),
     (
@@ -458,22 +511,46 @@ fn environment_variables_are_taken_in_addresses_only() {
 
 #[test]
 fn a_resolved_recipe_reads_back_as_itself() {
-    let sets: [&[&str]; 5] = [
+    let sets: [&[&str]; 8] = [
         &[],
         &["mode=fitting", "data.resize=[32, 16]"],
         &["select.stages=[0.2, 0.2, 0.1]", "train.lr=1e-9", "train.weight_decay=0"],
         &["score.methods=[\"el2n\"]", "select.by=margin", "seed=9223372036854775807"],
         &["data.filter=label != 'a\"b\\c'", "output.as=view", "folds.group=cluster"],
+        &["select.floor=1", "select.cap=1.0", "score.outputs=training"],
+        &["select.target={ 'a b' = 0.25, c = 0.75 }", "folds.duplicates=together"],
+        &["select.target.cat=0.5", "select.target.dog=0.5"],
     ];
     for set in sets {
         let recipe = read(GOOD, set).unwrap();
         let text = recipe.to_toml().unwrap();
         assert_eq!(read(&text, &[]).unwrap(), recipe, "{text}");
         recipe.check().unwrap();
-        for key in ["mode", "device", "stages", "fit_on", "aggregate", "shard_bytes"] {
+        for key in [
+            "mode",
+            "device",
+            "stages",
+            "fit_on",
+            "aggregate",
+            "outputs",
+            "duplicates",
+            "shard_bytes",
+        ] {
             assert!(text.contains(&format!("\n{key} = ")), "{key} is not in\n{text}");
         }
     }
+}
+
+#[test]
+fn a_point_tells_a_share_from_a_number() {
+    let of = |value: &str| read(GOOD, &[&format!("select.cap={value}")]).unwrap().select.cap;
+    assert_eq!(of("1"), Some(Amount::Rows(1)));
+    assert_eq!(of("1.0"), Some(Amount::Share(1.0)));
+    assert_eq!(of("0.25"), Some(Amount::Share(0.25)));
+    // And so it does in `run.json`.
+    let recipe = read(GOOD, &["select.cap=1.0", "select.floor=1"]).unwrap();
+    let json = serde_json::to_string(&recipe).unwrap();
+    assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
 }
 
 #[test]

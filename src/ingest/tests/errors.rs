@@ -4,7 +4,6 @@ use arrow::array::{BooleanArray, Date32Array, Float64Array, Int32Array};
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::samples::Inputs;
 
 fn refusal_of(columns: Vec<Column>) -> String {
     Dataset::of(columns).refusal("features = 'f'")
@@ -160,8 +159,7 @@ fn column_order_and_nullability_may_differ() {
     dataset.write("b.parquet", &RecordBatch::try_from_iter_with_nullable(columns).unwrap(), 10);
     let loaded = dataset.load("features = 'f'").unwrap();
     assert_eq!(loaded.samples.ids, ["a", "b", "c", "d", "e"]);
-    let Inputs::Features { values, .. } = loaded.samples.inputs else { panic!("features") };
-    assert_eq!(values, [1.0, 2.0, 3.0, 4.0, 5.0]);
+    assert_eq!(values(&loaded), [1.0, 2.0, 3.0, 4.0, 5.0]);
     let found = dataset.survey("features = 'f'").unwrap();
     assert!(found.schema.fields().iter().all(|f| f.is_nullable()));
 }

@@ -7,14 +7,7 @@ use arrow::datatypes::{Float64Type, Int32Type};
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::samples::{Inputs, Shape};
-
-fn values(loaded: Loaded) -> Vec<f32> {
-    match loaded.samples.inputs {
-        Inputs::Features { values, .. } => values,
-        Inputs::Images { .. } => panic!("these are features"),
-    }
-}
+use crate::samples::Shape;
 
 fn doubles(rows: &[&[Option<f64>]]) -> ArrayRef {
     let rows = rows.iter().map(|row| Some(row.to_vec()));
@@ -41,7 +34,7 @@ fn list_columns_of_every_type() {
         let dataset = Dataset::of(replaced("f", array));
         let loaded = dataset.load("features = 'f'").unwrap();
         assert_eq!(loaded.samples.inputs.shape(), Shape::Features { width: 2 });
-        assert_eq!(values(loaded), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(values(&loaded), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         let found = dataset.survey("features = 'f'").unwrap();
         let size = decoded_bytes(&found, &dataset.data("features = 'f'")).unwrap();
         assert_eq!(size, (Shape::Features { width: 2 }, 24));
@@ -54,7 +47,7 @@ fn several_columns_keep_the_order_of_the_recipe() {
     columns.push(("g", Arc::new(BooleanArray::from(vec![true, false, true]))));
     columns.push(("h", Arc::new(UInt8Array::from(vec![7, 8, 9]))));
     let loaded = Dataset::of(columns).load("features = ['h', 'f', 'g']").unwrap();
-    assert_eq!(values(loaded), [7.0, 1.0, 1.0, 8.0, 2.0, 0.0, 9.0, 3.0, 1.0]);
+    assert_eq!(values(&loaded), [7.0, 1.0, 1.0, 8.0, 2.0, 0.0, 9.0, 3.0, 1.0]);
 }
 
 #[test]
@@ -87,7 +80,7 @@ fn unusable_vectors_are_quarantined_with_the_feature() {
             ("s5", "feature 0 is 1e300, too large for a 32-bit float"),
         ]
     );
-    assert_eq!(values(loaded), [0.5, 1.0, 2.5, 3.0]);
+    assert_eq!(values(&loaded), [0.5, 1.0, 2.5, 3.0]);
     let error = dataset.load("features = 'f'\nmax_quarantined = 0.5").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LimitExceeded);
     assert!(error.to_string().starts_with("5 of 7 samples cannot be used, more than data.max_quarantined = 0.5 allows: `s0`: the feature vector is null; `s2`"), "{error}");

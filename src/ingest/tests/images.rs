@@ -5,7 +5,7 @@ use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, 
 
 use super::*;
 use crate::error::ErrorKind;
-use crate::samples::{Inputs, Shape};
+use crate::samples::Shape;
 
 const LINES: &str = "image = 'image'";
 
@@ -14,13 +14,6 @@ const PROGRESSIVE_JPEG: &[u8] = include_bytes!("progressive.jpg");
 const CMYK_JPEG: &[u8] = include_bytes!("cmyk.jpg");
 /// 2 x 3 pixels of the colour (10, 20, 30), one bit each.
 const PALETTE_PNG: &[u8] = include_bytes!("palette.png");
-
-fn pixels(loaded: &Loaded) -> &[u8] {
-    match &loaded.samples.inputs {
-        Inputs::Images { pixels, .. } => pixels,
-        Inputs::Features { .. } => panic!("these are images"),
-    }
-}
 
 fn grey(value: u8) -> Vec<u8> {
     png(GrayImage::from_pixel(2, 3, Luma([value])))
@@ -55,7 +48,7 @@ fn binary_columns_of_every_type() {
         let mut columns = image_columns(&[None, None]);
         columns[2].1 = array;
         let loaded = Dataset::of(columns).load(LINES).unwrap();
-        assert_eq!(pixels(&loaded), [[0; 6], [1; 6]].concat());
+        assert_eq!(decoded(&loaded), [[0; 6], [1; 6]].concat());
         assert_eq!(loaded.samples.inputs.shape(), image_shape(1));
     }
 }
@@ -69,7 +62,7 @@ fn pixels_are_channel_major() {
     let loaded =
         Dataset::of(image_columns(&[Some(png(image)), Some(colour([1, 2, 3]))])).load(LINES);
     let expected = [0, 1, 2, 3, 4, 5, 10, 11, 12, 13, 14, 15, 20, 21, 22, 23, 24, 25];
-    assert_eq!(pixels(&loaded.unwrap())[..18], expected);
+    assert_eq!(decoded(&loaded.unwrap())[..18], expected);
 }
 
 #[test]
@@ -85,7 +78,7 @@ fn grey_among_colour_becomes_colour_wherever_it_stands() {
         let dataset = Dataset::of(image_columns(&images));
         let loaded = dataset.load(LINES).unwrap();
         assert_eq!(loaded.samples.inputs.shape(), image_shape(3));
-        assert_eq!(pixels(&loaded), blocks.concat());
+        assert_eq!(decoded(&loaded), blocks.concat());
     }
 }
 
@@ -95,14 +88,14 @@ fn sixteen_bits_alpha_and_palette_become_eight_bit_grey_or_colour() {
     let alpha = GrayAlphaImage::from_pixel(2, 3, LumaA([9, 100]));
     let images = [Some(png(deep)), Some(png(alpha))];
     let loaded = Dataset::of(image_columns(&images)).load(LINES).unwrap();
-    assert_eq!(pixels(&loaded), [[0x80; 6], [9; 6]].concat());
+    assert_eq!(decoded(&loaded), [[0x80; 6], [9; 6]].concat());
 
     let deep = ImageBuffer::from_pixel(2, 3, Rgb([0xFFFF_u16, 0, 0x0101]));
     let alpha = RgbaImage::from_pixel(2, 3, Rgba([1, 2, 3, 0]));
     let images = [Some(png(deep)), Some(png(alpha)), Some(PALETTE_PNG.to_vec())];
     let loaded = Dataset::of(image_columns(&images)).load(LINES).unwrap();
     let first = [[255; 6], [0; 6], [1; 6], [1; 6], [2; 6], [3; 6], [10; 6], [20; 6], [30; 6]];
-    assert_eq!(pixels(&loaded), first.concat());
+    assert_eq!(decoded(&loaded), first.concat());
 }
 
 #[test]
@@ -140,7 +133,7 @@ fn broken_images_are_quarantined_with_a_reason() {
     );
     let (samples, quarantine) = tables(&loaded).unwrap();
     assert_eq!((samples.num_rows(), quarantine.num_rows()), (3, 6));
-    let pixels = pixels(&loaded);
+    let pixels = decoded(&loaded);
     assert_eq!(pixels[..64 * 64 * 3], pixels[2 * 64 * 64 * 3..]);
 
     let error = dataset.load(LINES).unwrap_err();
@@ -206,7 +199,7 @@ fn the_end_of_a_thumbnail_is_not_the_end_of_a_jpeg() {
     let loaded =
         Dataset::of(image_columns(&images)).load("image = 'image'\nmax_quarantined = 0.9").unwrap();
     assert_eq!(loaded.samples.ids, ["s0", "s1"]);
-    let pixels = pixels(&loaded);
+    let pixels = decoded(&loaded);
     assert_eq!(pixels[..pixels.len() / 2], pixels[pixels.len() / 2..]);
     for quarantined in &loaded.quarantine {
         let reason = "the image cannot be decoded: the JPEG data end too early";
@@ -244,7 +237,7 @@ fn sizes_that_differ_need_resize() {
     let loaded = dataset.load(lines).unwrap();
     let shape = Shape::Image { channels: 1, height: 2, width: 3 };
     assert_eq!(loaded.samples.inputs.shape(), shape);
-    assert_eq!(pixels(&loaded), [[50; 6], [60; 6]].concat());
+    assert_eq!(decoded(&loaded), [[50; 6], [60; 6]].concat());
     let found = dataset.survey(lines).unwrap();
     assert_eq!(decoded_bytes(&found, &dataset.data(lines)).unwrap(), (shape, 12));
 }
@@ -256,7 +249,7 @@ fn resize_averages_over_what_it_shrinks() {
     let images = [Some(png(stripes.clone())), Some(png(stripes))];
     let loaded =
         Dataset::of(image_columns(&images)).load("image = 'image'\nresize = [4, 4]").unwrap();
-    assert!(pixels(&loaded).iter().all(|p| (90..=110).contains(p)), "{:?}", pixels(&loaded));
+    assert!(decoded(&loaded).iter().all(|p| (90..=110).contains(p)), "{:?}", decoded(&loaded));
 }
 
 #[test]
@@ -267,10 +260,10 @@ fn the_shipped_fashion_mnist_loads_whole() {
     let found = survey(&data, None).unwrap();
     assert_eq!((found.rows.len(), found.source_rows), (5000, 6000));
     assert_eq!((found.classes.len(), found.classes[9].as_str()), (10, "Ankle boot"));
-    let loaded = load(&found, &data).unwrap();
+    let loaded = load(&found, &data, &Room::default()).unwrap();
     assert_eq!(loaded.samples.inputs.shape(), Shape::Image { channels: 1, height: 28, width: 28 });
     assert_eq!((loaded.samples.len(), loaded.quarantine.len()), (5000, 0));
-    let pixels = pixels(&loaded);
+    let pixels = decoded(&loaded);
     let mean = pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / pixels.len() as f64 / 255.0;
     assert!((mean - 0.286).abs() < 0.005, "{mean}");
     assert!((0..10).all(|c| loaded.samples.labels.iter().filter(|&&l| l == c).count() == 500));

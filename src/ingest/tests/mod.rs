@@ -65,8 +65,21 @@ impl Dataset {
         survey(&self.data(lines), None)
     }
 
+    /// Loads into memory, and proves that a scratch file and little memory give the same.
     fn load(&self, lines: &str) -> Result<Loaded, Error> {
-        load(&self.survey(lines)?, &self.data(lines))
+        let (survey, data) = (self.survey(lines)?, self.data(lines));
+        let loaded = load(&survey, &data, &Room::default());
+        let little = Room { inputs_in_memory: false, batches: 1 };
+        match (&loaded, load(&survey, &data, &little)) {
+            (Ok(one), Ok(other)) => {
+                assert_eq!(decoded(one), decoded(&other));
+                assert_eq!(tables(one).unwrap(), tables(&other).unwrap());
+                assert_eq!(one.samples.labels, other.samples.labels);
+            }
+            (Err(one), Err(other)) => assert_eq!(one.kind(), other.kind()),
+            (one, other) => panic!("{one:?} in memory, {other:?} in a scratch file"),
+        }
+        loaded
     }
 
     /// The error that the survey gives, without the directory's name.
@@ -77,6 +90,17 @@ impl Dataset {
     fn plain(&self, error: &Error) -> String {
         error.to_string().replace(&format!("{}/", self.path().display()), "")
     }
+}
+
+/// The bytes of all decoded inputs in canonical order.
+fn decoded(loaded: &Loaded) -> Vec<u8> {
+    let (all, mut buffer) = (0..loaded.samples.len() as u32, Vec::new());
+    all.flat_map(|i| loaded.samples.inputs.get(i, &mut buffer).unwrap().to_vec()).collect()
+}
+
+/// All decoded features in canonical order.
+fn values(loaded: &Loaded) -> Vec<f32> {
+    crate::samples::floats(&decoded(loaded)).collect()
 }
 
 fn batch(columns: Vec<Column>) -> RecordBatch {

@@ -5,7 +5,6 @@ use arrow::compute::take_record_batch;
 use arrow::datatypes::Int32Type;
 
 use super::*;
-use crate::samples::Inputs;
 
 const ROWS: u32 = 30;
 const LINES: &str = "features = 'f'\nmax_quarantined = 0.5";
@@ -29,10 +28,7 @@ fn loaded(files: &[(RecordBatch, usize)]) -> Loaded {
 }
 
 fn floats_of(loaded: &Loaded) -> Vec<u32> {
-    match &loaded.samples.inputs {
-        Inputs::Features { values, .. } => values.iter().map(|v| v.to_bits()).collect(),
-        Inputs::Images { .. } => panic!("these are features"),
-    }
+    values(loaded).iter().map(|v| v.to_bits()).collect()
 }
 
 /// The samples table without the columns that say where a sample lies.

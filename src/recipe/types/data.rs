@@ -43,6 +43,15 @@ pub struct Data {
     #[serde(default = "max_image_pixels")]
     #[schemars(range(min = 1))]
     pub max_image_pixels: u64,
+    /// The most columns a file may have, those inside of structs and lists counted each.
+    #[serde(default = "max_columns")]
+    #[schemars(range(min = 1))]
+    pub max_columns: usize,
+    /// How many times more bytes than a file stores its pages and row groups may decode to, once they
+    /// exceed 128 MiB.
+    #[serde(default = "max_expansion")]
+    #[schemars(range(min = 1))]
+    pub max_expansion: u64,
 }
 
 fn id_column() -> String {
@@ -59,6 +68,14 @@ fn max_quarantined() -> f64 {
 
 fn max_image_pixels() -> u64 {
     50_000_000
+}
+
+fn max_columns() -> usize {
+    5_000
+}
+
+fn max_expansion() -> u64 {
+    400
 }
 
 /// One name or several.

@@ -21,11 +21,21 @@ pub struct Folds {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub group: Option<String>,
+    /// What becomes of exact duplicates: samples that models see as the same pixels or the same
+    /// feature values, however they are stored. Holds in stage 1, like `group`.
+    pub duplicates: Duplicates,
 }
 
 impl Default for Folds {
     fn default() -> Self {
-        Self { k: 5, fit_on: FitOn::Fold, by: FoldsBy::Random, stratify: false, group: None }
+        Self {
+            k: 5,
+            fit_on: FitOn::Fold,
+            by: FoldsBy::Random,
+            stratify: false,
+            group: None,
+            duplicates: Duplicates::Ignore,
+        }
     }
 }
 
@@ -47,4 +57,14 @@ pub enum FoldsBy {
     Random,
     /// The keyed hash of the id modulo `k`: sizes only nearly equal, but appended rows move nothing.
     Hash,
+}
+
+/// What becomes of exact duplicates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// They are samples like all others: one may be scored by a model that saw another.
+    Ignore,
+    /// They stay in one fold; with a `group` column, whatever either of the two joins does.
+    Together,
 }

@@ -12,11 +12,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Data, IdFrom, OneOrMany};
-pub use folds::{FitOn, Folds, FoldsBy};
+pub use folds::{Duplicates, FitOn, Folds, FoldsBy};
 pub use model::{Arch, Model, Optimizer, Schedule, Train};
 pub use output::{Bytes, Form, Output};
-pub use score::{Aggregate, Average, Method, Scale, Score};
-pub use select::{Classes, Select, Stages, Start};
+pub use score::{Aggregate, Average, Method, Outputs, Scale, Score};
+pub use select::{Amount, Classes, Select, Stages, Start};
 
 /// A recipe for pruning one dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

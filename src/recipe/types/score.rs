@@ -17,6 +17,8 @@ pub struct Score {
     pub average: Average,
     /// Put each model's scores on a common scale first.
     pub scale: Scale,
+    /// The outputs of a model that scores are computed from.
+    pub outputs: Outputs,
     /// Store the logits in the score tables too.
     pub logits: bool,
 }
@@ -28,6 +30,7 @@ impl Default for Score {
             aggregate: Aggregate::Mean,
             average: Average::Scores,
             scale: Scale::None,
+            outputs: Outputs::Clean,
             logits: false,
         }
     }
@@ -106,4 +109,25 @@ pub enum Scale {
     Z,
     /// The rank within the model, from 0 to 1.
     Rank,
+}
+
+/// The outputs of a model that scores are computed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outputs {
+    /// A clean evaluation pass: no augmentation, running statistics in batch norm.
+    Clean,
+    /// As in training: one augmented view of each sample, and in batch norm the statistics of its
+    /// batch (256 samples in the order of their ids).
+    Training,
+}
+
+impl Outputs {
+    /// The name in recipes and in the metadata of score tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Training => "training",
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! `[select]`: what is kept.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,13 @@ pub struct Select {
     /// How the kept samples spread over classes.
     #[serde(default)]
     pub classes: Classes,
+    /// What every class keeps at least, as far as it has that many samples to choose from: a share
+    /// of its usable samples, with a point (`0.1`, `1.0`), or a number of samples, without (`20`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<Amount>,
+    /// What every class keeps at most, as a share or a number like `floor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cap: Option<Amount>,
     /// Noise guard: the share of samples, hardest first by stage 1, that is never kept.
     #[serde(default)]
     #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
@@ -38,6 +47,14 @@ pub struct Select {
     /// What the models of stages 3 and later start from.
     #[serde(default)]
     pub start: Start,
+    /// The share of the coreset that each class makes up, by class name. Names every class that has
+    /// samples, and sums to 1. Instead of `classes`, `floor` and `cap`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend(
+        "minProperties" = 1,
+        "additionalProperties" = {"type": "number", "minimum": 0, "maximum": 1}
+    ))]
+    pub target: Option<BTreeMap<String, f64>>,
 }
 
 fn entropy() -> Method {
@@ -73,6 +90,16 @@ pub enum Classes {
     Proportional,
     /// Each class keeps the same number, as far as it has that many.
     Uniform,
+}
+
+/// A part of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Amount {
+    /// So many samples: a number without a point.
+    Rows(#[schemars(range(min = 1))] u64),
+    /// A share of the class's usable samples, in (0, 1], with a point; rounded to whole samples.
+    Share(#[schemars(range(max = 1), extend("exclusiveMinimum" = 0))] f64),
 }
 
 /// What a later stage's model starts from.

@@ -1,12 +1,14 @@
-//! The whole selection against the reference, and the laws it keeps.
+//! The whole selection: the laws it keeps, and (in `cases`) its equality with the reference.
+
+mod cases;
 
 use polars::prelude::*;
 use proptest::prelude::*;
 
 use super::prelude::*;
-use super::reference::{self, Row, Rules};
+use super::reference::Row;
 use super::{SelectionPlan, aggregate, coreset, finish, remaining, stage};
-use crate::recipe::{Aggregate, Average, Classes, Method, Recipe, Scale, Score};
+use crate::recipe::{Average, Classes, Method, Recipe, Scale, Score};
 use crate::scoring::{Criterion, Direction, Prediction, builtin};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
@@ -59,12 +61,16 @@ impl Case {
         let classes = self.samples.iter().map(|s| s.1 as usize + 1).max().unwrap_or(0);
         let mut sizes = vec![0; classes];
         self.samples.iter().for_each(|s| sizes[s.1 as usize] += 1);
-        SelectionPlan::new(&recipe.select, &sizes)
+        SelectionPlan::new(&recipe.select, &names(classes), &sizes)
     }
 
     /// The state after each stage.
     fn run(&self, recipe: &Recipe, shuffle: u64) -> Vec<DataFrame> {
-        let plan = self.plan(recipe).unwrap();
+        self.try_run(recipe, shuffle).unwrap()
+    }
+
+    fn try_run(&self, recipe: &Recipe, shuffle: u64) -> Result<Vec<DataFrame>> {
+        let plan = self.plan(recipe)?;
         let mut states: Vec<DataFrame> = Vec::new();
         for t in 1..=plan.sizes().len() {
             let previous = states.last().cloned();
@@ -72,14 +78,18 @@ impl Case {
             let asked = |id: &str| open.as_ref().is_none_or(|open| open.iter().any(|o| o == id));
             let scores = self.table(t - 1, recipe.select.by.name(), shuffle + t as u64, asked);
             let seed = Seed::new(recipe.seed);
-            states.push(stage(previous, scores, &plan, t, recipe, &seed).unwrap());
+            states.push(stage(previous, scores, &plan, t, recipe, &seed)?);
         }
-        states
+        Ok(states)
     }
 
     fn last(&self, recipe: &Recipe) -> DataFrame {
         self.run(recipe, 0).pop().unwrap()
     }
+}
+
+fn names(classes: usize) -> Vec<String> {
+    (0..classes).map(|class| format!("class {class}")).collect()
 }
 
 fn recipe(select: &str) -> Recipe {
@@ -106,90 +116,6 @@ fn rows(table: &DataFrame) -> Vec<Row> {
         }
     };
     (0..table.height()).map(row).collect()
-}
-
-fn score() -> impl Strategy<Value = f32> {
-    // A coarse grid makes ties; the rest are the values that break sorts.
-    prop_oneof![
-        12 => (-3i32..4).prop_map(|i| i as f32 * 0.25),
-        6 => -1.0f32..1.0,
-        1 => prop::sample::select(vec![f32::NAN, -0.0, 0.0, f32::INFINITY, f32::NEG_INFINITY]),
-    ]
-}
-
-fn case() -> impl Strategy<Value = Case> {
-    // Labels are skewed, and classes 2 and 4 are often empty.
-    let label = prop_oneof![8 => Just(0), 3 => Just(1), 1 => Just(3), 1 => 0..6i32];
-    (6usize..40, 1usize..5, 1usize..4).prop_flat_map(move |(n, models, stages)| {
-        let table = prop::collection::vec(prop::collection::vec(score(), n), models);
-        let labels = prop::collection::vec(label.clone(), n);
-        (labels, prop::collection::vec(table, stages)).prop_map(|(labels, stages)| {
-            let samples = labels.into_iter().enumerate();
-            Case { samples: samples.map(|(i, l)| (format!("s{i:02}"), l)).collect(), stages }
-        })
-    })
-}
-
-fn setting() -> impl Strategy<Value = (Recipe, usize)> {
-    let classes =
-        prop::sample::select(vec![Classes::Global, Classes::Proportional, Classes::Uniform]);
-    let method = prop::sample::select(vec![Method::Entropy, Method::Margin]);
-    let aggregate = prop::sample::select(vec![
-        Aggregate::Mean,
-        Aggregate::Median,
-        Aggregate::Min,
-        Aggregate::Max,
-        Aggregate::MeanRank,
-    ]);
-    let scale = prop::sample::select(vec![Scale::None, Scale::Z, Scale::Rank]);
-    let guard = prop_oneof![Just(0.0), 0.0..0.4];
-    (classes, method, aggregate, scale, guard, 0.1..1.0, 0u64..9).prop_map(
-        |(classes, by, aggregate, scale, guard, keep, seed)| {
-            let mut recipe = recipe("keep = 0.5");
-            recipe.seed = seed;
-            recipe.select.by = by;
-            recipe.select.classes = classes;
-            recipe.select.drop_hardest = guard;
-            recipe.score.aggregate = aggregate;
-            recipe.score.scale = scale;
-            (recipe, (keep * 1000.0) as usize)
-        },
-    )
-}
-
-fn rules(case: &Case, recipe: &Recipe, keep: usize) -> Rules {
-    let n = case.samples.len();
-    let guarded = (recipe.select.drop_hardest * n as f64).round() as usize;
-    let stages = case.stages.len();
-    let kept = (keep * n / 1000).clamp(stages, n - guarded);
-    // Equal stages: the first ones take the rows that are left over.
-    let sizes = (0..stages).map(|t| kept / stages + usize::from(t < kept % stages)).collect();
-    Rules {
-        keep_low: recipe.select.by == Method::Margin,
-        scale: recipe.score.scale,
-        aggregate: recipe.score.aggregate,
-        classes: recipe.select.classes,
-        sizes,
-        guarded,
-        seed: Seed::new(recipe.seed),
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
-
-    #[test]
-    fn selection_equals_the_reference(case in case(), (mut recipe, keep) in setting(), shuffle: u32) {
-        let rules = rules(&case, &recipe, keep);
-        recipe.select.keep = None;
-        recipe.select.keep_rows = Some(rules.sizes.iter().sum::<usize>() as u64);
-        recipe.select.stages = crate::recipe::Stages::Equal(rules.sizes.len());
-        let states = case.run(&recipe, shuffle.into());
-        for (t, state) in states.iter().enumerate() {
-            let so_far = reference::select(&case.samples, &case.stages[..=t], &rules);
-            prop_assert_eq!(rows(state), so_far, "stage {}", t + 1);
-        }
-    }
 }
 
 proptest! {
@@ -246,6 +172,22 @@ fn totals_are_exact_for_skewed_classes() {
     assert_eq!(kept("uniform"), [1, 10, 292]);
     assert_eq!(kept("proportional"), [0, 3, 300]);
     assert_eq!(kept("global").iter().sum::<u64>(), 303);
+}
+
+#[test]
+fn floor_and_cap_bound_a_global_selection_and_stages_fill_the_floor_evenly() {
+    // Class 1 has the lowest scores throughout, class 2 the highest.
+    let samples: Vec<_> = (0..60).map(|i| (format!("s{i:02}"), i / 20)).collect();
+    let scores: Vec<f32> = samples.iter().map(|s| [0.5, 0.1, 0.9][s.1 as usize]).collect();
+    let case = Case { samples, stages: vec![vec![scores]; 3] };
+    let states = case.run(&recipe("keep = 0.5\nstages = 3\nfloor = 6\ncap = 0.75"), 0);
+    let kept = |state: &DataFrame| -> Vec<u64> {
+        super::summary(state).unwrap().classes.iter().map(|c| c.kept).collect()
+    };
+    assert_eq!(states.iter().map(kept).collect::<Vec<_>>(), [[2, 2, 6], [4, 4, 12], [9, 6, 15]]);
+    // The first twenty ranks belong to class 2; its last five places went to others.
+    let reasons = rows(&states[2]).into_iter().filter(|r| r.label == 2 && r.reason == "quota");
+    assert_eq!(reasons.count(), 5);
 }
 
 #[test]

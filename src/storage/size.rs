@@ -1,7 +1,7 @@
 //! Uncompressed bytes of each row, to bound the size of shards.
 
 use arrow::array::{Array, AsArray, OffsetSizeTrait};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 
 /// The bytes that Parquet spends on the length of a value.
@@ -14,6 +14,52 @@ pub(super) fn row_bytes(batch: &RecordBatch) -> Vec<u64> {
         add(&mut total, &value_bytes(column));
     }
     total
+}
+
+/// What it takes to know the size of each row: some columns have to be read, those of fixed width
+/// need not.
+pub struct Sizes<'a> {
+    /// The columns to read.
+    pub read: Vec<&'a str>,
+    /// The bytes of a row in all other columns.
+    rest: u64,
+}
+
+impl<'a> Sizes<'a> {
+    /// `input` are the columns that are read in any case.
+    pub fn new(schema: &'a Schema, input: &[&str]) -> Self {
+        let mut sizes = Self { read: Vec::new(), rest: 0 };
+        for field in schema.fields() {
+            match fixed_bytes(field.data_type()) {
+                Some(bytes) if !input.contains(&field.name().as_str()) => sizes.rest += bytes,
+                _ => sizes.read.push(field.name()),
+            }
+        }
+        sizes
+    }
+
+    /// The uncompressed bytes of each row over all columns, of which `batch` holds those to read.
+    pub fn of(&self, batch: &RecordBatch) -> Vec<u64> {
+        let mut total = vec![self.rest; batch.num_rows()];
+        for column in batch.columns() {
+            add(&mut total, &value_bytes(column));
+        }
+        total
+    }
+}
+
+/// The bytes of every value of this type, if all have the same; as [`value_bytes`] counts them.
+fn fixed_bytes(kind: &DataType) -> Option<u64> {
+    match kind {
+        DataType::Null => Some(0),
+        DataType::Boolean => Some(1),
+        DataType::FixedSizeBinary(width) => Some(*width as u64),
+        DataType::Struct(fields) => fields.iter().map(|f| fixed_bytes(f.data_type())).sum(),
+        DataType::FixedSizeList(item, length) => {
+            Some(fixed_bytes(item.data_type())? * (*length).max(0) as u64)
+        }
+        kind => kind.primitive_width().map(|width| width as u64),
+    }
 }
 
 fn add(total: &mut [u64], more: &[u64]) {

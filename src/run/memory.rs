@@ -1,0 +1,175 @@
+//! How much memory a run may take, and how it is split over its parts: the one place that says so.
+//!
+//! The parts follow each other, so a run takes the most that any of them takes, on top of what stays:
+//! the program, the thin tables of all rows, and the decoded inputs if they are held in memory.
+
+use super::fit;
+use super::worker::Run;
+use crate::error::{Error, ErrorKind, Result};
+use crate::samples::Shape;
+use crate::storage::{Upload, machine_memory};
+use crate::{ingest, shards};
+
+/// The most memory that a run should take. It changes no result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes of resident memory.
+    pub bytes: u64,
+}
+
+impl Default for Memory {
+    /// Half of what the machine has.
+    fn default() -> Self {
+        Self { bytes: machine_memory().unwrap_or(FALLBACK) / 2 }
+    }
+}
+
+/// Assumed where the system does not tell its memory.
+const FALLBACK: u64 = 8 << 30;
+
+/// The program itself with its threads and their heaps.
+const PROGRAM: u64 = 96 << 20;
+
+/// Ids, labels, places, scores and what selection makes of them, per row.
+const ROW: u64 = 480;
+
+/// The least memory for rows that wait for their shard.
+const MIN_WAITING: u64 = 16 << 20;
+
+/// What the parts of a run need, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Needs {
+    rows: u64,
+    decoded: u64,
+    /// Decoding one row group.
+    decode: u64,
+    /// The largest training.
+    training: u64,
+    /// Reading one row group with all columns.
+    read: u64,
+    /// Encoding and uploading one row group of a shard.
+    encode: u64,
+    kept: u64,
+}
+
+/// The split of the memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Split {
+    /// The most that a run will take, as far as can be foreseen.
+    pub(super) peak: u64,
+    /// What goes to scratch files.
+    pub(super) scratch: u64,
+    /// For loading.
+    pub(super) load: ingest::Room,
+    /// For the shards.
+    pub(super) spill: shards::Room,
+}
+
+impl Needs {
+    /// What `run` needs if about `kept` bytes of rows are kept.
+    pub(super) fn of_run(run: &Run, shape: Shape, decoded: u64, kept: u64) -> Result<Self> {
+        let survey = run.survey()?;
+        let (_, training) = fit::sizes(&run.recipe, shape, survey.classes.len())?;
+        let decode = ingest::lane_memory(survey, shape)?;
+        Ok(Self { decoded, decode, training, ..Self::of_shards(run, kept)? })
+    }
+
+    /// What the shards of `run` need, without a training.
+    pub(super) fn of_shards(run: &Run, kept: u64) -> Result<Self> {
+        let survey = run.survey()?;
+        let read = shards::lane_memory(&survey.parquet)?;
+        let rows = survey.rows.len() as u64;
+        let encode = shards::encode_memory(&run.recipe.output, kept, rows) + Upload::MEMORY;
+        Ok(Self { rows, read, encode, kept, ..Self::default() })
+    }
+
+    /// What stays in memory all the time, beside decoded inputs.
+    fn base(&self) -> u64 {
+        PROGRAM + ROW * self.rows
+    }
+
+    /// The least that each part can do with.
+    fn least(&self) -> u64 {
+        let shards = MIN_WAITING + self.read.max(self.encode);
+        self.base().saturating_add(self.decode.max(self.training).max(shards))
+    }
+
+    /// Splits the memory.
+    ///
+    /// # Errors
+    /// `LimitExceeded` if it is too little, saying what would be enough.
+    pub(super) fn split(&self, memory: Memory) -> Result<Split> {
+        let least = self.least();
+        let Some(spare) = memory.bytes.checked_sub(least) else {
+            return Err(self.too_little(memory));
+        };
+        let inputs_in_memory = self.decoded <= spare;
+        let held = if inputs_in_memory { self.decoded } else { 0 };
+        let free = memory.bytes - self.base() - held;
+        let threads = rayon::current_num_threads() as u64;
+        let lanes = (free / 2 / self.read.max(1)).clamp(1, threads);
+        let shard = (lanes * self.read).max(self.encode);
+        let waiting = (free - shard.min(free)).max(MIN_WAITING);
+        let decode = free.min(threads * self.decode);
+        let parts = decode.max(self.training).max(waiting.min(self.kept) + shard);
+        let spilled = if waiting < self.kept { self.kept } else { 0 };
+        Ok(Split {
+            peak: (self.base() + held).saturating_add(parts),
+            scratch: self.decoded - held + spilled,
+            load: ingest::Room { inputs_in_memory, batches: free },
+            spill: shards::Room { rows: waiting, lanes: lanes as usize },
+        })
+    }
+
+    fn too_little(&self, memory: Memory) -> Error {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        let message = format!(
+            "the run needs at least {} MiB of memory ({} MiB for {} rows, {} MiB to decode, {} MiB to \
+             train, {} MiB to write a shard), but {} MiB are allowed; give --memory {}MiB, or lower \
+             train.batch_size or output.row_group_bytes",
+            mib(self.least()),
+            mib(self.base()),
+            self.rows,
+            mib(self.decode),
+            mib(self.training),
+            mib(self.read.max(self.encode)),
+            memory.bytes >> 20,
+            mib(self.least()),
+        );
+        Error::new(ErrorKind::LimitExceeded, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn needs() -> Needs {
+        let (decoded, decode, training) = (1000 * MIB, 20 * MIB, 50 * MIB);
+        let (read, encode, kept) = (30 * MIB, 40 * MIB, 500 * MIB);
+        Needs { rows: 0, decoded, decode, training, read, encode, kept }
+    }
+
+    #[test]
+    fn inputs_stay_in_memory_only_if_everything_else_fits_beside_them() {
+        let split = |mib: u64| needs().split(Memory { bytes: mib * MIB }).unwrap();
+        let (little, much) = (split(200), split(4000));
+        assert!(!little.load.inputs_in_memory && much.load.inputs_in_memory);
+        assert_eq!((little.scratch, much.scratch), (1500 * MIB, 0));
+        for (split, mib) in [(little, 200), (split(1200), 1200), (much, 4000)] {
+            assert!(split.peak <= mib * MIB, "{split:?}");
+        }
+    }
+
+    #[test]
+    fn too_little_memory_is_refused_with_what_is_enough() {
+        let error = needs().split(Memory { bytes: 100 * MIB }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded);
+        assert!(error.to_string().contains("give --memory 152MiB"), "{error}");
+        assert!(needs().split(Memory { bytes: 152 * MIB }).is_ok());
+        let huge = Needs { training: u64::MAX, ..needs() };
+        assert!(huge.split(Memory { bytes: u64::MAX / 2 }).is_err());
+    }
+}

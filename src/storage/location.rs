@@ -117,9 +117,18 @@ impl Dir {
     /// `Unavailable` if it cannot be read.
     pub fn find(&self, path: &str) -> Result<Option<Bytes>> {
         let at = self.at(path);
-        let got = wait(async { self.store.get(&at).await?.bytes().await })?;
+        let got = wait(async {
+            let got = self.store.get(&at).await?;
+            let size = got.meta.size;
+            Ok((got.bytes().await?, size))
+        })?;
         match got {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok((bytes, size)) if bytes.len() as u64 == size => Ok(Some(bytes)),
+            Ok((bytes, size)) => {
+                let (found, uri) = (bytes.len(), self.uri_of(path));
+                let message = format!("{uri} gave {found} of {size} bytes; run again");
+                Err(Error::new(ErrorKind::Unavailable, message))
+            }
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(e) => Err(unavailable("read", &self.uri_of(path), e)),
         }

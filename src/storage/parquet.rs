@@ -13,9 +13,9 @@ use ::parquet::arrow::arrow_reader::{
     RowSelector,
 };
 use ::parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, ProjectionMask};
-use ::parquet::basic::{Compression, ZstdLevel};
+use ::parquet::basic::{Compression, Type, ZstdLevel};
 use ::parquet::errors::ParquetError;
-use ::parquet::file::metadata::{ParquetMetaDataReader, RowGroupMetaData};
+use ::parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use ::parquet::file::properties::WriterProperties;
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Schema, SchemaRef};
@@ -88,6 +88,7 @@ impl ParquetFile {
         if metadata.row_groups().iter().any(|g| g.num_rows() < 0 || g.total_byte_size() < 0) {
             return Err(Error::input("the footer is damaged: a row group has a size below zero"));
         }
+        metadata.row_groups().iter().try_for_each(|group| check_fixed(group, &limits))?;
         let (metadata, options) = (Arc::new(metadata), ArrowReaderOptions::new());
         let plain = ArrowReaderMetadata::try_new(Arc::clone(&metadata), options.clone());
         let plain = plain.map_err(incomplete)?;
@@ -207,6 +208,21 @@ impl ParquetFile {
         roots.dedup();
         Ok(roots)
     }
+}
+
+/// Values of fixed length need not be read to know what they decode to.
+fn check_fixed(group: &RowGroupMetaData, limits: &Limits) -> Result<()> {
+    let stored = |chunk: &ColumnChunkMetaData| u64::try_from(chunk.compressed_size()).unwrap_or(0);
+    let fixed = |chunk: &ColumnChunkMetaData| match chunk.column_type() {
+        Type::FIXED_LEN_BYTE_ARRAY => {
+            u64::try_from(chunk.column_descr().type_length()).unwrap_or(0)
+        }
+        _ => 0,
+    };
+    let row = group.columns().iter().map(fixed).fold(0, u64::saturating_add);
+    let all = row.saturating_mul(group.num_rows() as u64);
+    let stored = group.columns().iter().map(stored).fold(0, u64::saturating_add);
+    limits.allow("a row group", all, stored)
 }
 
 fn incomplete(e: ParquetError) -> Error {

@@ -153,3 +153,29 @@ fn every_module_says_what_it_is() {
         assert!(text.starts_with("//!"), "{path} has no module documentation");
     }
 }
+
+#[test]
+fn promises_name_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path));
+    for page in ["docs/storage.md", "SECURITY.md"] {
+        let text = read(page).unwrap();
+        let mut file = String::new();
+        let mut named = 0;
+        // Every other piece between backquotes is code; a name of a test follows its file.
+        for code in text.split('`').skip(1).step_by(2) {
+            if code.ends_with(".rs") {
+                let at =
+                    if code.contains('/') { code.to_owned() } else { format!("tests/it/{code}") };
+                file = read(&at).unwrap_or_else(|_| panic!("{page} names {code}"));
+                named += 1;
+            } else if code.split('_').count() > 3
+                && code.chars().all(|c| c == '_' || c.is_lowercase())
+            {
+                assert!(file.contains(&format!("fn {code}()")), "{page} names {code}");
+                named += 1;
+            }
+        }
+        assert!(named > 5, "{page} names only {named} tests");
+    }
+}

@@ -160,8 +160,17 @@ fn forge(run: &Path, name: &str, bytes: &[u8]) {
         let mut json: serde_json::Value =
             serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
         adjust(&mut json, (&was, &is), &sizes);
-        std::fs::write(path, serde_json::to_vec(&json).unwrap()).unwrap();
+        std::fs::write(path, sealed(json)).unwrap();
     }
+}
+
+/// The document with the checksum that it says of itself.
+fn sealed(mut json: serde_json::Value) -> String {
+    json.as_object_mut().unwrap().remove("checksum").unwrap();
+    let text = serde_json::to_string_pretty(&json).unwrap();
+    let checksum = unseen::storage::sha256_hex(text.as_bytes());
+    let fields = text.strip_suffix("\n}").unwrap();
+    format!("{fields},\n  \"checksum\": \"{checksum}\"\n}}")
 }
 
 fn adjust(json: &mut serde_json::Value, (was, is): (&str, &str), sizes: &[serde_json::Value; 2]) {

@@ -35,7 +35,9 @@ fn two_processes_split_the_tasks_of_a_run() {
     for end in &ends {
         let told = String::from_utf8_lossy(&end.stderr).into_owned();
         assert!(end.status.success(), "{told}");
-        trained.push(told.lines().filter(|line| line.contains("train-s1")).count());
+        trained.push(
+            told.lines().filter(|line| line.contains("train-s1") && line.contains("loss")).count(),
+        );
     }
     assert_eq!(trained.iter().sum::<usize>(), 6, "{trained:?}");
     assert!(trained.iter().all(|n| *n > 0), "one did nothing: {trained:?}");

@@ -1,6 +1,6 @@
 //! How far a foreign file is believed: what it may make of the bytes that it really has.
 
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Data;
 
 /// What any page or row group may decode to, however few bytes it has.
@@ -27,6 +27,14 @@ impl Limits {
     /// What `stored` bytes may decode to.
     pub(super) fn decoded(&self, stored: u64) -> u64 {
         stored.saturating_mul(self.expansion).max(FREE_BYTES)
+    }
+
+    /// Refuses `what` if it decodes to more than `stored` bytes may.
+    pub(in crate::storage) fn allow(&self, what: &str, decoded: u64, stored: u64) -> Result<()> {
+        if decoded > self.decoded(stored) {
+            return Err(self.exceeded(what, decoded, stored));
+        }
+        Ok(())
     }
 
     /// The refusal of `what` that decodes to more.

@@ -124,7 +124,8 @@ impl Ward<'_> {
     }
 
     fn at(&self, name: &str) -> Path {
-        let parts = self.folder.split('/').chain(name.split('/'));
+        // Without the empty parts: to an object store "folder/" with a slash more is another folder.
+        let parts = self.folder.split('/').chain(name.split('/')).filter(|part| !part.is_empty());
         parts.fold(self.dir.store().1.clone(), Path::join)
     }
 

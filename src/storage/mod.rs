@@ -40,8 +40,7 @@ mod size;
 mod store;
 mod upload;
 
-pub(crate) use commit::FORMAT;
-pub use commit::{Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, sha256_hex};
+pub use commit::{FORMAT, Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, sha256_hex};
 pub use location::{Dir, Listed, Written};
 pub use object::{Object, read_text, resolve};
 pub use scratch::{Scratch, machine_memory};

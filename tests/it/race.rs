@@ -12,7 +12,7 @@ use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
     PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
-use unseen::storage::{Dir, Ledger, Record, Recorded, Written};
+use unseen::storage::{Dir, FORMAT, Ledger, Record, Recorded, Written};
 
 use crate::server::Bucket;
 use crate::support::{Place, dir};
@@ -74,7 +74,7 @@ fn records(place: &Dir) -> unseen::Result<Vec<Round>> {
     let ledger = Ledger::new(place.clone(), "race");
     race(|round, writer| {
         let record = Record {
-            format: 1,
+            format: FORMAT,
             run: "race".to_owned(),
             task: format!("task-{round}"),
             attempt: attempt(writer),

@@ -158,3 +158,13 @@ fn a_run_whose_server_stays_away_fails_and_resumes() {
     succeed(&["run", &slow.recipe, "--quiet"]);
     slow.check();
 }
+
+#[test]
+fn the_doctor_finds_all_that_a_run_needs_on_s3() {
+    let Some(bucket) = Bucket::open("doctor") else { return };
+    let found = json(&succeed(&["doctor", &bucket.uri("run"), "--json"]));
+    assert_eq!(found["fit"], true, "{found:#}");
+    let findings = found["findings"].as_array().unwrap();
+    assert!(findings.iter().all(|finding| finding["works"] == true), "{found:#}");
+    assert!(dir(&bucket.uri("run")).list("").unwrap().is_empty(), "the doctor left something");
+}

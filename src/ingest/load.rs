@@ -178,14 +178,14 @@ where
     slots.sort_by_key(|slot| slot.row);
     let rows: Vec<u32> = slots.iter().map(|slot| slot.row).collect();
     let parquet = &survey.parquet[file as usize];
-    let batches = parquet.read(row_group as usize, Columns::All, Some(&rows))?;
-    if batches.iter().map(RecordBatch::num_rows).sum::<usize>() != slots.len() {
+    let missing = || {
         let message = "rows are missing; was the file written again meanwhile?";
-        return Err(Error::corrupt(message).at(parquet.object().uri.clone()));
-    }
+        Error::corrupt(message).at(parquet.object().uri.clone())
+    };
     let mut rest = slots.as_mut_slice();
-    for batch in batches {
-        let (now, later) = rest.split_at_mut(batch.num_rows());
+    for batch in parquet.batches(row_group as usize, Columns::All, Some(&rows))? {
+        let batch = batch?;
+        let (now, later) = rest.split_at_mut_checked(batch.num_rows()).ok_or_else(missing)?;
         let decoded = decode(&batch, now)?;
         for ((slot, result), bytes) in now.iter().zip(decoded).zip(row_bytes(&batch)) {
             let fault = result.err();
@@ -195,6 +195,9 @@ where
             outcomes.push(Outcome { index: slot.index, bytes, fault });
         }
         rest = later;
+    }
+    if !rest.is_empty() {
+        return Err(missing());
     }
     Ok(outcomes)
 }

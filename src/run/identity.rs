@@ -96,9 +96,7 @@ impl RunFile {
     /// `Conflict`, saying what changed, if the directory belongs to a run of another recipe or
     /// input; `Unavailable` if it cannot be written.
     pub fn begin_or_resume(&self, dir: &Dir) -> Result<()> {
-        if Self::find(dir)?.is_none()
-            && dir.create(RUN_FILE, seal(self)?)? == Written::Created
-        {
+        if Self::find(dir)?.is_none() && dir.create(RUN_FILE, seal(self)?)? == Written::Created {
             return Ok(());
         }
         let old = Self::find(dir)?.ok_or_else(|| Error::internal("run.json came and went"))?;

@@ -25,7 +25,7 @@ use crate::recipe::{Form, Output};
 use crate::storage::parquet::{Columns, Limits, ParquetFile, decode, encode};
 
 fn open(path: &str) -> ParquetFile {
-    let limits = Limits { columns: 5000, expansion: 400 };
+    let limits = Limits { columns: 5000, expansion: 100 };
     let object = crate::storage::resolve(&[path.to_owned()]).unwrap().remove(0);
     ParquetFile::open(object, limits).unwrap()
 }

@@ -103,4 +103,3 @@ impl ChunkReader for Fetched {
         Ok(bytes.slice(from..to.ok_or_else(outside)?))
     }
 }
-

@@ -1,5 +1,6 @@
 //! From addresses to stores: the one place that knows what a URI means.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
+use super::links::refuse_links;
 use super::wait;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::local_path;
@@ -19,6 +21,7 @@ pub struct Dir {
     store: Arc<dyn ObjectStore>,
     root: Path,
     uri: String,
+    local: Option<PathBuf>,
 }
 
 /// What a create-only write found.
@@ -39,12 +42,14 @@ impl Dir {
         let path = store_path(uri)?;
         // fsync: a record must not outlive the data it names when the machine dies.
         let store = LocalFileSystem::new().with_fsync(true);
-        Ok(Self { store: Arc::new(store), root: path, uri: uri.trim_end_matches('/').to_owned() })
+        let local = Some(local_path(uri)?);
+        let uri = uri.trim_end_matches('/').to_owned();
+        Ok(Self { store: Arc::new(store), root: path, uri, local })
     }
 
     /// A directory at the root of any store: in memory, with faults, on a recorder.
     pub fn on(store: Arc<dyn ObjectStore>, uri: &str) -> Self {
-        Self { store, root: Path::default(), uri: uri.to_owned() }
+        Self { store, root: Path::default(), uri: uri.to_owned(), local: None }
     }
 
     /// The address as the user wrote it.
@@ -59,6 +64,14 @@ impl Dir {
 
     fn at(&self, path: &str) -> Path {
         path.split('/').fold(self.root.clone(), Path::join)
+    }
+
+    /// Refuses a name below this directory that a symbolic link leads elsewhere.
+    ///
+    /// # Errors
+    /// `Conflict` naming the link.
+    pub(crate) fn refuse_links(&self, path: &str) -> Result<()> {
+        self.local.as_deref().map_or(Ok(()), |root| refuse_links(root, path))
     }
 
     /// The bytes of an object.
@@ -90,8 +103,9 @@ impl Dir {
     /// the medium when this returns.
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be written.
+    /// `Unavailable` if it cannot be written, `Conflict` if a symbolic link is in the way.
     pub fn create(&self, path: &str, bytes: impl Into<Bytes>) -> Result<Written> {
+        self.refuse_links(path)?;
         let (at, bytes) = (self.at(path), bytes.into());
         let put = wait(self.store.put_opts(&at, bytes.into(), PutMode::Create.into()))?;
         self.written(path, put.map(|_| ()))
@@ -100,8 +114,9 @@ impl Dir {
     /// Gives the object `from` a second name, which must not be taken yet.
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be written.
+    /// `Unavailable` if it cannot be written, `Conflict` if a symbolic link is in the way.
     pub fn publish(&self, from: &str, to: &str) -> Result<Written> {
+        self.refuse_links(to)?;
         let (from, at) = (self.at(from), self.at(to));
         let options = CopyOptions::new().with_mode(CopyMode::Create);
         let copied = wait(self.store.copy_opts(&from, &at, options))?;

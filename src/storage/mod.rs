@@ -1,6 +1,7 @@
 //! The only room that talks to object stores and the only one that reads or writes Parquet bytes.
 //!
 //! - `location`: from an address to a [`Dir`] (the run directory) or to [`Object`]s (the input).
+//! - `links`: keeps what is written inside of a directory.
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
 //! - `fetch`: the ranged reads under it. `foreign`: how far their bytes are believed.
 //! - `size`: the bytes of rows.
@@ -15,16 +16,17 @@ mod commit;
 mod fetch;
 mod foreign;
 pub mod frame;
+mod links;
 mod location;
 pub mod parquet;
 mod sealed;
 mod size;
 
 pub(crate) use commit::FORMAT;
-pub(crate) use sealed::{checksum_schema, seal, unseal};
 pub use commit::{Input, Ledger, Output, Record, Recorded, attempt_id, sha256_hex};
-pub use size::row_bytes;
 pub use location::{Dir, Object, Written, read_text, resolve};
+pub(crate) use sealed::{checksum_schema, seal, unseal};
+pub use size::row_bytes;
 
 use std::future::Future;
 use std::sync::OnceLock;

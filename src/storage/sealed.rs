@@ -43,7 +43,8 @@ pub(crate) fn unseal<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
             format!("it has format {}, this version of unseen reads {FORMAT}", head.format);
         return Err(Error::new(ErrorKind::Conflict, message));
     }
-    let text = unsealed(bytes).ok_or_else(|| Error::corrupt("its checksum is not that of its content"))?;
+    let text =
+        unsealed(bytes).ok_or_else(|| Error::corrupt("its checksum is not that of its content"))?;
     Ok(serde_json::from_str(&text)?)
 }
 

@@ -30,7 +30,8 @@ impl Finished {
         let artefacts = runtime.block_on(async {
             let listed: Vec<_> = store.list(None).try_collect().await.unwrap();
             let mut artefacts = Vec::new();
-            for meta in listed.into_iter().filter(|m| !m.location.as_ref().starts_with("started/")) {
+            for meta in listed.into_iter().filter(|m| !m.location.as_ref().starts_with("started/"))
+            {
                 let bytes = store.get(&meta.location).await.unwrap().bytes().await.unwrap();
                 artefacts.push((meta.location, bytes));
             }

@@ -15,6 +15,8 @@ mod examples;
 mod faults;
 mod interop;
 mod kills;
+mod mutations;
+mod paths;
 mod pipeline;
 mod recipe;
 mod schemas;

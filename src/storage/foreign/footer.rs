@@ -67,10 +67,8 @@ const LOGICAL: Known = &[
 ];
 
 /// `TimeType` and `TimestampType`.
-const TIME: Known = &[
-    (1, Shape::Plain(Kind::Bool)),
-    (2, Shape::Struct(&[(1, EMPTY), (2, EMPTY), (3, EMPTY)])),
-];
+const TIME: Known =
+    &[(1, Shape::Plain(Kind::Bool)), (2, Shape::Struct(&[(1, EMPTY), (2, EMPTY), (3, EMPTY)]))];
 
 /// Holds the schema in a footer against the limits.
 ///
@@ -139,7 +137,8 @@ fn tree(elements: &[Element], limits: &Limits) -> Result<()> {
             open.push((element.children, path));
         }
         if open.len() > MAX_DEPTH {
-            let message = format!("columns are nested more than {MAX_DEPTH} levels deep; flatten them");
+            let message =
+                format!("columns are nested more than {MAX_DEPTH} levels deep; flatten them");
             return Err(limit(message));
         }
         while open.last().is_some_and(|group| group.0 == 0) {

@@ -46,8 +46,8 @@ pub(in crate::storage) fn as_views(schema: &Schema) -> SchemaRef {
 
 fn viewed(field: &FieldRef) -> FieldRef {
     use DataType::{
-        Binary, BinaryView, FixedSizeList, LargeBinary, LargeList, LargeUtf8, List, Map, Struct, Utf8,
-        Utf8View,
+        Binary, BinaryView, FixedSizeList, LargeBinary, LargeList, LargeUtf8, List, Map, Struct,
+        Utf8, Utf8View,
     };
     let kind = match field.data_type() {
         Utf8 | LargeUtf8 => Utf8View,
@@ -69,7 +69,9 @@ pub(in crate::storage) fn holds_views(field: &Field) -> bool {
         List(item) | LargeList(item) | FixedSizeList(item, _) | Map(item, _) => holds_views(item),
         Struct(fields) => fields.iter().all(|field| holds_views(field)),
         DataType::Utf8View | DataType::BinaryView => true,
-        kind => kind.is_primitive() || matches!(kind, DataType::Boolean | DataType::FixedSizeBinary(_)),
+        kind => {
+            kind.is_primitive() || matches!(kind, DataType::Boolean | DataType::FixedSizeBinary(_))
+        }
     }
 }
 

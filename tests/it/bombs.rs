@@ -157,7 +157,7 @@ fn zstd_of_zeros(length: u32) -> Vec<u8> {
 /// A gzip stream of `megabytes` of zeros.
 fn gzip_of_zeros(megabytes: usize) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(&[0; MEGABYTE]).unwrap();
+    encoder.write_all(&vec![0; MEGABYTE]).unwrap();
     // Streams may follow each other.
     encoder.finish().unwrap().repeat(megabytes)
 }
@@ -260,7 +260,7 @@ fn refused(name: &str, file: &[u8], features: &str, named: &[&str]) {
 }
 
 const X: &str = "features = 'x'";
-const EXPANSION: &[&str] = &["data.max_expansion = 400"];
+const EXPANSION: &[&str] = &["data.max_expansion = 100"];
 
 #[test]
 fn one_value_of_a_gigabyte() {
@@ -304,6 +304,8 @@ fn a_dictionary_that_repeats_a_megabyte() {
     refused("a list", &bomb(list, raw, same_megabyte(Vec::new(), one_each())), X, EXPANSION);
     let delta = "required binary delta (UTF8);";
     refused("each like the one before", &bomb(delta, raw, same()), X, EXPANSION);
+    let id = "features = 'x'\nid = 'delta'";
+    refused("an id like the one before", &bomb(delta, raw, same()), id, EXPANSION);
 }
 
 #[test]
@@ -359,7 +361,8 @@ fn columns_in_columns_and_columns_beside_columns() {
         let file = only_a_schema(std::iter::repeat_n(1, depth));
         refused("nested", &file, features, &["nested more than 100 levels deep"]);
     }
-    let columns = (0..10_000).map(|i| format!("optional int64 c{i};")).collect::<String>();
+    let columns: Vec<String> = (0..10_000).map(|i| format!("optional int64 c{i};")).collect();
+    let columns = columns.concat();
     let schema = Arc::new(parse_message_type(&format!("message wide {{ {columns} }}")).unwrap());
     let file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
     let file = file.into_inner().unwrap();

@@ -192,7 +192,10 @@ fn mutated_parquet_is_read_or_refused_by_name() {
     for round in 0..PARQUET {
         let (name, whole, data) = &seeds[round % seeds.len()];
         std::fs::write(place.path("toy.parquet"), mutated(whole, &mut random)).unwrap();
-        let read = || ingest::survey(data, None).and_then(|survey| ingest::load(&survey, data));
+        let read = || {
+            ingest::survey(data, None)
+                .and_then(|survey| ingest::load(&survey, data, &ingest::Room::default()))
+        };
         let before = peak();
         let Ok(answer) = catch_unwind(AssertUnwindSafe(read)) else {
             panic!("round {round}, {name}: a panic got out");
@@ -246,7 +249,7 @@ fn mutated_recipes_are_read_or_refused() {
 fn mutated_records_are_refused_by_name() {
     let store = Arc::new(InMemory::new());
     let ledger = Ledger::new(Dir::on(store.clone(), "memory:run"), "0123456789abcdef");
-    let output = ledger.write("ingest", "a1", "x.parquet", vec![7; 100], Some(3)).unwrap();
+    let output = ledger.write("ingest", "a1", "x.parquet", &[7; 100], Some(3)).unwrap();
     let record = Record {
         format: 2,
         run: ledger.run().to_owned(),

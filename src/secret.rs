@@ -97,13 +97,51 @@ fn without_users(text: &str) -> String {
     let mut parts = text.split("://");
     let mut clean = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let host = part.find(|c| c == '/' || is_end(c)).unwrap_or(part.len());
-        let user = part[..host].rfind('@');
+        let user = user(part);
         clean.push_str("://");
-        clean.push_str(if user.is_some() { MASK } else { "" });
-        clean.push_str(&part[user.unwrap_or(0)..]);
+        clean.push_str(user.map_or("", |_| MASK));
+        clean.push_str(&part[user.map_or(0, str::len)..]);
     }
     clean
+}
+
+/// The user part of what follows `://`: `name:password` of `name:password@host/...`.
+fn user(after_scheme: &str) -> Option<&str> {
+    let host = after_scheme.find(|c| c == '/' || is_end(c)).unwrap_or(after_scheme.len());
+    after_scheme[..host].rfind('@').map(|at| &after_scheme[..at])
+}
+
+/// Whether an address carries credentials. If so they are secrets from here on, for they may come
+/// up alone: libraries print an address in pieces.
+pub(crate) fn holds_user(address: &str) -> bool {
+    let users: Vec<&str> = address.split("://").skip(1).filter_map(user).collect();
+    for user in &users {
+        learn(user);
+        if let Some((_, password)) = user.split_once(':') {
+            learn(password);
+        }
+    }
+    !users.is_empty()
+}
+
+/// Words in the names of settings that hold secrets.
+const NAMES: [&str; 6] = ["secret", "token", "password", "access_key", "sas", "service_account"];
+
+/// Whether a setting `name=value` is one for a secret. If so its value is masked from here on.
+pub(crate) fn holds_secret(setting: &str) -> bool {
+    let named = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        NAMES.iter().any(|word| name.contains(word))
+    };
+    let mut ends = setting.match_indices('=').map(|(at, _)| at);
+    let Some(end) = ends.find(|end| named(&setting[..*end])) else { return false };
+    learn(setting[end + 1..].trim().trim_matches(['"', '\'', ']']));
+    true
+}
+
+/// Masks a text from here on.
+pub(crate) fn learn(secret: &str) {
+    drop(Secret::new(secret));
 }
 
 #[cfg(test)]
@@ -133,5 +171,19 @@ mod tests {
         ] {
             assert_eq!(scrub(text), clean);
         }
+    }
+
+    #[test]
+    fn credentials_of_an_address_are_masked_without_it_too() {
+        assert!(holds_user("http://me:word-of-the-tests@host:1/a"));
+        assert_eq!(
+            scrub("connect to (http, me:word-of-the-tests@host)"),
+            "connect to (http, ***@host)"
+        );
+        assert_eq!(scrub("word-of-the-tests"), "***");
+        assert!(!holds_user("http://host/a@b"));
+        assert!(holds_secret("storage.options=[\"AWS_SECRET_ACCESS_KEY=key-of-the-tests=\"]"));
+        assert_eq!(scrub("got key-of-the-tests="), "got ***");
+        assert!(!holds_secret("select.keep=0.5"));
     }
 }

@@ -8,6 +8,7 @@ use super::address;
 use super::types::{
     Amount, Arch, Classes, Duplicates, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages,
 };
+use crate::secret::holds_user;
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
 const ROUNDING: f64 = 1e-9;
@@ -36,6 +37,7 @@ pub(super) fn faults(recipe: &Recipe) -> Vec<Fault> {
     classes(&mut laws, recipe);
     stages(&mut laws, recipe);
     output(&mut laws, recipe);
+    storage(&mut laws, recipe);
     laws.0
 }
 
@@ -89,6 +91,20 @@ fn places(laws: &mut Laws, recipe: &Recipe) {
         );
         laws.hold(false, &["output.uri", "data.uri"], message);
     }
+}
+
+/// A recipe is kept with its run, where everybody can read it.
+fn storage(laws: &mut Laws, recipe: &Recipe) {
+    laws.hold(
+        !recipe.storage.endpoint.as_deref().is_some_and(holds_user),
+        &["storage.endpoint"],
+        "`storage.endpoint` holds a user; S3 takes its key from the environment or a profile",
+    );
+    laws.hold(
+        !recipe.storage.options.iter().any(|option| holds_user(option)),
+        &["storage.options"],
+        "`storage.options` holds an address with a user; set it in the environment instead",
+    );
 }
 
 /// The absolute path of the address that `keys[0]` gives.

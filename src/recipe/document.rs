@@ -8,6 +8,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::error::{Error, Result};
+use crate::secret::holds_secret;
 
 /// One `--set key=value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,8 @@ impl FromStr for Override {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        // It may be misplaced; then the error about it must not show it.
+        holds_secret(text);
         let wrong = || {
             Error::recipe(format!(
                 "`{text}` is no override: write a dotted key, `=` and a value, such as select.keep=0.3"

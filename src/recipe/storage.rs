@@ -39,7 +39,8 @@ pub struct Storage {
     /// Seconds to find a connection.
     #[schemars(range(max = 100_000), extend("exclusiveMinimum" = 0))]
     pub connect_seconds: f64,
-    /// How often one request is tried again after an answer that may pass: 5xx, a lost connection.
+    /// How often one request is tried again after an answer that may pass: 5xx, a lost connection. By
+    /// default `retry_seconds` ends it first.
     #[schemars(range(max = 1000))]
     pub retries: usize,
     /// Seconds after which a request is not tried again. Waits grow from 0.1 s to 15 s, at random.
@@ -64,7 +65,7 @@ impl Default for Storage {
             anonymous: None,
             timeout_seconds: 60.0,
             connect_seconds: 10.0,
-            retries: 10,
+            retries: 100,
             retry_seconds: 180.0,
             lease_seconds: 60.0,
             options: Vec::new(),

@@ -10,7 +10,7 @@ use super::profile::Profile;
 use super::store::{built, client, options, retry};
 use crate::error::{Error, Result};
 use crate::recipe::Storage;
-use crate::secret::Secret;
+use crate::secret::{holds_user, learn};
 
 /// Opens a bucket.
 ///
@@ -81,6 +81,9 @@ fn allowed(builder: &AmazonS3Builder) -> Result<()> {
         .get_config_value(&AmazonS3ConfigKey::S3Endpoint)
         .or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
     match endpoint {
+        Some(endpoint) if holds_user(&endpoint) => Err(Error::recipe(format!(
+            "the endpoint {endpoint} holds a user; S3 takes its key from the environment or a profile"
+        ))),
         Some(endpoint) if endpoint.starts_with("http://") && !http => Err(Error::recipe(format!(
             "the endpoint {endpoint} has no TLS; allow that with AWS_ALLOW_HTTP=true or storage.allow_http = true"
         ))),
@@ -115,14 +118,26 @@ const KEYS: [&str; 5] = [
 const SECRETS: [&str; 4] =
     ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_TOKEN"];
 
+/// Variables that may hold the address of a proxy, with a password.
+const PROXIES: [&str; 7] = [
+    "HTTP_PROXY",
+    "http_proxy",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+    "AWS_PROXY_URL",
+];
+
 impl Environment {
     // The store's client reads the environment too; only here is it known what AWS users expect.
     #[allow(clippy::disallowed_methods)]
     fn read() -> Self {
         let get = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let any = |names: &[&str]| names.iter().any(|name| get(name).is_some());
-        // From here on they are masked in every text.
-        SECRETS.iter().filter_map(|name| get(name)).for_each(|value| drop(Secret::new(value)));
+        // From here on they are masked in every text, those of a proxy's address too.
+        SECRETS.iter().filter_map(|name| get(name)).for_each(|value| learn(&value));
+        PROXIES.iter().filter_map(|name| get(name)).for_each(|value| _ = holds_user(&value));
         Self {
             has_endpoint: any(&["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"]),
             has_region: any(&["AWS_REGION", "AWS_DEFAULT_REGION"]),

@@ -60,6 +60,8 @@ fn timed<T: 'static>(
             Err(_) => Some((Err(late(limit)), None)),
         }
     })
+    // Readers of an empty object ask again after the end.
+    .fuse()
 }
 
 #[async_trait::async_trait]

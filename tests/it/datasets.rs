@@ -4,14 +4,14 @@
 //! One epoch each: this is about reading, bookkeeping and proof; `docs/results.md` has the figures.
 
 use crate::options::clusters;
-use crate::support::{Place, succeed};
+use crate::support::{Place, skipped, succeed};
 
 /// Prunes, proves, and returns the place, whose `run` is the run; `None` if there is no data.
 fn prune(recipe: &str, changes: &[&str], usable: u64) -> Option<Place> {
     if std::env::var_os("UNSEEN_DATA").is_none() {
-        eprintln!(
-            "SKIPPED: UNSEEN_DATA is not set, so pipelines/{recipe} was not run on its dataset."
-        );
+        skipped(&format!(
+            "UNSEEN_DATA is not set, so pipelines/{recipe} was not run on its dataset"
+        ));
         return None;
     }
     let place = Place::new();

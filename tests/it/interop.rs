@@ -4,19 +4,17 @@
 
 use std::process::Command;
 
-use crate::support::{Place, succeed};
+use crate::support::{Place, skipped, succeed};
 
-fn python() -> Option<String> {
+pub(crate) fn python() -> Option<String> {
     let python = std::env::var("UNSEEN_PYTHON").ok();
     if python.is_none() {
-        eprintln!(
-            "SKIPPED: UNSEEN_PYTHON is not set, so no other tool opened the coreset. Use scripts/test."
-        );
+        skipped("UNSEEN_PYTHON is not set, so no other tool opened the coreset; use scripts/test");
     }
     python
 }
 
-fn run_python(python: &str, args: &[&str]) {
+pub(crate) fn run_python(python: &str, args: &[&str]) {
     let output =
         Command::new(python).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     let (out, err) =

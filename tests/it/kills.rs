@@ -1,57 +1,112 @@
 //! The binary is killed at random moments and started again until it ends: nothing may differ.
+//!
+//! `UNSEEN_KILLS=300` makes the loops longer.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use unseen::seed::Seed;
 use unseen::storage::crash::Point;
+use unseen::storage::sha256_hex;
 
-use crate::support::{Place, Toy, results, succeed, toy_recipe, unseen};
-
-const KILLS: usize = 20;
+use crate::server::Bucket;
+use crate::support::{Place, Toy, dir, results_at, succeed, toy_recipe, unseen};
 
 #[test]
 fn twenty_kills_never_change_a_byte() {
     let place = Place::new();
-    Toy::new(3000, 4).write(&place.path("toy.parquet"));
-    let recipe = |name: &str| {
-        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "")
-            .replace("epochs = 3", "epochs = 30");
-        place.recipe(&format!("{name}.toml"), &text)
+    kill_loop(&place, &place.text("here"), 20);
+}
+
+#[test]
+fn ten_kills_never_change_a_byte_on_s3() {
+    let Some(bucket) = Bucket::open("kills") else { return };
+    kill_loop(&Place::new(), &bucket.uri("here"), 10);
+}
+
+/// Kills runs whose input and output are below `base` until there have been enough kills.
+fn kill_loop(place: &Place, base: &str, usual: usize) {
+    let wanted = match std::env::var("UNSEEN_KILLS") {
+        Ok(kills) => kills.parse().unwrap(),
+        Err(_) => usual,
     };
-    let started = std::time::Instant::now();
-    succeed(&["run", &recipe("undisturbed"), "--quiet"]);
-    let whole = started.elapsed();
-    let expected = results(&place.path("undisturbed"));
+    Toy::new(3000, 4).write(&place.path("toy.parquet"));
+    let toy = std::fs::read(place.path("toy.parquet")).unwrap();
+    dir(base).create("toy.parquet", toy).unwrap();
+    let whole = Instant::now();
+    succeed(&["run", &recipe(place, base, "undisturbed"), "--quiet"]);
+    let whole = whole.elapsed();
+    let expected = results_at(&format!("{base}/undisturbed"));
 
     let mut random = Seed::new(99).rng();
     let (mut kills, mut round) = (0, 0);
-    while kills < KILLS {
+    while kills < wanted {
         round += 1;
-        let name = format!("killed-{round}");
-        let path = recipe(&name);
-        loop {
-            let mut child = unseen(&["run", &path, "--quiet"])
-                .stderr(Stdio::null())
-                .stdout(Stdio::null())
-                .spawn()
-                .unwrap();
-            std::thread::sleep(
-                whole.mul_f32(0.05 + 0.6 * random.unit()).max(Duration::from_millis(5)),
-            );
-            if child.try_wait().unwrap().is_some() {
-                break;
-            }
-            child.kill().unwrap();
-            child.wait().unwrap();
-            kills += 1;
-            no_half_results(&place, &name);
+        let path = recipe(place, base, &format!("killed-{round}"));
+        let run = format!("{base}/killed-{round}");
+        let (mut here, mut seen) = (0, BTreeMap::new());
+        while killed(&path, whole.mul_f32(0.05 + 0.6 * random.unit())) {
+            here += 1;
+            look(&run, &mut seen);
         }
+        kills += here;
         succeed(&["run", &path, "--quiet"]);
-        assert_eq!(results(&place.path(&name)), expected, "after {kills} kills");
-        succeed(&["verify", &place.text(&name)]);
-        assert!(round < 10 * KILLS, "the run ends before it can be killed");
+        let found = results_at(&run);
+        assert_eq!(found, expected, "after {kills} kills");
+        for shard in &seen {
+            let known = found.iter().any(|(path, sha256)| (path, sha256) == shard);
+            assert!(known, "a reader saw {shard:?}, which no manifest names");
+        }
+        succeed(&["verify", &run]);
+        let repeated = repeated_attempts(&run);
+        assert!(repeated <= here, "{here} kills, but {repeated} attempts were begun again");
+        assert!(round < 10 * wanted, "the run ends before it can be killed");
     }
+    println!("{kills} kills in {round} runs below {base}, a whole one takes {whole:?}");
+}
+
+fn recipe(place: &Place, base: &str, name: &str) -> String {
+    let text = toy_recipe(&format!("{base}/toy.parquet"), &format!("{base}/{name}"), "");
+    place.recipe(&format!("{name}.toml"), &text.replace("epochs = 3", "epochs = 30"))
+}
+
+/// Starts a run and kills it after a while. False if it came to its end first.
+fn killed(recipe: &str, after: Duration) -> bool {
+    let mut command = unseen(&["run", recipe, "--quiet"]);
+    let mut child = command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    std::thread::sleep(after.max(Duration::from_millis(5)));
+    if child.try_wait().unwrap().is_some() {
+        return false;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
+}
+
+/// What a reader finds after a kill: if there is a manifest, every file that it names is whole; the
+/// shards that are in sight join `seen`, with their checksums.
+fn look(run: &str, seen: &mut BTreeMap<String, String>) {
+    let dir = dir(run);
+    let sha256 = |path: &str| sha256_hex(&dir.read(path).unwrap());
+    if dir.exists("manifest.json").unwrap() {
+        for (path, named) in results_at(run) {
+            assert_eq!(sha256(&path), named, "{path} is not whole");
+        }
+    }
+    for shard in dir.list("coreset/data").unwrap() {
+        let now = sha256(&shard);
+        let before = seen.insert(shard.clone(), now.clone());
+        assert!(before.is_none_or(|before| before == now), "{shard} has changed");
+    }
+}
+
+/// Attempts beyond the first of each task: the work that kills caused to be done again.
+fn repeated_attempts(run: &str) -> usize {
+    let status: serde_json::Value =
+        serde_json::from_str(&succeed(&["status", run, "--json"])).unwrap();
+    let attempts = |task: &serde_json::Value| task["attempts"].as_u64().unwrap() as usize;
+    status["tasks"].as_array().unwrap().iter().map(|task| attempts(task).saturating_sub(1)).sum()
 }
 
 #[test]
@@ -76,17 +131,6 @@ fn two_processes_on_one_run_agree() {
     succeed(&["verify", &place.text("run")]);
 }
 
-/// Whatever a kill left: a manifest is only there when every file that it names is.
-fn no_half_results(place: &Place, name: &str) {
-    let run = place.path(name);
-    if run.join("manifest.json").exists() {
-        for (path, sha256) in results(&run) {
-            let bytes = std::fs::read(run.join(&path)).unwrap();
-            assert_eq!(unseen::storage::sha256_hex(&bytes), sha256, "{path} is not whole");
-        }
-    }
-}
-
 #[test]
 fn a_death_at_any_named_point_changes_nothing() {
     let place = Place::new();
@@ -96,7 +140,7 @@ fn a_death_at_any_named_point_changes_nothing() {
         place.recipe(&format!("{name}.toml"), &text)
     };
     succeed(&["run", &recipe("undisturbed"), "--quiet"]);
-    let expected = results(&place.path("undisturbed"));
+    let expected = results_at(&place.text("undisturbed"));
     let mut deaths = 0;
     for point in Point::ALL {
         // The first time, in the middle, and towards the end of the run.
@@ -110,22 +154,12 @@ fn a_death_at_any_named_point_changes_nothing() {
                 .status()
                 .unwrap();
             deaths += usize::from(!died.success());
-            no_half_results(&place, &name);
+            look(&place.text(&name), &mut BTreeMap::new());
             succeed(&["run", &path, "--quiet"]);
-            assert_eq!(results(&place.path(&name)), expected, "{name}");
-            repeated_at_most(&place.text(&name), 1);
+            assert_eq!(results_at(&place.text(&name)), expected, "{name}");
+            assert!(repeated_attempts(&place.text(&name)) <= 1, "{name}: tasks were done again");
         }
     }
     // Every point is passed; some only once, and no tiny shard is sent in parts.
     assert!(deaths >= Point::ALL.len() + 6, "only {deaths} deaths");
-}
-
-/// How many attempts there were beyond one for each task.
-fn repeated_at_most(run: &str, most: u64) {
-    let status: serde_json::Value =
-        serde_json::from_str(&succeed(&["status", run, "--json"])).unwrap();
-    let attempts = |t: &serde_json::Value| t["attempts"].as_u64().unwrap();
-    let repeated: u64 =
-        status["tasks"].as_array().unwrap().iter().map(|t| attempts(t).saturating_sub(1)).sum();
-    assert!(repeated <= most, "{repeated} tasks were done again:\n{status:#}");
 }

@@ -1,5 +1,6 @@
 //! Small datasets, recipes, and the binary.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use arrow::record_batch::RecordBatch;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
+use unseen::recipe::Storage;
+use unseen::storage::Dir;
 
 /// A folder of its own for one test.
 pub(crate) struct Place(TempDir);
@@ -121,6 +124,16 @@ pub(crate) fn unseen(args: &[&str]) -> Command {
     command
 }
 
+/// The directory at an address, reached as the environment says.
+pub(crate) fn dir(uri: &str) -> Dir {
+    Dir::open(uri, &Storage::default()).unwrap()
+}
+
+/// Says that something is not tested here, past the test harness, which hides what a test prints.
+pub(crate) fn skipped(reason: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {reason}");
+}
+
 /// Runs the binary to its end.
 pub(crate) fn run(args: &[&str]) -> Output {
     unseen(args).output().unwrap()
@@ -136,8 +149,13 @@ pub(crate) fn succeed(args: &[&str]) -> String {
 
 /// SHA-256 of every published file of a run, without those that name the place of the run.
 pub(crate) fn results(run: &Path) -> Vec<(String, String)> {
+    results_at(run.to_str().unwrap())
+}
+
+/// As [`results`], for a run anywhere.
+pub(crate) fn results_at(run: &str) -> Vec<(String, String)> {
     let manifest: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(run.join("manifest.json")).unwrap()).unwrap();
+        serde_json::from_slice(&dir(run).read("manifest.json").unwrap()).unwrap();
     let files = manifest["files"].as_array().unwrap().iter();
     files
         .map(|f| (f["path"].as_str().unwrap().to_owned(), f["sha256"].as_str().unwrap().to_owned()))

@@ -12,7 +12,8 @@ use unseen::storage::{Dir, Ledger, Record};
 
 fuzz_target!(|bytes: &[u8]| {
     let store = Arc::new(InMemory::new());
-    let put = store.put(&Path::from("commits/ingest.json"), bytes.to_vec().into());
+    let at = Path::from("commits/ingest.json");
+    let put = store.put(&at, bytes.to_vec().into());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(put).expect("memory takes everything");
     let _ = ledger(store, "run").find("ingest");

@@ -18,6 +18,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnDescPtr;
 use unseen::seed::Seed;
 
+use crate::bad_input::{png, png_chunk, write_images};
 use crate::support::{Place, Toy, toy_recipe};
 
 /// Rows of the files; with a value of a megabyte in each they have more than a gigabyte.
@@ -287,7 +288,7 @@ fn a_dictionary_that_repeats_a_megabyte() {
     let list =
         "required group blob (LIST) { repeated group list { required binary item (UTF8); } }";
     let (same, raw) = (|| same_megabyte(Vec::new(), None), Compression::UNCOMPRESSED);
-    let image = same_megabyte(crate::bad_input::png(8), None);
+    let image = same_megabyte(png(8), None);
     refused("passed along", &bomb(bytes, raw, same()), X, EXPANSION);
     refused("an image", &bomb(bytes, raw, image), "image = 'blob'", EXPANSION);
     refused("a text", &bomb(text, raw, same()), X, EXPANSION);
@@ -368,6 +369,29 @@ fn columns_in_columns_and_columns_beside_columns() {
     let file = file.into_inner().unwrap();
     let named = ["10000 columns", "data.max_columns = 5000"];
     refused("wide", &file, features, &named);
+}
+
+#[test]
+fn a_colour_profile_of_half_a_gigabyte() {
+    let place = Place::new();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    let zeros = vec![0; MEGABYTE];
+    (0..512).for_each(|_| zlib.write_all(&zeros).unwrap());
+    let profile = [b"name\0\0".as_slice(), &zlib.finish().unwrap()].concat();
+    let mut image = png(8);
+    // Behind the signature and the header.
+    image.splice(33..33, png_chunk(b"iCCP", &profile));
+    let mut images = vec![png(8); 10];
+    images[3] = image;
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(Some).to_vec();
+    write_images(&place, ids, (0..10).map(|i| Some(i % 2)).collect(), &images);
+    let recipe = toy_recipe(&place.text("toy.parquet"), &place.text("run"), "");
+    let recipe = recipe.replace("features = \"features\"", "image = 'image'");
+    let (code, stderr, peak) = measured(&["run", &place.recipe("toy.toml", &recipe), "--quiet"]);
+    assert_eq!(code, 0, "{stderr}");
+    let more = peak.saturating_sub(harmless());
+    println!("a colour profile: {} MiB more than a harmless run", more >> 20);
+    assert!(more < MOST_BYTES, "{more} bytes");
 }
 
 #[test]

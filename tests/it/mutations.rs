@@ -22,7 +22,7 @@ use unseen::seed::{Random, Seed};
 use unseen::storage::{Dir, Ledger, Record};
 use unseen::{ErrorKind, ingest};
 
-use crate::support::{Place, toy_recipe};
+use crate::support::{Place, run, toy_recipe};
 
 /// In all 2,000 of each CI run.
 const PARQUET: usize = 1200;
@@ -189,9 +189,11 @@ fn mutated_parquet_is_read_or_refused_by_name() {
             seeds.push((name, file, data(&place, columns)));
         }
     }
+    let mut fenced = None;
     for round in 0..PARQUET {
         let (name, whole, data) = &seeds[round % seeds.len()];
-        std::fs::write(place.path("toy.parquet"), mutated(whole, &mut random)).unwrap();
+        let bytes = mutated(whole, &mut random);
+        std::fs::write(place.path("toy.parquet"), &bytes).unwrap();
         let read = || {
             ingest::survey(data, None)
                 .and_then(|survey| ingest::load(&survey, data, &ingest::Room::default()))
@@ -208,11 +210,29 @@ fn mutated_parquet_is_read_or_refused_by_name() {
                 // The file, or the sample or column in it.
                 assert!(text.contains("toy.parquet") || text.contains('`'), "{name}: {text}");
                 tally.add(format!("{:?}", e.kind()));
+                if text.contains("the Parquet decoder failed") {
+                    fenced = Some((bytes, columns_of(name)));
+                }
             }
         }
         assert!(peak() < before + MOST_BYTES, "round {round}, {name}: too much memory");
     }
     println!("{PARQUET} mutated Parquet files: {:?}", tally.0);
+    let Some((bytes, columns)) = fenced else { return };
+    // A panic of the decoder is one line for the user, and no other.
+    std::fs::write(place.path("toy.parquet"), bytes).unwrap();
+    let recipe = toy_recipe(&place.text("toy.parquet"), &place.text("run"), "");
+    let recipe = recipe.replace("features = \"features\"", columns);
+    let answer = run(&["run", &place.recipe("toy.toml", &recipe), "--quiet"]);
+    let stderr = String::from_utf8(answer.stderr).unwrap();
+    assert!(stderr.starts_with("error: ") && stderr.lines().count() == 1, "{stderr}");
+    assert!(stderr.contains("toy.parquet") && stderr.contains("decoder failed"), "{stderr}");
+}
+
+/// The columns that the recipe of a layout names.
+fn columns_of(layout: &str) -> &'static str {
+    let found = layouts().into_iter().find(|(name, _, _)| *name == layout);
+    found.map_or("", |(_, _, columns)| columns)
 }
 
 #[test]

@@ -91,7 +91,7 @@ impl Rules {
         }
         let mut reader = ImageReader::new(Cursor::new(bytes));
         reader.set_format(format.unwrap_or(ImageFormat::Png));
-        reader.limits(self.limits());
+        reader.limits(self.limits(bytes));
         let decoder = reader.into_decoder().map_err(undecodable)?;
         let (width, height) = decoder.dimensions();
         if u64::from(width) * u64::from(height) > self.max_pixels {
@@ -104,10 +104,12 @@ impl Rules {
         self.resized(Decoded::new(image))
     }
 
-    /// Room for the pixels at 16 bits and four channels, and for the decoder's own buffers.
-    fn limits(self) -> Limits {
+    /// Room for the pixels at 16 bits and four channels, and for the decoder's own buffers. A PNG gets
+    /// it by its own size: what it holds beside the pixels, such as a colour profile, may expand too.
+    fn limits(self, bytes: &[u8]) -> Limits {
+        let pixels = png_pixels(bytes).map_or(self.max_pixels, |n| n.min(self.max_pixels));
         let mut limits = Limits::default();
-        limits.max_alloc = Some(self.max_pixels.saturating_mul(16).saturating_add(1 << 24));
+        limits.max_alloc = Some(pixels.saturating_mul(16).saturating_add(1 << 24));
         limits
     }
 
@@ -128,6 +130,14 @@ impl Rules {
         let (height, width) = (height as usize, width as usize);
         Ok(Decoded { height, width, pixels: target.into_vec(), ..image })
     }
+}
+
+/// The pixels that the header of a PNG claims. Source: PNG specification, 5.2 and 11.2.1: the header
+/// comes first, and begins with width and height.
+fn png_pixels(bytes: &[u8]) -> Option<u64> {
+    let sides = bytes.starts_with(b"\x89PNG").then(|| bytes.get(16..24))??;
+    let side = |bytes: &[u8]| bytes.iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+    Some(side(&sides[..4]) * side(&sides[4..]))
 }
 
 fn undecodable(why: impl std::fmt::Display) -> String {

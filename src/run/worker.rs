@@ -135,6 +135,10 @@ impl Run {
         if let Some(old) = RunFile::find(self.ledger.dir())? {
             self.file.same_as(&old).at(|| self.ledger.dir().uri().to_owned())?;
         }
+        // Every write looks again; here, before the work.
+        for place in ["commits", "coreset", "models", "started", "tables", "tasks"] {
+            self.ledger.dir().refuse_links(place)?;
+        }
         let plan = Plan::new(self)?;
         for warning in &plan.warnings {
             observer.warn(warning);

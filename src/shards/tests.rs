@@ -27,7 +27,7 @@ use crate::storage::parquet::{Columns, Limits, ParquetFile, decode, encode};
 use object_store::memory::InMemory;
 
 fn open(path: &str) -> ParquetFile {
-    let limits = Limits { columns: 5000, expansion: 400 };
+    let limits = Limits { columns: 5000, expansion: 100 };
     let object = crate::storage::resolve(&[path.to_owned()], &crate::recipe::Storage::default())
         .unwrap()
         .remove(0);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use object_store::path::Path;
 use object_store::{CopyMode, CopyOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
 
+use super::links::refuse_links;
 use super::object::{Object, found, list, tail};
 use super::store::{self, unavailable};
 use super::wait;
@@ -100,6 +101,14 @@ impl Dir {
         path.split('/').fold(self.root.clone(), Path::join)
     }
 
+    /// Refuses a name below this directory that a symbolic link leads elsewhere.
+    ///
+    /// # Errors
+    /// `Conflict` naming the link.
+    pub(crate) fn refuse_links(&self, path: &str) -> Result<()> {
+        self.local.as_deref().map_or(Ok(()), |root| refuse_links(root, path))
+    }
+
     /// The bytes of an object.
     ///
     /// # Errors
@@ -152,8 +161,9 @@ impl Dir {
     /// to one of two writers of which neither may have succeeded yet (409).
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be written.
+    /// `Unavailable` if it cannot be written, `Conflict` if a symbolic link is in the way.
     pub fn create(&self, path: &str, bytes: impl Into<Bytes>) -> Result<Written> {
+        self.refuse_links(path)?;
         let (at, bytes) = (self.at(path), bytes.into());
         for pause in LOOKS {
             let options = PutMode::Create.into();
@@ -201,9 +211,10 @@ impl Dir {
     /// enough here, because whoever copies to a name copies the same committed object.
     ///
     /// # Errors
-    /// `Unavailable` if it cannot be written.
+    /// `Unavailable` if it cannot be written, `Conflict` if a symbolic link is in the way.
     pub fn publish(&self, from: &str, to: &str) -> Result<Written> {
         use object_store::Error::{AlreadyExists, NotImplemented, NotSupported};
+        self.refuse_links(to)?;
         let failed = |e| unavailable("write", &self.uri_of(to), e);
         match self.copy(from, to, CopyMode::Create)? {
             Ok(()) => Ok(Written::Created),

@@ -3,6 +3,7 @@
 //! - `store`, `aws`, `profile`: from an address to a store, with settings and credentials.
 //! - `patient`: the guard around every store: no operation waits for ever.
 //! - `location`: a [`Dir`] (the run directory). `object`: [`Object`]s (the input).
+//! - `links`: keeps what is written inside of a directory.
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
 //! - `fetch`: the ranged reads under it. `foreign`: how far their bytes are believed.
 //! - `size`: the bytes of rows.
@@ -26,6 +27,7 @@ pub mod doctor;
 mod fetch;
 mod foreign;
 pub mod frame;
+mod links;
 mod litter;
 mod location;
 mod object;

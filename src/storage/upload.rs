@@ -130,6 +130,7 @@ impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         // A full part is sent when more comes, so that the last one is never empty.
         if self.part.len() == PART {
+            self.dir.refuse_links(&self.path).map_err(std::io::Error::other)?;
             self.send().map_err(|e| {
                 let told = std::io::Error::other(e.to_string());
                 self.failure = Some(unavailable("write", &self.dir.uri_of(&self.path), e));

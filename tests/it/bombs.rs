@@ -18,6 +18,7 @@ use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::ColumnDescPtr;
 use unseen::seed::Seed;
 
+use crate::bad_input::{png, png_chunk, write_images};
 use crate::support::{Place, Toy, toy_recipe};
 
 /// Rows of the files; with a value of a megabyte in each they have more than a gigabyte.
@@ -157,7 +158,7 @@ fn zstd_of_zeros(length: u32) -> Vec<u8> {
 /// A gzip stream of `megabytes` of zeros.
 fn gzip_of_zeros(megabytes: usize) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(&[0; MEGABYTE]).unwrap();
+    encoder.write_all(&vec![0; MEGABYTE]).unwrap();
     // Streams may follow each other.
     encoder.finish().unwrap().repeat(megabytes)
 }
@@ -260,7 +261,7 @@ fn refused(name: &str, file: &[u8], features: &str, named: &[&str]) {
 }
 
 const X: &str = "features = 'x'";
-const EXPANSION: &[&str] = &["data.max_expansion = 400"];
+const EXPANSION: &[&str] = &["data.max_expansion = 100"];
 
 #[test]
 fn one_value_of_a_gigabyte() {
@@ -287,7 +288,7 @@ fn a_dictionary_that_repeats_a_megabyte() {
     let list =
         "required group blob (LIST) { repeated group list { required binary item (UTF8); } }";
     let (same, raw) = (|| same_megabyte(Vec::new(), None), Compression::UNCOMPRESSED);
-    let image = same_megabyte(crate::bad_input::png(8), None);
+    let image = same_megabyte(png(8), None);
     refused("passed along", &bomb(bytes, raw, same()), X, EXPANSION);
     refused("an image", &bomb(bytes, raw, image), "image = 'blob'", EXPANSION);
     refused("a text", &bomb(text, raw, same()), X, EXPANSION);
@@ -304,6 +305,8 @@ fn a_dictionary_that_repeats_a_megabyte() {
     refused("a list", &bomb(list, raw, same_megabyte(Vec::new(), one_each())), X, EXPANSION);
     let delta = "required binary delta (UTF8);";
     refused("each like the one before", &bomb(delta, raw, same()), X, EXPANSION);
+    let id = "features = 'x'\nid = 'delta'";
+    refused("an id like the one before", &bomb(delta, raw, same()), id, EXPANSION);
 }
 
 #[test]
@@ -359,12 +362,36 @@ fn columns_in_columns_and_columns_beside_columns() {
         let file = only_a_schema(std::iter::repeat_n(1, depth));
         refused("nested", &file, features, &["nested more than 100 levels deep"]);
     }
-    let columns = (0..10_000).map(|i| format!("optional int64 c{i};")).collect::<String>();
+    let columns: Vec<String> = (0..10_000).map(|i| format!("optional int64 c{i};")).collect();
+    let columns = columns.concat();
     let schema = Arc::new(parse_message_type(&format!("message wide {{ {columns} }}")).unwrap());
     let file = SerializedFileWriter::new(Vec::new(), schema, Arc::default()).unwrap();
     let file = file.into_inner().unwrap();
     let named = ["10000 columns", "data.max_columns = 5000"];
     refused("wide", &file, features, &named);
+}
+
+#[test]
+fn a_colour_profile_of_half_a_gigabyte() {
+    let place = Place::new();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    let zeros = vec![0; MEGABYTE];
+    (0..512).for_each(|_| zlib.write_all(&zeros).unwrap());
+    let profile = [b"name\0\0".as_slice(), &zlib.finish().unwrap()].concat();
+    let mut image = png(8);
+    // Behind the signature and the header.
+    image.splice(33..33, png_chunk(b"iCCP", &profile));
+    let mut images = vec![png(8); 10];
+    images[3] = image;
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(Some).to_vec();
+    write_images(&place, ids, (0..10).map(|i| Some(i % 2)).collect(), &images);
+    let recipe = toy_recipe(&place.text("toy.parquet"), &place.text("run"), "");
+    let recipe = recipe.replace("features = \"features\"", "image = 'image'");
+    let (code, stderr, peak) = measured(&["run", &place.recipe("toy.toml", &recipe), "--quiet"]);
+    assert_eq!(code, 0, "{stderr}");
+    let more = peak.saturating_sub(harmless());
+    println!("a colour profile: {} MiB more than a harmless run", more >> 20);
+    assert!(more < MOST_BYTES, "{more} bytes");
 }
 
 #[test]

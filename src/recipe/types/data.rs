@@ -75,7 +75,7 @@ fn max_columns() -> usize {
 }
 
 fn max_expansion() -> u64 {
-    400
+    100
 }
 
 /// One name or several.

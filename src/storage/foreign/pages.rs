@@ -173,7 +173,7 @@ impl<R: ChunkReader> Guarded<R> {
     fn chunk(&self, at: u64) -> Decoded<&Chunk> {
         let found = self.chunks.partition_point(|chunk| chunk.range.end <= at);
         let found = self.chunks.get(found).filter(|chunk| chunk.range.contains(&at));
-        found.ok_or_else(|| damaged("a page lies outside of its column"))
+        found.ok_or_else(|| self.damaged("a page lies outside of its column"))
     }
 
     /// Reads and judges the header at `at`; the page behind one that was read is no header.
@@ -188,7 +188,7 @@ impl<R: ChunkReader> Guarded<R> {
             let bytes = self.inner.get_bytes(at, length as usize)?;
             match Header::read(&bytes) {
                 Some(read) => break read,
-                None if length == left => return Err(damaged("a page header is damaged")),
+                None if length == left => return Err(self.damaged("a page header is damaged")),
                 None => length = (8 * length).min(left),
             }
         };
@@ -198,9 +198,9 @@ impl<R: ChunkReader> Guarded<R> {
     }
 
     fn judge(&self, header: Header, chunk: &Chunk) -> Decoded<()> {
-        let (stored, decoded) = (bytes(header.stored)?, bytes(header.decoded)?);
+        let (stored, decoded) = (self.bytes(header.stored)?, self.bytes(header.decoded)?);
         if header.repeats && chunk.column.column_type() == Type::BYTE_ARRAY && !chunk.may_repeat {
-            return Err(damaged("a page has an encoding that the footer does not name"));
+            return Err(self.damaged("a page has an encoding that the footer does not name"));
         }
         let most = decoded.max(header.room(chunk));
         if most > self.limits.decoded(stored) {
@@ -222,11 +222,22 @@ impl<R: ChunkReader> Guarded<R> {
     fn see_page(&self, chunk: &Chunk, at: u64, page: &[u8]) -> Decoded<()> {
         let seen = *locked(&chunk.page);
         let Some((_, header)) = seen.filter(|(page, _)| *page == at) else { return Ok(()) };
-        let compressed = page.get(bytes(header.levels)? as usize..).unwrap_or_default();
-        if inflates_beyond(chunk.column.compression(), compressed, bytes(header.decoded)?) {
-            return Err(damaged("a page holds more than its header says"));
+        let compressed = page.get(self.bytes(header.levels)? as usize..).unwrap_or_default();
+        if inflates_beyond(chunk.column.compression(), compressed, self.bytes(header.decoded)?) {
+            return Err(self.damaged("a page holds more than its header says"));
         }
         Ok(())
+    }
+}
+
+impl<R> Guarded<R> {
+    fn bytes(&self, claimed: i32) -> Decoded<u64> {
+        u64::try_from(claimed).map_err(|_| self.damaged("a page has a size below zero"))
+    }
+
+    fn damaged(&self, what: &str) -> ParquetError {
+        let message = format!("{what}: the file is damaged; write it again");
+        self.refusal.give(Error::input(message))
     }
 }
 
@@ -251,14 +262,6 @@ impl<R: ChunkReader> ChunkReader for Guarded<R> {
         }
         Ok(page)
     }
-}
-
-fn bytes(claimed: i32) -> Decoded<u64> {
-    u64::try_from(claimed).map_err(|_| damaged("a page has a size below zero"))
-}
-
-fn damaged(what: &str) -> ParquetError {
-    ParquetError::General(format!("{what}: the file is damaged; write it again"))
 }
 
 impl Header {

@@ -42,7 +42,9 @@ mod size;
 mod store;
 mod upload;
 
-pub use commit::{FORMAT, Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, sha256_hex};
+pub use commit::{
+    FORMAT, Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, sha256_hex,
+};
 pub use location::{Dir, Listed, Written};
 pub use object::{Object, read_text, resolve};
 pub use scratch::{Scratch, machine_memory};

@@ -1,8 +1,11 @@
 //! Runs whose input, run directory and output are on S3: the same results as on local disk, readable
 //! by other tools, and going on after the server was away.
 
+use std::io::Write;
 use std::process::{Child, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use unseen::storage::{Upload, sha256_hex};
 
 use crate::interop::{python, run_python};
 use crate::server::{Bucket, Server};
@@ -167,4 +170,23 @@ fn the_doctor_finds_all_that_a_run_needs_on_s3() {
     let findings = found["findings"].as_array().unwrap();
     assert!(findings.iter().all(|finding| finding["works"] == true), "{found:#}");
     assert!(dir(&bucket.uri("run")).list("").unwrap().is_empty(), "the doctor left something");
+}
+
+#[test]
+fn a_large_object_goes_to_s3_in_parts_and_an_abandoned_one_leaves_none() {
+    let Some(bucket) = Bucket::open("parts") else { return };
+    let place = dir(&bucket.uri("large"));
+    let bytes: Vec<u8> = (0..30_000_000_u32).map(|i| (i ^ (i >> 9)) as u8).collect();
+    let mut upload = Upload::new(&place, "whole");
+    upload.write_all(&bytes).unwrap();
+    assert!(!place.exists("whole").unwrap(), "half an object is in sight");
+    assert_eq!(upload.finish().unwrap().sha256, sha256_hex(&bytes));
+    assert_eq!(place.read("whole").unwrap(), bytes);
+
+    let mut abandoned = Upload::new(&place, "abandoned");
+    abandoned.write_all(&bytes).unwrap();
+    drop(abandoned);
+    assert_eq!(place.list("").unwrap(), ["whole"]);
+    let Some(python) = python() else { return };
+    run_python(&python, &["tests/python/no_open_uploads.py", &bucket.uri("large")]);
 }

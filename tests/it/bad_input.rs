@@ -339,14 +339,15 @@ fn huge_png() -> Vec<u8> {
     let mut header = 60_000_u32.to_be_bytes().repeat(2);
     header.extend([8, 0, 0, 0, 0]);
     let mut bytes = vec![0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n'];
-    for (name, content) in [(b"IHDR", header), (b"IDAT", vec![0x78, 0x9c, 3, 0]), (b"IEND", vec![])]
+    for (name, content) in
+        [(*b"IHDR", header), (*b"IDAT", vec![0x78, 0x9c, 3, 0]), (*b"IEND", vec![])]
     {
         bytes.extend(png_chunk(name, &content));
     }
     bytes
 }
 
-pub(crate) fn png_chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+pub(crate) fn png_chunk(name: [u8; 4], content: &[u8]) -> Vec<u8> {
     let chunk = [name.as_slice(), content].concat();
     let length = (content.len() as u32).to_be_bytes();
     [&length, chunk.as_slice(), &crc32(&chunk).to_be_bytes()].concat()

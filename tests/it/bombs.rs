@@ -380,7 +380,7 @@ fn a_colour_profile_of_half_a_gigabyte() {
     let profile = [b"name\0\0".as_slice(), &zlib.finish().unwrap()].concat();
     let mut image = png(8);
     // Behind the signature and the header.
-    image.splice(33..33, png_chunk(b"iCCP", &profile));
+    image.splice(33..33, png_chunk(*b"iCCP", &profile));
     let mut images = vec![png(8); 10];
     images[3] = image;
     let ids = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].map(Some).to_vec();

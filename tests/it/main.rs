@@ -13,6 +13,7 @@ mod examples;
 mod faults;
 mod interop;
 mod kills;
+mod memory;
 mod pipeline;
 mod recipe;
 mod schemas;

@@ -115,7 +115,8 @@ impl Needs {
         let threads = rayon::current_num_threads() as u64;
         let lanes = (free / 2 / self.read.max(1)).clamp(1, threads);
         let shard = (lanes * self.read).max(self.encode);
-        let waiting = (free - shard.min(free)).max(MIN_WAITING);
+        // A fifth is left to the allocator, which cannot give back all that is freed.
+        let waiting = ((free - shard.min(free)) / 5 * 4).max(MIN_WAITING);
         let decode = free.min(threads * self.decode);
         let parts = decode.max(self.training).max(waiting.min(self.kept) + shard);
         let spilled = if waiting < self.kept { self.kept } else { 0 };

@@ -22,6 +22,7 @@ const FILES: usize = 4;
 const PIECE: usize = 1000;
 const ROW_GROUP: usize = 20_000;
 
+#[allow(clippy::disallowed_methods)] // an example touches files as it likes
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [directory, rows, width] = &args[..] else {

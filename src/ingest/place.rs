@@ -37,11 +37,11 @@ pub(super) struct Places {
     /// The sample at each place.
     pub(super) order: Vec<u32>,
     /// The row groups, in the order of the source.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<Part>,
 }
 
-/// A row group of which rows are used.
-pub(super) struct Group {
+/// The used rows of a row group.
+pub(super) struct Part {
     pub(super) file: u32,
     pub(super) row_group: u32,
     /// The place of its first sample.
@@ -60,14 +60,14 @@ impl Places {
         let mut first = 0;
         for part in order.chunk_by(|a, b| group(*a) == group(*b)) {
             let (file, row_group) = group(part[0]);
-            groups.push(Group { file, row_group, first, length: part.len() });
+            groups.push(Part { file, row_group, first, length: part.len() });
             first += part.len();
         }
         Self { order, groups }
     }
 
     /// The rows of a group, ascending.
-    pub(super) fn rows(&self, group: &Group, rows: &[Row]) -> Vec<u32> {
+    pub(super) fn rows(&self, group: &Part, rows: &[Row]) -> Vec<u32> {
         let samples = self.order[group.first..].iter().take(group.length);
         samples.map(|&sample| rows[sample as usize].row).collect()
     }

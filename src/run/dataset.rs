@@ -21,7 +21,7 @@ impl Run {
     /// Decodes every sample; what cannot be used is quarantined with its reason.
     pub(super) fn ingest(&self, attempt: &mut Attempt) -> Result<String> {
         let loaded = self.loaded()?;
-        let (samples, quarantine) = ingest::tables(loaded)?;
+        let (samples, quarantine) = ingest::tables(&loaded)?;
         // What the plan checked for all rows must also hold for those that can be used.
         let decoded = &loaded.samples;
         self.selection_plan(&decoded.labels, &decoded.classes)?;
@@ -52,6 +52,7 @@ impl Run {
 
     /// Fixes the outcome: why each sample was kept or not, and where each kept row goes.
     pub(super) fn coreset(&self, attempt: &mut Attempt) -> Result<String> {
+        self.forget_loaded();
         let last = Task::Select { stage: task::stages(&self.recipe) }.to_string();
         let state = attempt.frame(&last, "selection.parquet")?;
         let quarantine = attempt.frame(INGEST, "quarantine.parquet")?;

@@ -28,7 +28,8 @@ impl Run {
         model: usize,
         observer: &dyn Observer,
     ) -> Result<String> {
-        let samples = &self.loaded()?.samples;
+        let loaded = self.loaded()?;
+        let samples = &loaded.samples;
         let members = self.members(attempt, samples, stage, model)?;
         let start = self.start(attempt, stage, model)?;
         let job = training::Job {
@@ -83,7 +84,8 @@ impl Run {
         model: usize,
         observer: &dyn Observer,
     ) -> Result<String> {
-        let samples = &self.loaded()?.samples;
+        let loaded = self.loaded()?;
+        let samples = &loaded.samples;
         let train = Task::Train { stage, model }.to_string();
         let checkpoint = read_checkpoint(attempt, &train)?;
         let members = attempt.table(&train, "members.parquet", &tables::members())?;

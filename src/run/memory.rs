@@ -6,6 +6,7 @@
 use super::fit;
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::{Average, FitOn, Mode};
 use crate::samples::Shape;
 use crate::storage::{Upload, machine_memory};
 use crate::{ingest, shards};
@@ -28,10 +29,13 @@ impl Default for Memory {
 const FALLBACK: u64 = 8 << 30;
 
 /// The program itself with its threads and their heaps.
-const PROGRAM: u64 = 96 << 20;
+const PROGRAM: u64 = 192 << 20;
 
-/// Ids, labels, places, scores and what selection makes of them, per row.
-const ROW: u64 = 480;
+/// Ids, labels, places and what selection makes of them, per row.
+const ROW: u64 = 650;
+
+/// A score of one model and what selection makes of it, per row.
+const SCORE: u64 = 150;
 
 /// The least memory for rows that wait for their shard.
 const MIN_WAITING: u64 = 16 << 20;
@@ -40,6 +44,8 @@ const MIN_WAITING: u64 = 16 << 20;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Needs {
     rows: u64,
+    /// The thin tables of one row.
+    row: u64,
     decoded: u64,
     /// Decoding one row group.
     decode: u64,
@@ -78,14 +84,14 @@ impl Needs {
     pub(super) fn of_shards(run: &Run, kept: u64) -> Result<Self> {
         let survey = run.survey()?;
         let read = shards::lane_memory(&survey.parquet)?;
-        let rows = survey.rows.len() as u64;
+        let (rows, row) = (survey.rows.len() as u64, row_bytes(run, survey.classes.len()));
         let encode = shards::encode_memory(&run.recipe.output, kept, rows) + Upload::MEMORY;
-        Ok(Self { rows, read, encode, kept, ..Self::default() })
+        Ok(Self { rows, row, read, encode, kept, ..Self::default() })
     }
 
     /// What stays in memory all the time, beside decoded inputs.
     fn base(&self) -> u64 {
-        PROGRAM + ROW * self.rows
+        PROGRAM + self.row * self.rows
     }
 
     /// The least that each part can do with.
@@ -109,7 +115,8 @@ impl Needs {
         let threads = rayon::current_num_threads() as u64;
         let lanes = (free / 2 / self.read.max(1)).clamp(1, threads);
         let shard = (lanes * self.read).max(self.encode);
-        let waiting = (free - shard.min(free)).max(MIN_WAITING);
+        // A fifth is left to the allocator, which cannot give back all that is freed.
+        let waiting = ((free - shard.min(free)) / 5 * 4).max(MIN_WAITING);
         let decode = free.min(threads * self.decode);
         let parts = decode.max(self.training).max(waiting.min(self.kept) + shard);
         let spilled = if waiting < self.kept { self.kept } else { 0 };
@@ -140,6 +147,19 @@ impl Needs {
     }
 }
 
+/// The bytes of a row's thin tables: all scores of stage 1 are in memory when it ends.
+fn row_bytes(run: &Run, classes: usize) -> u64 {
+    let (recipe, score) = (&run.recipe, &run.recipe.score);
+    let scores = match (recipe.mode, recipe.folds.fit_on) {
+        (Mode::Unseen, FitOn::Fold) => recipe.folds.k as u64 - 1,
+        _ => 1,
+    };
+    let lists = [score.logits, score.average == Average::Probabilities];
+    let lists = lists.into_iter().filter(|wanted| *wanted).count() * classes * size_of::<f32>();
+    // As read and as a table.
+    ROW + scores * (SCORE + 2 * lists as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,26 +169,26 @@ mod tests {
     fn needs() -> Needs {
         let (decoded, decode, training) = (1000 * MIB, 20 * MIB, 50 * MIB);
         let (read, encode, kept) = (30 * MIB, 40 * MIB, 500 * MIB);
-        Needs { rows: 0, decoded, decode, training, read, encode, kept }
+        Needs { rows: 0, row: 0, decoded, decode, training, read, encode, kept }
     }
 
     #[test]
     fn inputs_stay_in_memory_only_if_everything_else_fits_beside_them() {
         let split = |mib: u64| needs().split(Memory { bytes: mib * MIB }).unwrap();
-        let (little, much) = (split(200), split(4000));
+        let (little, much) = (split(300), split(4000));
         assert!(!little.load.inputs_in_memory && much.load.inputs_in_memory);
         assert_eq!((little.scratch, much.scratch), (1500 * MIB, 0));
-        for (split, mib) in [(little, 200), (split(1200), 1200), (much, 4000)] {
+        for (split, mib) in [(little, 300), (split(1200), 1200), (much, 4000)] {
             assert!(split.peak <= mib * MIB, "{split:?}");
         }
     }
 
     #[test]
     fn too_little_memory_is_refused_with_what_is_enough() {
-        let error = needs().split(Memory { bytes: 100 * MIB }).unwrap_err();
+        let error = needs().split(Memory { bytes: 200 * MIB }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitExceeded);
-        assert!(error.to_string().contains("give --memory 152MiB"), "{error}");
-        assert!(needs().split(Memory { bytes: 152 * MIB }).is_ok());
+        assert!(error.to_string().contains("give --memory 248MiB"), "{error}");
+        assert!(needs().split(Memory { bytes: 248 * MIB }).is_ok());
         let huge = Needs { training: u64::MAX, ..needs() };
         assert!(huge.split(Memory { bytes: u64::MAX / 2 }).is_err());
     }

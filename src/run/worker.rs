@@ -1,7 +1,8 @@
 //! Does the tasks of a run in order, skipping what is committed.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use super::attempt::Attempt;
 use super::identity::RunFile;
@@ -42,7 +43,7 @@ pub struct Run {
     objects: Vec<Object>,
     pub(super) memory: Memory,
     survey: OnceCell<Survey>,
-    loaded: OnceCell<Loaded>,
+    loaded: RefCell<Option<Rc<Loaded>>>,
     /// The rows of the shards that were left when the first was begun.
     spill: OnceCell<Spill>,
 }
@@ -88,7 +89,7 @@ impl Run {
 
     fn of(recipe: Recipe, file: RunFile, ledger: Ledger, objects: Vec<Object>) -> Self {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
-        let (survey, loaded, spill) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
+        let (survey, loaded, spill) = (OnceCell::new(), RefCell::default(), OnceCell::new());
         Self { recipe, seed, ledger, file, objects, memory, survey, loaded, spill }
     }
 
@@ -255,20 +256,26 @@ impl Run {
     }
 
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
-    pub(super) fn loaded(&self) -> Result<&Loaded> {
-        once(&self.loaded, || {
-            let loaded = ingest::load(self.survey()?, &self.recipe.data, &self.split()?.load)?;
-            if let Some(record) = self.ledger.find(INGEST)? {
-                let (samples, _) = ingest::tables(&loaded)?;
-                let bytes = self.ledger.output(&record, "samples.parquet")?.0;
-                if samples != parquet::decode_table(bytes, &tables::samples())? {
-                    return Err(Error::input(
-                        "the input decodes to other samples than when this run began; restore it or start a new run",
-                    ));
-                }
+    pub(super) fn loaded(&self) -> Result<Rc<Loaded>> {
+        if let Some(loaded) = &*self.loaded.borrow() {
+            return Ok(Rc::clone(loaded));
+        }
+        let loaded = ingest::load(self.survey()?, &self.recipe.data, &self.split()?.load)?;
+        if let Some(record) = self.ledger.find(INGEST)? {
+            let (samples, _) = ingest::tables(&loaded)?;
+            let bytes = self.ledger.output(&record, "samples.parquet")?.0;
+            if samples != parquet::decode_table(bytes, &tables::samples())? {
+                return Err(Error::input(
+                    "the input decodes to other samples than when this run began; restore it or start a new run",
+                ));
             }
-            Ok(loaded)
-        })
+        }
+        Ok(Rc::clone(self.loaded.borrow_mut().insert(Rc::new(loaded))))
+    }
+
+    /// Frees the decoded samples once no task needs them any more.
+    pub(super) fn forget_loaded(&self) {
+        self.loaded.take();
     }
 
     /// How the memory is split.

@@ -149,7 +149,9 @@ impl Spill {
                 }
             }
         }
-        groups.values_mut().for_each(|wanted| wanted.sort_unstable());
+        for wanted in groups.values_mut() {
+            wanted.sort_unstable();
+        }
         groups
     }
 
@@ -196,12 +198,11 @@ impl Spill {
         if self.held.load(Ordering::Relaxed) <= self.room.rows {
             return Ok(());
         }
-        let scratch = match self.scratch.get() {
-            Some(scratch) => scratch,
-            None => {
-                let new = Scratch::new()?;
-                self.scratch.get_or_init(|| new)
-            }
+        let scratch = if let Some(scratch) = self.scratch.get() {
+            scratch
+        } else {
+            let new = Scratch::new()?;
+            self.scratch.get_or_init(|| new)
         };
         for group in &self.groups {
             let pieces = std::mem::take(&mut lock(group).pieces);

@@ -103,12 +103,11 @@ impl Upload {
     fn send(&mut self) -> object_store::Result<()> {
         let part = Bytes::from(std::mem::replace(&mut self.part, Vec::with_capacity(PART)));
         let sent = wait(async {
-            let mut parts = match self.parts.take() {
-                Some(parts) => parts,
-                None => {
-                    let upload = self.dir.store.put_multipart(&self.dir.at(&self.path)).await?;
-                    WriteMultipart::new_with_chunk_size(upload, PART)
-                }
+            let mut parts = if let Some(parts) = self.parts.take() {
+                parts
+            } else {
+                let upload = self.dir.store.put_multipart(&self.dir.at(&self.path)).await?;
+                WriteMultipart::new_with_chunk_size(upload, PART)
             };
             if let Err(e) = parts.wait_for_capacity(IN_FLIGHT).await {
                 // The first error is the one to tell.
@@ -174,5 +173,183 @@ impl Dir {
             Ok(Sum { bytes, sha256: hex(&hash.finalize()) })
         })?;
         summed.map_err(|e| unavailable("read", &self.uri_of(path), e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::FutureExt;
+    use futures::stream::BoxStream;
+    use object_store::memory::InMemory;
+    use object_store::path::Path;
+    use object_store::{
+        CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
+        PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
+    };
+
+    use super::super::sha256_hex;
+    use super::*;
+    use crate::error::ErrorKind;
+
+    /// A store in memory whose multipart uploads fail at one step and count what is done to them.
+    #[derive(Debug, Default)]
+    struct Counting {
+        inner: InMemory,
+        /// The part that fails, from 0, or one beyond all for the last step.
+        fails: usize,
+        counts: Arc<Counts>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Counts {
+        puts: AtomicUsize,
+        parts: AtomicUsize,
+        aborts: AtomicUsize,
+    }
+
+    #[derive(Debug)]
+    struct Parts {
+        inner: Box<dyn MultipartUpload>,
+        fails: usize,
+        counts: Arc<Counts>,
+    }
+
+    impl fmt::Display for Counting {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a counting store")
+        }
+    }
+
+    fn lost() -> object_store::Error {
+        object_store::Error::Generic { store: "counting", source: "the line is cut".into() }
+    }
+
+    #[async_trait::async_trait]
+    impl MultipartUpload for Parts {
+        fn put_part(&mut self, data: PutPayload) -> UploadPart {
+            let number = self.counts.parts.fetch_add(1, Ordering::SeqCst);
+            if number == self.fails {
+                return async { Err(lost()) }.boxed();
+            }
+            self.inner.put_part(data)
+        }
+
+        async fn complete(&mut self) -> Result<PutResult> {
+            if self.counts.parts.load(Ordering::SeqCst) == self.fails {
+                return Err(lost());
+            }
+            self.inner.complete().await
+        }
+
+        async fn abort(&mut self) -> Result<()> {
+            self.counts.aborts.fetch_add(1, Ordering::SeqCst);
+            self.inner.abort().await
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl ObjectStore for Counting {
+        async fn put_opts(&self, at: &Path, data: PutPayload, o: PutOptions) -> Result<PutResult> {
+            self.counts.puts.fetch_add(1, Ordering::SeqCst);
+            self.inner.put_opts(at, data, o).await
+        }
+
+        async fn put_multipart_opts(
+            &self,
+            at: &Path,
+            options: PutMultipartOptions,
+        ) -> Result<Box<dyn MultipartUpload>> {
+            let inner = self.inner.put_multipart_opts(at, options).await?;
+            Ok(Box::new(Parts { inner, fails: self.fails, counts: Arc::clone(&self.counts) }))
+        }
+
+        async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
+            self.inner.get_opts(at, options).await
+        }
+
+        fn delete_stream(
+            &self,
+            at: BoxStream<'static, Result<Path>>,
+        ) -> BoxStream<'static, Result<Path>> {
+            self.inner.delete_stream(at)
+        }
+
+        fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+            self.inner.list(prefix)
+        }
+
+        async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+            self.inner.list_with_delimiter(prefix).await
+        }
+
+        async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+            self.inner.copy_opts(from, to, options).await
+        }
+    }
+
+    /// A directory whose uploads fail at step `fails`, and the counts.
+    fn failing(fails: usize) -> (Dir, Arc<Counts>) {
+        let store = Counting { fails, ..Counting::default() };
+        let counts = Arc::clone(&store.counts);
+        (Dir::on(Arc::new(store), "memory:"), counts)
+    }
+
+    fn count(counter: &AtomicUsize) -> usize {
+        counter.load(Ordering::SeqCst)
+    }
+
+    fn upload(dir: &Dir, bytes: &[u8]) -> crate::Result<Sum> {
+        let mut upload = Upload::new(dir, "a/b");
+        let written = bytes.chunks(1_000_003).try_for_each(|chunk| upload.write_all(chunk));
+        upload.settle(written.map_err(Error::from))?;
+        upload.finish()
+    }
+
+    #[test]
+    fn small_objects_are_one_put_and_large_ones_parts() {
+        for (bytes, parts) in [(0, 0), (5, 0), (PART, 0), (PART + 1, 2), (3 * PART + 7, 4)] {
+            let (dir, counts) = failing(usize::MAX);
+            let bytes: Vec<u8> = (0..bytes).map(|i| (i % 251) as u8).collect();
+            let sum = upload(&dir, &bytes).unwrap();
+            assert_eq!((sum.bytes, &sum.sha256), (bytes.len() as u64, &sha256_hex(&bytes)));
+            assert_eq!(dir.sum("a/b").unwrap(), sum);
+            assert!(dir.read("a/b").unwrap() == bytes);
+            let seen = (count(&counts.puts), count(&counts.parts), count(&counts.aborts));
+            assert_eq!(seen, (usize::from(parts == 0), parts, 0));
+        }
+    }
+
+    #[test]
+    fn a_failure_at_any_step_aborts_once_and_leaves_nothing() {
+        // First part, one in the middle, the last, and the step that joins them.
+        for fails in [0, 2, 4, 5] {
+            let (dir, counts) = failing(fails);
+            let error = upload(&dir, &vec![7; 4 * PART + 9]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "step {fails}: {error}");
+            assert!(error.to_string().contains("the line is cut"), "{error}");
+            assert_eq!(count(&counts.aborts), 1, "step {fails}");
+            assert_eq!(dir.find("a/b").unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn dropped_half_way_it_is_aborted() {
+        let (dir, counts) = failing(usize::MAX);
+        let mut upload = Upload::new(&dir, "a/b");
+        upload.write_all(&vec![7; 2 * PART + 1]).unwrap();
+        drop(upload);
+        assert_eq!((count(&counts.parts), count(&counts.aborts)), (2, 1));
+        assert_eq!(dir.find("a/b").unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_that_is_taken_by_the_same_bytes_is_our_own() {
+        let (dir, _) = failing(usize::MAX);
+        assert_eq!(upload(&dir, b"one").unwrap(), upload(&dir, b"one").unwrap());
+        assert_eq!(upload(&dir, b"two").unwrap_err().kind(), ErrorKind::CorruptData);
     }
 }

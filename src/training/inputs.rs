@@ -32,7 +32,9 @@ fn fit_pixels(inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
     let plane = shape.len() / channels;
     let counts = over_chunks(inputs, members, &vec![[0_u64; 256]; channels], |counts, pixels| {
         for (counts, plane) in counts.iter_mut().zip(pixels.chunks_exact(plane)) {
-            plane.iter().for_each(|p| counts[usize::from(*p)] += 1);
+            for pixel in plane {
+                counts[usize::from(*pixel)] += 1;
+            }
         }
     })?;
     let mut scaling = Scaling::identity(shape);

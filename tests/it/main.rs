@@ -16,6 +16,7 @@ mod examples;
 mod faults;
 mod interop;
 mod kills;
+mod memory;
 mod mutations;
 mod options;
 mod paths;

@@ -121,14 +121,11 @@ impl Shared {
             state.drop_before(keep);
             let from = state.end();
             let next = state.next.take().filter(|(range, _)| range.contains(&from));
-            let (start, bytes) = match next {
-                Some((range, fetch)) => {
-                    (range.start, wait(fetch).map_err(outside)?.map_err(outside)??)
-                }
-                None => {
-                    let end = wanted.end.max(chunk.window_from(from).end);
-                    (from, wait(get(&self.object, from..end)).map_err(outside)??)
-                }
+            let (start, bytes) = if let Some((range, fetch)) = next {
+                (range.start, wait(fetch).map_err(outside)?.map_err(outside)??)
+            } else {
+                let end = wanted.end.max(chunk.window_from(from).end);
+                (from, wait(get(&self.object, from..end)).map_err(outside)??)
             };
             if bytes.is_empty() {
                 return Err(ParquetError::EOF("the file ends within a column".to_owned()));

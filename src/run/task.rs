@@ -47,9 +47,8 @@ impl Task {
     pub(super) fn needs(self, recipe: &Recipe) -> Vec<Self> {
         match self {
             Self::Ingest => Vec::new(),
-            Self::Folds => vec![Self::Ingest],
             Self::Train { stage: 1, .. } if recipe.mode == Mode::Unseen => vec![Self::Folds],
-            Self::Train { stage: 1, .. } => vec![Self::Ingest],
+            Self::Folds | Self::Train { stage: 1, .. } => vec![Self::Ingest],
             Self::Train { stage, .. } => vec![Self::Select { stage: stage - 1 }],
             Self::Score { stage, model } => vec![Self::Train { stage, model }],
             Self::Select { stage } => {

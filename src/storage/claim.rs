@@ -240,11 +240,9 @@ mod tests {
         let dir = dir();
         elsewhere(&dir, 1);
         let claims = claims(&dir);
-        let mut beat = 0;
-        for _ in 0..100 {
+        for beat in 0..100 {
             assert!(matches!(claims.take("t").unwrap(), Taken::Busy(_)));
             wait(dir.overwrite(&path("t", 1, BEAT), beat.to_string())).unwrap().unwrap();
-            beat += 1;
             claims.wait().unwrap();
         }
         // It falls silent: after the lease it counts as dead, and not before.

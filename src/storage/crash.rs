@@ -84,16 +84,12 @@ static ARMED: OnceLock<(Point, AtomicUsize)> = OnceLock::new();
 pub fn arm(text: &str) -> Result<()> {
     let (name, times) = text.split_once(':').unwrap_or((text, "1"));
     let point = Point::ALL.into_iter().find(|point| point.name() == name);
-    match (point, times.parse()) {
-        (Some(point), Ok(times)) => {
-            let _ = ARMED.set((point, AtomicUsize::new(times)));
-            Ok(())
-        }
-        _ => {
-            let names = Point::ALL.map(Point::name).join(", ");
-            Err(Error::recipe(format!(
-                "UNSEEN_CRASH_AT={text} names no point; write one of {names}, and :n for the n-th time"
-            )))
-        }
+    if let (Some(point), Ok(times)) = (point, times.parse()) {
+        let _ = ARMED.set((point, AtomicUsize::new(times)));
+        return Ok(());
     }
+    let names = Point::ALL.map(Point::name).join(", ");
+    Err(Error::recipe(format!(
+        "UNSEEN_CRASH_AT={text} names no point; write one of {names}, and :n for the n-th time"
+    )))
 }

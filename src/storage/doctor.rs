@@ -257,6 +257,7 @@ impl Ward<'_> {
 
 const TEXT: &[u8] = b"unseen";
 
+#[allow(clippy::needless_pass_by_value)] // for `map_err`
 fn told(e: object_store::Error) -> String {
     scrub(&e.to_string()).into_owned()
 }

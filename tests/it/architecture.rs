@@ -164,7 +164,7 @@ fn promises_name_tests_that_exist() {
         let mut named = 0;
         // Every other piece between backquotes is code; a name of a test follows its file.
         for code in text.split('`').skip(1).step_by(2) {
-            if code.ends_with(".rs") {
+            if Path::new(code).extension().is_some_and(|e| e == "rs") {
                 let at =
                     if code.contains('/') { code.to_owned() } else { format!("tests/it/{code}") };
                 file = read(&at).unwrap_or_else(|_| panic!("{page} names {code}"));

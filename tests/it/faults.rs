@@ -137,9 +137,9 @@ fn patience() -> Storage {
 }
 
 /// Runs the recipe with input and run directory on one store; returns the manifest.
-fn run_on(recipe: &str, store: Arc<dyn ObjectStore>) -> unseen::Result<String> {
+fn run_on<S: ObjectStore>(recipe: &str, store: &Arc<S>) -> unseen::Result<String> {
     let dir = |name: &str| {
-        let below = PrefixStore::new(Arc::clone(&store), name);
+        let below = PrefixStore::new(Arc::clone(store) as Arc<dyn ObjectStore>, name);
         Dir::on_with(Arc::new(below), &format!("memory:{name}"), &patience())
     };
     let recipe = unseen::recipe::parse(recipe, "toy.toml", &[])?;
@@ -167,21 +167,21 @@ fn a_fault_at_any_storage_operation_changes_nothing() {
         Arc::new(Faulty { inner: Arc::clone(inner), at, fault, operations: AtomicUsize::new(0) })
     };
     let undisturbed = faulty(usize::MAX, Fault::Before, &Arc::new(filled.fork()));
-    let expected = run_on(&recipe, undisturbed.clone()).unwrap();
+    let expected = run_on(&recipe, &undisturbed).unwrap();
     let operations = undisturbed.operations.load(Ordering::SeqCst);
     assert!(operations > 150, "only {operations} operations");
     let (mut failed, mut settled) = (0, 0);
     for fault in [Fault::Before, Fault::After, Fault::Short, Fault::Hang] {
         for at in 0..operations {
             let inner = Arc::new(filled.fork());
-            match run_on(&recipe, faulty(at, fault, &inner)) {
+            match run_on(&recipe, &faulty(at, fault, &inner)) {
                 Ok(manifest) => {
                     settled += 1;
                     assert_eq!(manifest, expected, "operation {at} {fault:?}, settled");
                 }
                 Err(_) => failed += 1,
             }
-            let resumed = run_on(&recipe, inner)
+            let resumed = run_on(&recipe, &inner)
                 .unwrap_or_else(|e| panic!("operation {at} {fault:?}, resumed: {e}"));
             assert_eq!(resumed, expected, "operation {at} {fault:?}");
         }

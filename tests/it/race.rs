@@ -59,9 +59,7 @@ fn race(commit: impl Fn(usize, usize) -> Answer + Sync) -> unseen::Result<Vec<Ro
 
 /// Rounds that had not exactly one winner, known to all.
 fn disputed(rounds: &[Round]) -> usize {
-    let name = |writer: usize| attempt(writer);
-    let clear =
-        |r: &&Round| r.winners.len() == 1 && r.seen.iter().eq([&name(r.winners[0])].into_iter());
+    let clear = |r: &&Round| r.winners.len() == 1 && r.seen.iter().eq([&attempt(r.winners[0])]);
     rounds.len() - rounds.iter().filter(clear).count()
 }
 

@@ -66,15 +66,11 @@ impl Drop for Paused<'_> {
 }
 
 fn root(test: &str) -> Option<String> {
-    match std::env::var("UNSEEN_S3_BUCKET") {
-        Ok(bucket) => Some(format!("s3://{bucket}/tests/{test}-{}", attempt_id().unwrap())),
-        Err(_) => {
-            skipped(&format!(
-                "{test}: no S3 server; use scripts/test, or eval \"$(scripts/s3 start)\""
-            ));
-            None
-        }
+    if let Ok(bucket) = std::env::var("UNSEEN_S3_BUCKET") {
+        return Some(format!("s3://{bucket}/tests/{test}-{}", attempt_id().unwrap()));
     }
+    skipped(&format!("{test}: no S3 server; use scripts/test, or eval \"$(scripts/s3 start)\""));
+    None
 }
 
 /// Runs `scripts/s3` and returns what it printed.

@@ -252,7 +252,7 @@ impl Dir {
     /// The Parquet files below this directory as input, for those who bring their own store.
     ///
     /// # Errors
-    /// As [`resolve`].
+    /// `Unavailable` if the listing fails.
     pub fn objects(&self) -> Result<Vec<Object>> {
         found(&self.store, &self.root, &self.uri, None)
     }

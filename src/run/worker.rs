@@ -137,7 +137,7 @@ impl Run {
             self.file.same_as(&old).at(|| self.ledger.dir().uri().to_owned())?;
         }
         // Every write looks again; here, before the work.
-        for place in ["commits", "coreset", "models", "started", "tables", "tasks"] {
+        for place in ["claims", "commits", "coreset", "models", "tables", "tasks"] {
             self.ledger.dir().refuse_links(place)?;
         }
         let plan = Plan::new(self)?;

@@ -35,7 +35,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/error.rs",
             "src/run/attempt.rs",
             "src/run/stages.rs",
-            "src/run/verify.rs",
+            "src/run/verify/method.rs",
             "src/run/summary.rs",
             "src/lib.rs",
         ],

@@ -9,7 +9,7 @@ use super::status::open;
 use crate::error::Result;
 use crate::recipe::Storage;
 use crate::storage::claim;
-use crate::storage::{Ledger, Listed};
+use crate::storage::{Dir, Ledger, Listed};
 
 /// What `clean` found, and whether it removed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,62 +56,92 @@ pub struct CleanRules {
 /// removed; `Unavailable` if the store fails.
 pub fn clean(uri: &str, storage: &Storage, rules: CleanRules) -> Result<Cleaned> {
     let (_, ledger) = open(uri, storage)?;
-    let whole = unreferenced(&ledger)?;
-    let half: BTreeSet<String> =
-        ledger.dir().half_written()?.iter().map(|object| object.path.clone()).collect();
-    let under_way = under_way(&ledger, storage, rules.now)?;
+    let found = Found::look(&ledger, storage, rules.now)?;
     let age = |object: &Listed| rules.now - object.written;
-    let old = |object: &Listed| {
-        age(object) >= rules.older_than_seconds
-            && !under_way.iter().any(|t| object.path.contains(t))
-    };
-    let all: Vec<Listed> = whole.into_iter().chain(ledger.dir().half_written()?).collect();
-    let (litter, spared): (Vec<_>, Vec<_>) = all.into_iter().partition(old);
+    let old = |object: &Listed| age(object) >= rules.older_than_seconds && !found.in_use(object);
+    let (whole, spared): (Vec<_>, Vec<_>) = found.unnamed().into_iter().partition(old);
+    let (half, young): (Vec<_>, Vec<_>) = found.half_written.iter().cloned().partition(old);
     if rules.remove {
-        let (half, whole): (Vec<String>, Vec<String>) =
-            litter.iter().map(|object| object.path.clone()).partition(|path| half.contains(path));
-        ledger.dir().remove(&whole)?;
-        ledger.dir().remove_half_written(&half)?;
+        ledger.dir().remove(&paths(&whole))?;
+        ledger.dir().remove_half_written(&paths(&half))?;
     }
-    let bytes = litter.iter().map(|object| object.bytes).sum();
     let told = |o: Listed| Litter { age_seconds: age(&o), path: o.path, bytes: o.bytes };
+    let litter: Vec<Litter> = whole.into_iter().chain(half).map(told).collect();
     Ok(Cleaned {
         uri: uri.to_owned(),
-        litter: litter.into_iter().map(told).collect(),
-        bytes,
-        spared: spared.len(),
+        bytes: litter.iter().map(|object| object.bytes).sum(),
+        litter,
+        spared: spared.len() + young.len(),
         removed: rules.remove,
     })
 }
 
-/// Objects that no record names: outputs of lost attempts, claims on tasks that are done, leavings
-/// of `unseen doctor`.
-fn unreferenced(ledger: &Ledger) -> Result<Vec<Listed>> {
-    let dir = ledger.dir();
-    let committed = ledger.committed()?;
-    let mut named = BTreeSet::new();
-    for task in &committed {
-        named.extend(ledger.get(task)?.outputs.into_iter().map(|output| output.path));
-    }
-    let finished = Manifest::find(dir)?.is_some();
-    let done = |path: &str| {
-        let task = path.split('/').nth(1).unwrap_or_default();
-        committed.contains(task) || finished
-    };
-    let mut all = dir.listed("tasks")?;
-    all.retain(|object| !named.contains(&object.path));
-    all.extend(dir.listed("claims")?.into_iter().filter(|claim| done(&claim.path)));
-    all.extend(dir.listed(".unseen-doctor")?);
-    Ok(all)
+fn paths(objects: &[Listed]) -> Vec<String> {
+    objects.iter().map(|object| object.path.clone()).collect()
 }
 
-/// The places of attempts whose worker lives, or may live.
-fn under_way(ledger: &Ledger, storage: &Storage, now: i64) -> Result<Vec<String>> {
-    let committed = ledger.committed()?;
-    let attempts = claim::attempts(ledger.dir())?.into_iter();
-    let live = attempts.filter(|(task, last)| {
+/// What a run directory holds, looked at in an order in which nobody can commit what is about to be
+/// called litter: first the objects, then who is at work, then the records. An object whose worker
+/// was gone at the second look has its record by the third, or never.
+struct Found {
+    objects: Vec<Listed>,
+    half_written: Vec<Listed>,
+    /// Tasks that somebody works on.
+    under_way: BTreeSet<String>,
+    committed: BTreeSet<String>,
+    /// The outputs that records name.
+    named: BTreeSet<String>,
+    finished: bool,
+}
+
+impl Found {
+    fn look(ledger: &Ledger, storage: &Storage, now: i64) -> Result<Self> {
+        let dir = ledger.dir();
+        let mut objects = dir.listed("tasks")?;
+        objects.extend(dir.listed("claims")?);
+        objects.extend(dir.listed(".unseen-doctor")?);
+        let half_written = dir.half_written()?;
+        let under_way = under_way(dir, storage, now)?;
+        let committed = ledger.committed()?;
+        let mut named = BTreeSet::new();
+        for task in &committed {
+            named.extend(ledger.get(task)?.outputs.into_iter().map(|output| output.path));
+        }
+        let finished = Manifest::find(dir)?.is_some();
+        Ok(Self { objects, half_written, under_way, committed, named, finished })
+    }
+
+    /// Outputs of lost attempts, claims on tasks that are done, leavings of `unseen doctor`.
+    fn unnamed(&self) -> Vec<Listed> {
+        let done = |path: &str| self.finished || self.committed.contains(task_of(path));
+        let needed = |path: &str| match path.split('/').next() {
+            Some("claims") => !done(path),
+            _ => self.named.contains(path),
+        };
+        self.objects.iter().filter(|object| !needed(&object.path)).cloned().collect()
+    }
+
+    /// Whether somebody may be writing it now.
+    fn in_use(&self, object: &Listed) -> bool {
+        let mut open = self.under_way.iter().filter(|task| !self.committed.contains(*task));
+        match object.path.split('/').next() {
+            Some("tasks" | "claims") => open.any(|task| task == task_of(&object.path)),
+            // A half-written record or public name: any of them may be at it.
+            _ => !self.finished && !self.under_way.is_empty(),
+        }
+    }
+}
+
+/// The task below whose name an object lies.
+fn task_of(path: &str) -> &str {
+    path.split('/').nth(1).unwrap_or_default()
+}
+
+/// The tasks whose worker lives, or may live.
+fn under_way(dir: &Dir, storage: &Storage, now: i64) -> Result<BTreeSet<String>> {
+    let live = claim::attempts(dir)?.into_iter().filter(|(_, last)| {
         let recent = (now - last.seen) as f64 <= storage.lease_seconds;
-        !committed.contains(task) && last.worker.lives().unwrap_or(recent)
+        last.worker.lives().unwrap_or(recent)
     });
-    Ok(live.map(|(task, _)| format!("/{task}/")).collect())
+    Ok(live.map(|(task, _)| task).collect())
 }

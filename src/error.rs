@@ -129,11 +129,8 @@ impl fmt::Debug for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|e| e as &(dyn std::error::Error + 'static))
-    }
-}
+// `Display` tells the causes too, scrubbed; `source` would hand out texts that are not.
+impl std::error::Error for Error {}
 
 /// Adds the place to an error on its way up.
 pub trait Place<T> {

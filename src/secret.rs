@@ -125,13 +125,17 @@ pub(crate) fn holds_user(address: &str) -> bool {
 }
 
 /// Words in the names of settings that hold secrets.
-const NAMES: [&str; 6] = ["secret", "token", "password", "access_key", "sas", "service_account"];
+const NAMES: [&str; 6] = ["secret", "token", "password", "key", "sas", "service_account"];
+
+/// Names with such a word that hold none.
+const OPEN_NAMES: [&str; 3] = ["sse_kms_key_id", "sse_bucket_key_enabled", "disable_tagging"];
 
 /// Whether a setting `name=value` is one for a secret. If so its value is masked from here on.
 pub(crate) fn holds_secret(setting: &str) -> bool {
     let named = |name: &str| {
         let name = name.to_ascii_lowercase();
         NAMES.iter().any(|word| name.contains(word))
+            && !OPEN_NAMES.iter().any(|open| name.contains(open))
     };
     let mut ends = setting.match_indices('=').map(|(at, _)| at);
     let Some(end) = ends.find(|end| named(&setting[..*end])) else { return false };
@@ -147,6 +151,16 @@ pub(crate) fn learn(secret: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_for_keys_are_known_by_their_names() {
+        for name in ["account_key", "aws_sse_customer_key_base64", "master_key", "AWS_TOKEN"] {
+            assert!(holds_secret(&format!("{name}=x")), "{name}");
+        }
+        for name in ["aws_sse_kms_key_id", "region", "aws_request_payer"] {
+            assert!(!holds_secret(&format!("{name}=x")), "{name}");
+        }
+    }
 
     #[test]
     fn registered_secrets_are_masked_everywhere() {

@@ -51,10 +51,23 @@ pub struct Quarantined {
 /// `InvalidInput` if inputs differ in shape; `LimitExceeded` if more samples are unusable than
 /// `data.max_quarantined` allows or the inputs do not fit in memory.
 pub fn load(survey: &Survey, data: &Data, room: &Room) -> Result<Loaded> {
+    load_within(survey, data, &|_| Ok(*room))
+}
+
+/// As [`load`], with the room for inputs of a shape: colour images behind a grey one have another.
+///
+/// # Errors
+/// As [`load`], and whatever `room` returns.
+pub fn load_within(
+    survey: &Survey,
+    data: &Data,
+    room: &dyn Fn(Shape) -> Result<Room>,
+) -> Result<Loaded> {
     let shape = peek(survey, data)?;
     match &survey.input {
         Input::Image { column } => load_images(survey, data, column, shape, room),
         Input::Features { columns } => {
+            let room = &room(shape)?;
             let decode = |batch: &RecordBatch, out: &mut [u8]| {
                 let rows = FeatureRows::new(batch, columns)?;
                 Ok(each(out, shape, |row, out| rows.decode(row, out)))
@@ -69,7 +82,7 @@ fn load_images(
     data: &Data,
     column: &str,
     shape: Shape,
-    room: &Room,
+    room: &dyn Fn(Shape) -> Result<Room>,
 ) -> Result<Loaded> {
     let rules = Rules::new(data);
     let decode = |batch: &RecordBatch, out: &mut [u8]| {
@@ -81,7 +94,7 @@ fn load_images(
             Ok(())
         }))
     };
-    let filled = fill(survey, shape, room, decode)?;
+    let filled = fill(survey, shape, &room(shape)?, decode)?;
     match shape {
         // The first image was grey and a later one is not: all of them become colour images.
         Shape::Image { channels: 1, height, width } if filled.has_colour() => {

@@ -28,7 +28,7 @@ mod tests;
 pub use digest::Content;
 pub use filter::check_filter;
 pub use input::Input;
-pub use load::{Loaded, Quarantined, lane_memory, load};
+pub use load::{Loaded, Quarantined, lane_memory, load, load_within};
 pub use peek::decoded_bytes;
 pub use place::Room;
 pub use survey::{InputFile, Row, Survey, survey, survey_objects};

@@ -74,6 +74,18 @@ impl Default for Storage {
 }
 
 impl Storage {
+    /// These settings, and where they are the default those of `base`.
+    pub fn over(&self, base: &Self) -> Self {
+        let fields = |storage: &Self| match serde_json::to_value(storage) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let (usual, mut all) = (fields(&Self::default()), fields(base));
+        let given = fields(self).into_iter().filter(|(key, value)| usual.get(key) != Some(value));
+        all.extend(given);
+        serde_json::from_value(all.into()).unwrap_or_else(|_| self.clone())
+    }
+
     /// The settings that `--storage key=value` gives, for commands that read no recipe.
     ///
     /// # Errors
@@ -91,6 +103,17 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_given_wins_and_the_rest_stays() {
+        let endpoint = Some("http://h:9000".to_owned());
+        let base = Storage { endpoint, retries: 3, ..Storage::default() };
+        let given = Storage { timeout_seconds: 5.0, retries: 4, ..Storage::default() };
+        let both = given.over(&base);
+        assert_eq!((both.endpoint.as_deref(), both.retries), (Some("http://h:9000"), 4));
+        assert!((both.timeout_seconds - 5.0).abs() < 1e-9);
+        assert_eq!(Storage::default().over(&base), base);
+    }
 
     #[test]
     fn overrides_give_settings_and_wrong_ones_say_so() {

@@ -55,12 +55,14 @@ pub struct CleanRules {
 /// `InvalidInput` if there is no run; `CorruptData` if a record cannot be read: then nothing is
 /// removed; `Unavailable` if the store fails.
 pub fn clean(uri: &str, storage: &Storage, rules: CleanRules) -> Result<Cleaned> {
-    let (_, ledger) = open(uri, storage)?;
-    let found = Found::look(&ledger, storage, rules.now)?;
+    let (file, ledger) = open(uri, storage)?;
+    let found = Found::look(&ledger, &file.recipe.storage, rules.now)?;
     let age = |object: &Listed| rules.now - object.written;
     let old = |object: &Listed| age(object) >= rules.older_than_seconds && !found.in_use(object);
+    // Its writer may hold no claim yet.
+    let stale = |object: &Listed| old(object) && age(object) >= HALF_WRITTEN_SECONDS;
     let (whole, spared): (Vec<_>, Vec<_>) = found.unnamed().into_iter().partition(old);
-    let (half, young): (Vec<_>, Vec<_>) = found.half_written.iter().cloned().partition(old);
+    let (half, young): (Vec<_>, Vec<_>) = found.half_written.iter().cloned().partition(stale);
     if rules.remove {
         ledger.dir().remove(&paths(&whole))?;
         ledger.dir().remove_half_written(&paths(&half))?;
@@ -75,6 +77,9 @@ pub fn clean(uri: &str, storage: &Storage, rules: CleanRules) -> Result<Cleaned>
         removed: rules.remove,
     })
 }
+
+/// The age below which a half-written file is spared, whatever is asked for.
+const HALF_WRITTEN_SECONDS: i64 = 3600;
 
 fn paths(objects: &[Listed]) -> Vec<String> {
     objects.iter().map(|object| object.path.clone()).collect()
@@ -141,7 +146,7 @@ fn task_of(path: &str) -> &str {
 fn under_way(dir: &Dir, storage: &Storage, now: i64) -> Result<BTreeSet<String>> {
     let live = claim::attempts(dir)?.into_iter().filter(|(_, last)| {
         let recent = (now - last.seen) as f64 <= storage.lease_seconds;
-        last.worker.lives().unwrap_or(recent)
+        last.worker.as_ref().is_some_and(|worker| worker.lives().unwrap_or(recent))
     });
     Ok(live.map(|(task, _)| task).collect())
 }

@@ -132,6 +132,7 @@ fn copies(samples: &RecordBatch) -> Result<usize> {
     let contents = contents(samples)?;
     Ok(contents.len() - contents.iter().collect::<BTreeSet<_>>().len())
 }
+
 /// What decides a shard beside the source.
 const SHARD_READS: [(&str, &str); 3] =
     [(INGEST, "samples.parquet"), (CORESET, "view.parquet"), (CORESET, "selection.parquet")];

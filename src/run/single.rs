@@ -3,7 +3,7 @@
 
 use super::Observer;
 use super::status::{known_tasks, open};
-use super::task::PUBLISH;
+use super::task::{PUBLISH, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::recipe::Storage;
@@ -28,9 +28,7 @@ impl Run {
     pub fn resume(uri: &str, storage: &Storage) -> Result<Self> {
         let (file, ledger) = open(uri, storage)?;
         let mut recipe = file.recipe.clone();
-        if *storage != Storage::default() {
-            recipe.storage = storage.clone();
-        }
+        recipe.storage = storage.over(&recipe.storage);
         let run = Self::on(recipe, ledger.dir().clone())?;
         run.file.same_as(&file).map_err(|e| e.at(uri.to_owned()))?;
         Ok(run)
@@ -68,7 +66,14 @@ impl Run {
         }
         match Claims::new(self.ledger.dir().clone(), &self.recipe.storage)?.take(key)? {
             Taken::Busy(worker) => Ok(TaskEnd::Busy(worker.to_string())),
-            Taken::Mine(_claim) => self.do_task(*task, 0, 0, observer).map(|()| TaskEnd::Done),
+            Taken::Mine(_claim) => {
+                if let Task::Shard { index } = *task {
+                    // Nobody says that this process will do the others.
+                    let room = self.split()?.spill;
+                    self.spill(|| self.read_shards(room, |shard| shard == index))?;
+                }
+                self.do_task(*task, 0, 0, observer).map(|()| TaskEnd::Done)
+            }
         }
     }
 }

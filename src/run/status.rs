@@ -69,7 +69,8 @@ pub fn status(uri: &str, storage: &Storage, now: i64) -> Result<Status> {
     let (file, ledger) = open(uri, storage)?;
     let finished = Manifest::find(ledger.dir())?.is_some();
     let attempts = claim::attempts(ledger.dir())?;
-    let look = Look { ledger: &ledger, recipe: &file.recipe, attempts, storage, now };
+    let lease_seconds = file.recipe.storage.lease_seconds;
+    let look = Look { ledger: &ledger, recipe: &file.recipe, attempts, lease_seconds, now };
     let all = known_tasks(&ledger, &file.recipe)?;
     let mut tasks = all.iter().map(|task| look.at(*task)).collect::<Result<Vec<_>>>()?;
     tasks.push(look.at_publishing(&all, finished));
@@ -91,7 +92,7 @@ struct Look<'a> {
     ledger: &'a Ledger,
     recipe: &'a Recipe,
     attempts: BTreeMap<String, Attempts>,
-    storage: &'a Storage,
+    lease_seconds: f64,
     now: i64,
 }
 
@@ -113,8 +114,8 @@ impl Look<'_> {
         let attempts = self.attempts.get(&task);
         let silent = attempts.map(|a| (self.now - a.seen).max(0));
         let lives = |a: &Attempts| {
-            let recent = silent.is_some_and(|s| (s as f64) <= self.storage.lease_seconds);
-            a.worker.lives().unwrap_or(recent)
+            let recent = silent.is_some_and(|s| (s as f64) <= self.lease_seconds);
+            a.worker.as_ref().is_some_and(|worker| worker.lives().unwrap_or(recent))
         };
         let state = match attempts {
             _ if done => TaskState::Done,
@@ -128,7 +129,7 @@ impl Look<'_> {
             state,
             needs,
             attempts: attempts.map_or(0, |a| a.count),
-            by: attempts.filter(|_| open).map(|a| a.worker.to_string()),
+            by: attempts.filter(|_| open).and_then(|a| Some(a.worker.as_ref()?.to_string())),
             silent_seconds: silent.filter(|_| open),
             facts: serde_json::Value::Null,
         }

@@ -16,6 +16,7 @@ use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Storage};
+use crate::samples::Shape;
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::shards::Spill;
@@ -97,9 +98,7 @@ impl Run {
     /// `storage` is how stores are reached from here; what it leaves open the recipe says.
     pub(super) fn reopen(file: RunFile, ledger: Ledger, storage: &Storage) -> Self {
         let mut recipe = file.recipe.clone();
-        if *storage != Storage::default() {
-            recipe.storage = storage.clone();
-        }
+        recipe.storage = storage.over(&recipe.storage);
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
         Self::of(recipe, file, ledger, objects)
     }
@@ -260,7 +259,8 @@ impl Run {
         if let Some(loaded) = &*self.loaded.borrow() {
             return Ok(Rc::clone(loaded));
         }
-        let loaded = ingest::load(self.survey()?, &self.recipe.data, &self.split()?.load)?;
+        let room = |shape| Ok(self.split_for(shape)?.load);
+        let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
         if let Some(record) = self.ledger.find(INGEST)? {
             let (samples, _) = ingest::tables(&loaded)?;
             let bytes = self.ledger.output(&record, "samples.parquet")?.0;
@@ -280,8 +280,13 @@ impl Run {
 
     /// How the memory is split.
     pub(super) fn split(&self) -> Result<Split> {
+        self.split_for(ingest::decoded_bytes(self.survey()?, &self.recipe.data)?.0)
+    }
+
+    /// How the memory is split if inputs have this shape.
+    fn split_for(&self, shape: Shape) -> Result<Split> {
         let survey = self.survey()?;
-        let (shape, decoded) = ingest::decoded_bytes(survey, &self.recipe.data)?;
+        let decoded = survey.rows.len() as u64 * shape.bytes() as u64;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let kept = self.selection_plan(&labels, &survey.classes)?.kept();
         Needs::of_run(self, shape, decoded, keep_bytes(survey, kept))?.split(self.memory)

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::Array;
-use arrow::datatypes::Schema;
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema};
 use arrow::record_batch::RecordBatch;
 
 use super::Kept;
@@ -18,9 +19,12 @@ use crate::storage::parquet::{Columns, Limits, ParquetFile, Request};
 /// the kept rows. The schemas must be equal too, with all metadata. Memory: one row group of the
 /// source's rows and a few batches of the shard.
 ///
+/// The rows of the source come the way they came when the shard was written; the column `id`, if there
+/// is one, is held against the selection besides, so that a row in a wrong place cannot pass.
+///
 /// # Errors
 /// `CorruptData` naming the first sample and column that differ, or what differs in the schema.
-pub fn compare(spill: &Spill, index: usize, shard: Object) -> Result<()> {
+pub fn compare(spill: &Spill, index: usize, shard: Object, id: Option<&str>) -> Result<()> {
     let undecodable = |e: Error| Error::corrupt("the shard cannot be decoded").because(e);
     let shard = ParquetFile::open(shard, Limits::OURS).map_err(undecodable)?;
     let schema = spill.schema();
@@ -44,6 +48,7 @@ pub fn compare(spill: &Spill, index: usize, shard: Object) -> Result<()> {
                 let kept = &kept[now.clone()];
                 let wanted = if scores { with_scores(&source, kept, &target)? } else { source };
                 same_rows(&batch, &wanted, kept)?;
+                id.map_or(Ok(()), |id| same_ids(&batch, id, kept))?;
                 range.start = now.end;
             }
         }
@@ -112,6 +117,21 @@ fn same_rows(found: &RecordBatch, wanted: &RecordBatch, rows: &[Kept]) -> Result
         }
     }
     Err(Error::internal("a shard differs from its source, but no row does"))
+}
+
+/// The rows are those of `rows`, by what their own column says.
+fn same_ids(found: &RecordBatch, column: &str, rows: &[Kept]) -> Result<()> {
+    let missing = || Error::corrupt(format!("the shard has no column `{column}`"));
+    let ids = cast(found.column_by_name(column).ok_or_else(missing)?, &DataType::Utf8)?;
+    let ids = ids.as_string::<i32>();
+    match rows.iter().zip(ids).find(|(row, id)| Some(row.id.as_str()) != *id) {
+        Some((row, found)) => Err(Error::corrupt(format!(
+            "in the place of sample `{}` is the row `{}`",
+            row.id,
+            found.unwrap_or("null")
+        ))),
+        None => Ok(()),
+    }
 }
 
 fn differs(id: &str, column: &str) -> Error {

@@ -184,8 +184,10 @@ impl Spill {
     /// Lets rows wait for their group's turn.
     fn wait(&self, group: u32, piece: RecordBatch) -> Result<()> {
         let bytes = piece.get_array_memory_size() as u64;
+        // Counted before a flush by another lane can take it.
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
         lock(&self.groups[group as usize]).pieces.push(piece);
-        if self.held.fetch_add(bytes, Ordering::Relaxed) + bytes > self.room.rows {
+        if held > self.room.rows {
             self.flush()?;
         }
         Ok(())

@@ -115,7 +115,7 @@ fn compare(files: &[ParquetFile], schema: &SchemaRef, rows: &[Kept], shard: Byte
     dir.create("shard.parquet", shard).unwrap();
     for (row_group_bytes, waiting) in [(1000, u64::MAX), (1_000_000, 1000)] {
         let spill = spilled(files, schema, rows, &spec(row_group_bytes, false), waiting)?;
-        super::compare(&spill, 0, dir.object("shard.parquet")?)?;
+        super::compare(&spill, 0, dir.object("shard.parquet")?, None)?;
     }
     Ok(())
 }

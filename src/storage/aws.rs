@@ -76,7 +76,7 @@ fn overridden(mut builder: AmazonS3Builder, storage: &Storage) -> AmazonS3Builde
 /// An endpoint without TLS must be allowed: the client's own refusal does not say how.
 fn allowed(builder: &AmazonS3Builder) -> Result<()> {
     let http = AmazonS3ConfigKey::Client(ClientConfigKey::AllowHttp);
-    let http = builder.get_config_value(&http).as_deref() == Some("true");
+    let http = builder.get_config_value(&http).is_some_and(|text| is_true(&text));
     let endpoint = builder
         .get_config_value(&AmazonS3ConfigKey::S3Endpoint)
         .or_else(|| builder.get_config_value(&AmazonS3ConfigKey::Endpoint));
@@ -92,6 +92,11 @@ fn allowed(builder: &AmazonS3Builder) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// As the store's client reads it.
+fn is_true(text: &str) -> bool {
+    matches!(text.to_ascii_lowercase().as_str(), "1" | "true" | "on" | "yes" | "y")
 }
 
 /// What the environment says.

@@ -22,7 +22,7 @@ use super::crash::Point;
 use super::location::{Dir, Written};
 use super::process::{Worker, Working};
 use super::{runtime, wait};
-use crate::error::{Place, Result};
+use crate::error::Result;
 use crate::recipe::Storage;
 
 /// Signs of life within a lease: one that is late by a little must not look like a death.
@@ -73,17 +73,19 @@ impl Claims {
     /// Claims a task, unless somebody who lives works on it.
     ///
     /// # Errors
-    /// `Unavailable` if the store cannot be asked, `CorruptData` if a note cannot be read.
+    /// `Unavailable` if the store cannot be asked.
     pub fn take(&self, task: &str) -> Result<Taken> {
         let mut number = last(&self.dir, task)?;
         loop {
             if number > 0 {
-                let worker = worker(&self.dir, task, number)?;
-                if worker == *self.working.worker() {
-                    return self.mine(task, number);
-                }
-                if self.lives(task, number, &worker)? {
-                    return Ok(Taken::Busy(worker));
+                match worker(&self.dir, task, number)? {
+                    Some(worker) if worker == *self.working.worker() => {
+                        return self.mine(task, number);
+                    }
+                    Some(worker) if self.lives(task, number, &worker)? => {
+                        return Ok(Taken::Busy(worker));
+                    }
+                    _ => {}
                 }
             }
             number += 1;
@@ -141,8 +143,8 @@ impl Claims {
 pub struct Attempts {
     /// How many there were.
     pub count: usize,
-    /// The worker of the last one.
-    pub worker: Worker,
+    /// The worker of the last one; `None` if its note is damaged or gone.
+    pub worker: Option<Worker>,
     /// When it last gave a sign of life, by the store's clock, in seconds since 1970.
     pub seen: i64,
 }
@@ -150,7 +152,7 @@ pub struct Attempts {
 /// The attempts at every task that was ever claimed.
 ///
 /// # Errors
-/// `Unavailable` if the store cannot be asked, `CorruptData` if a note cannot be read.
+/// `Unavailable` if the store cannot be asked.
 pub fn attempts(dir: &Dir) -> Result<BTreeMap<String, Attempts>> {
     let mut last: BTreeMap<String, (u32, i64)> = BTreeMap::new();
     for object in dir.listed(CLAIMS)? {
@@ -188,9 +190,11 @@ fn last(dir: &Dir, task: &str) -> Result<u32> {
     Ok(notes.filter_map(|name| parts(name)).map(|(_, number)| number).max().unwrap_or(0))
 }
 
-fn worker(dir: &Dir, task: &str, number: u32) -> Result<Worker> {
-    let path = path(task, number, NOTE);
-    serde_json::from_slice(&dir.read(&path)?).at(|| dir.uri_of(&path))
+/// Who made a claim. A note that is damaged or gone counts as a dead worker's: claims decide nothing,
+/// so none of them may stop a run.
+fn worker(dir: &Dir, task: &str, number: u32) -> Result<Option<Worker>> {
+    let note = dir.find(&path(task, number, NOTE))?;
+    Ok(note.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 #[cfg(test)]
@@ -233,6 +237,15 @@ mod tests {
         assert!(matches!(second.take("t").unwrap(), Taken::Mine(_)));
         assert_eq!(dir.list("claims/t").unwrap(), ["claims/t/000001.json", "claims/t/000002.json"]);
         assert_eq!(attempts(&dir).unwrap()["t"].count, 2);
+    }
+
+    #[test]
+    fn a_damaged_claim_stops_nobody() {
+        let dir = dir();
+        assert_eq!(dir.create(&path("t", 1, NOTE), "{").unwrap(), Written::Created);
+        assert_eq!(attempts(&dir).unwrap()["t"].worker, None);
+        assert!(matches!(claims(&dir).take("t").unwrap(), Taken::Mine(_)));
+        assert_eq!(dir.list("claims/t").unwrap().len(), 2);
     }
 
     #[test]

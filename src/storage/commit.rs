@@ -214,6 +214,9 @@ impl Ledger {
     /// # Errors
     /// `CorruptData` if size or checksum differ, `Unavailable` if it cannot be read.
     pub fn check(&self, output: &Output) -> Result<Object> {
+        if !self.dir.exists(&output.path)? {
+            return Err(self.gone(output));
+        }
         // Looked up first: reads of the object are pinned to the version that was checked.
         let object = self.dir.object(&output.path)?;
         check_sum(&self.dir.sum(&output.path)?, output).at(|| object.uri.clone())?;
@@ -225,10 +228,21 @@ impl Ledger {
     /// # Errors
     /// `CorruptData` if size or checksum differ, `Unavailable` if it cannot be read.
     pub fn checked(&self, output: &Output) -> Result<Bytes> {
-        let bytes = self.dir.read(&output.path)?;
+        let found = self.dir.find(&output.path)?;
+        let bytes = found.ok_or_else(|| self.gone(output))?;
         let sum = Sum { bytes: bytes.len() as u64, sha256: sha256_hex(&bytes) };
         check_sum(&sum, output).at(|| self.dir.uri_of(&output.path))?;
         Ok(bytes)
+    }
+}
+
+impl Ledger {
+    /// A committed output that is not there any more: no retry brings it back.
+    fn gone(&self, output: &Output) -> Error {
+        Error::corrupt(format!(
+            "{} is missing, though a record names it; restore it, or begin a new run",
+            self.dir.uri_of(&output.path)
+        ))
     }
 }
 

@@ -10,6 +10,7 @@ use object_store::{CopyMode, CopyOptions, ObjectStoreExt, PutMode};
 use serde::Serialize;
 
 use super::commit::attempt_id;
+use super::litter::remove_empty;
 use super::location::Dir;
 use super::wait;
 use crate::error::Result;
@@ -65,7 +66,10 @@ type Seen = std::result::Result<String, String>;
 pub fn doctor(uri: &str, storage: &Storage, now: i64) -> Result<Diagnosis> {
     let dir = Dir::open(uri, storage)?;
     let ward = Ward { folder: format!(".unseen-doctor/{}", attempt_id()?), dir: &dir, now };
-    let findings = ward.findings()?;
+    let made = dir.missing_folders(&ward.folder);
+    let findings = ward.findings();
+    remove_empty(&made);
+    let findings = findings?;
     let fit = findings.iter().all(|finding| finding.works || !finding.needed);
     Ok(Diagnosis { uri: uri.to_owned(), fit, findings })
 }
@@ -298,6 +302,11 @@ mod tests {
         assert!(found.findings.iter().all(|f| f.works && f.fix.is_none()), "{found:#?}");
         let left = Dir::open(&uri, &Storage::default()).unwrap().list("").unwrap();
         assert_eq!(left, ["x"]);
+        let entries = std::fs::read_dir(&uri).unwrap();
+        assert_eq!(entries.count(), 1, "a directory is left");
+        let new = format!("{uri}/new/dir");
+        assert!(doctor(&new, &Storage::default(), now).unwrap().fit);
+        assert!(!std::path::Path::new(&uri).join("new").exists());
         let late = doctor(&uri, &Storage::default(), now + 3600).unwrap();
         let clock = late.findings.iter().find(|f| f.name == "clock").unwrap();
         assert!(late.fit && !clock.works && clock.fix.is_some(), "{clock:?}");

@@ -2,7 +2,7 @@
 //! `<name>#<n>` and links that to `<name>` when it is whole.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::location::{Dir, Listed};
@@ -42,8 +42,27 @@ impl Dir {
         Ok(())
     }
 
+    /// The directories on local disk that are not there yet and would be made for an object in
+    /// `folder`, outermost first.
+    pub(super) fn missing_folders(&self, folder: &str) -> Vec<PathBuf> {
+        let Some(root) = self.local() else { return Vec::new() };
+        let inner = root.join(folder);
+        let mut missing: Vec<PathBuf> =
+            inner.ancestors().take_while(|dir| !dir.exists()).map(Path::to_owned).collect();
+        missing.reverse();
+        missing
+    }
+
     fn failed(&self, verb: &str, e: std::io::Error) -> Error {
         Error::new(ErrorKind::Unavailable, format!("cannot {verb} {}", self.uri())).because(e)
+    }
+}
+
+/// Removes those of the directories, given outermost first, that are empty.
+pub(super) fn remove_empty(dirs: &[PathBuf]) {
+    for dir in dirs.iter().rev() {
+        // One that is not empty stays, and whatever lies around it.
+        let _ = fs::remove_dir(dir);
     }
 }
 

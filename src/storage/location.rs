@@ -238,8 +238,10 @@ impl Dir {
     /// Removes objects; those that are not there do not matter.
     ///
     /// # Errors
-    /// `Unavailable` if one cannot be removed.
+    /// `Conflict` if one lies behind a symbolic link, and then nothing is removed; `Unavailable` if
+    /// one cannot be removed.
     pub fn remove(&self, paths: &[String]) -> Result<()> {
+        paths.iter().try_for_each(|path| self.refuse_links(path))?;
         for path in paths {
             match wait(self.store.delete(&self.at(path)))? {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}

@@ -3,6 +3,9 @@
 //! that hangs, too.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +19,9 @@ use object_store::{
     UploadPart,
 };
 use tokio::time::timeout;
+
+/// The bytes of a file that are read at a time: the window of a Parquet reader.
+const CHUNK: u64 = 4 << 20;
 
 /// A store whose every operation ends within `limit`.
 #[derive(Debug)]
@@ -64,6 +70,27 @@ fn timed<T: 'static>(
     .fuse()
 }
 
+/// A range of a file, chunk by chunk, read by threads that may hang.
+fn chunks(file: File, range: Range<u64>) -> BoxStream<'static, Result<Bytes>> {
+    let next = |(file, range): (File, Range<u64>)| async move {
+        if range.is_empty() {
+            return Ok(None);
+        }
+        let end = range.end.min(range.start + CHUNK);
+        let (start, size) = (range.start, (end - range.start) as usize);
+        let (bytes, file) = tokio::task::spawn_blocking(move || read(file, start, size)).await??;
+        Ok(Some((bytes, (file, end..range.end))))
+    };
+    stream::try_unfold((file, range), next).boxed()
+}
+
+fn read(mut file: File, start: u64, size: usize) -> Result<(Bytes, File)> {
+    let mut bytes = vec![0; size];
+    let read = file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes));
+    read.map_err(|e| Error::Generic { store: "local disk", source: e.into() })?;
+    Ok((bytes.into(), file))
+}
+
 #[async_trait::async_trait]
 impl ObjectStore for Patient {
     async fn put_opts(
@@ -86,13 +113,13 @@ impl ObjectStore for Patient {
 
     async fn get_opts(&self, at: &Path, options: GetOptions) -> Result<GetResult> {
         let got = within(self.limit, self.inner.get_opts(at, options)).await?;
-        Ok(match got.payload {
-            GetResultPayload::Stream(body) => {
-                let body: BoxStream<'static, Result<Bytes>> = timed(body, self.limit).boxed();
-                GetResult { payload: GetResultPayload::Stream(body), ..got }
+        let body: BoxStream<'static, Result<Bytes>> = match got.payload {
+            GetResultPayload::Stream(body) => timed(body, self.limit).boxed(),
+            GetResultPayload::File(file, _) => {
+                timed(chunks(file, got.range.clone()), self.limit).boxed()
             }
-            GetResultPayload::File(..) => got,
-        })
+        };
+        Ok(GetResult { payload: GetResultPayload::Stream(body), ..got })
     }
 
     fn delete_stream(

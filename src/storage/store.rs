@@ -50,6 +50,7 @@ pub(super) fn open(uri: &str, storage: &Storage) -> Result<Place> {
             Ok(Place { store: patient(store, storage), path: at, local: Some(path) })
         }
         Address::Object { scheme, bucket, key } => {
+            learn_environment();
             let store = remote(scheme, &bucket, storage)?;
             let path = Path::parse(&key).map_err(wrong)?;
             Ok(Place { store: patient(store, storage), path, local: None })
@@ -64,6 +65,16 @@ pub(super) fn patience(storage: &Storage) -> Duration {
 
 pub(super) fn patient(store: Arc<dyn ObjectStore>, storage: &Storage) -> Arc<dyn ObjectStore> {
     Arc::new(Patient::new(store, patience(storage)))
+}
+
+/// Masks every credential of the environment from here on, whichever store it is for.
+// What the environment says is known here and in the store's client.
+#[allow(clippy::disallowed_methods)]
+fn learn_environment() {
+    let store = |name: &str| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|p| name.starts_with(p));
+    for (name, value) in std::env::vars().filter(|(name, _)| store(name)) {
+        holds_secret(&format!("{name}={value}"));
+    }
 }
 
 fn remote(scheme: Scheme, bucket: &str, storage: &Storage) -> Result<Arc<dyn ObjectStore>> {

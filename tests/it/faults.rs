@@ -11,8 +11,8 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    CopyMode, CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 use unseen::recipe::Storage;
 use unseen::run::{Run, Silent};
@@ -127,6 +127,11 @@ impl ObjectStore for Faulty {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        // As S3 answers; the way of local disk is that of the tests that kill.
+        if options.mode == CopyMode::Create {
+            let source = "no create-only copies".into();
+            return self.run(async { Err(object_store::Error::NotSupported { source }) }).await;
+        }
         self.run(self.inner.copy_opts(from, to, options)).await
     }
 }

@@ -4,14 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::{ArrayRef, BinaryArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
 use unseen::seed::Seed;
 use unseen::storage::crash::Point;
 use unseen::storage::sha256_hex;
 
 use crate::server::Bucket;
-use crate::support::{Place, Toy, dir, results_at, succeed, toy_recipe, unseen};
+use crate::support::{Place, Toy, dir, results_at, succeed, toy_recipe, unseen, write_parquet};
 
 #[test]
 fn twenty_kills_never_change_a_byte() {
@@ -134,32 +138,67 @@ fn two_processes_on_one_run_agree() {
 #[test]
 fn a_death_at_any_named_point_changes_nothing() {
     let place = Place::new();
-    Toy::new(300, 3).write(&place.path("toy.parquet"));
-    let recipe = |name: &str| {
-        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "");
-        place.recipe(&format!("{name}.toml"), &text)
-    };
-    succeed(&["run", &recipe("undisturbed"), "--quiet"]);
-    let expected = results_at(&place.text("undisturbed"));
-    let mut deaths = 0;
-    for point in Point::ALL {
-        // The first time, in the middle, and towards the end of the run.
-        for time in [1, 5, 13] {
-            let name = format!("{}-{time}", point.name());
-            let path = recipe(&name);
-            let died = unseen(&["run", &path, "--quiet"])
-                .env("UNSEEN_CRASH_AT", format!("{}:{time}", point.name()))
-                .stderr(Stdio::null())
-                .stdout(Stdio::null())
-                .status()
-                .unwrap();
-            deaths += usize::from(!died.success());
-            look(&place.text(&name), &mut BTreeMap::new());
-            succeed(&["run", &path, "--quiet"]);
-            assert_eq!(results_at(&place.text(&name)), expected, "{name}");
-            assert!(repeated_attempts(&place.text(&name)) <= 1, "{name}: tasks were done again");
-        }
+    Toy::new(300, 3).write(&place.path("small.parquet"));
+    let small = Deaths::new(&place, "small");
+    for point in Point::ALL.into_iter().filter(|point| *point != Point::PartSent) {
+        assert!(small.at(point, 1), "{} is never passed", point.name());
+        // In the middle of the run and towards its end; some points are passed only once.
+        small.at(point, 5);
+        small.at(point, 13);
     }
-    // Every point is passed; some only once, and no tiny shard is sent in parts.
-    assert!(deaths >= Point::ALL.len() + 6, "only {deaths} deaths");
+    // Only large shards are sent in parts.
+    write_parquet(&place.path("large.parquet"), &with_blobs(&Toy::new(300, 3), 80_000), 50);
+    assert!(Deaths::new(&place, "large").at(Point::PartSent, 1), "no part is sent");
+}
+
+/// The rows of a toy, each with this many bytes that do not compress.
+fn with_blobs(toy: &Toy, size: usize) -> RecordBatch {
+    let rows = toy.batch(0..toy.ids.len());
+    let mut random = Seed::new(7).rng();
+    let mut blob = || (0..size).map(|_| random.below(256) as u8).collect::<Vec<u8>>();
+    let blobs: BinaryArray = (0..rows.num_rows()).map(|_| Some(blob())).collect();
+    let field = Field::new("blob", DataType::Binary, true);
+    let fields: Vec<_> = rows.schema().fields().iter().cloned().chain([Arc::new(field)]).collect();
+    let columns = rows.columns().iter().cloned().chain([Arc::new(blobs) as ArrayRef]).collect();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+/// Runs on one dataset that die, and what they must come to.
+struct Deaths<'a> {
+    place: &'a Place,
+    data: &'a str,
+    expected: BTreeMap<String, String>,
+}
+
+impl<'a> Deaths<'a> {
+    fn new(place: &'a Place, data: &'a str) -> Self {
+        let mut deaths = Self { place, data, expected: BTreeMap::new() };
+        let name = format!("{data}-undisturbed");
+        succeed(&["run", &deaths.recipe(&name), "--quiet"]);
+        deaths.expected = results_at(&place.text(&name)).into_iter().collect();
+        deaths
+    }
+
+    fn recipe(&self, name: &str) -> String {
+        let data = self.place.text(&format!("{}.parquet", self.data));
+        self.place.recipe(&format!("{name}.toml"), &toy_recipe(&data, &self.place.text(name), ""))
+    }
+
+    /// Whether the run died at the n-th passage of the point; then it is resumed and compared.
+    fn at(&self, point: Point, time: usize) -> bool {
+        let name = format!("{}-{}-{time}", self.data, point.name());
+        let (path, run) = (self.recipe(&name), self.place.text(&name));
+        let died = unseen(&["run", &path, "--quiet"])
+            .env("UNSEEN_CRASH_AT", format!("{}:{time}", point.name()))
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        look(&run, &mut BTreeMap::new());
+        succeed(&["run", &path, "--quiet"]);
+        let results: BTreeMap<_, _> = results_at(&run).into_iter().collect();
+        assert_eq!(results, self.expected, "{name}");
+        assert!(repeated_attempts(&run) <= 1, "{name}: tasks were done again");
+        !died.success()
+    }
 }

@@ -102,7 +102,7 @@ fn a_split_is_no_path() {
 
 #[test]
 fn a_run_does_not_write_through_a_link() {
-    for name in ["commits", "coreset", "models", "started", "tables", "tasks", "coreset/data"] {
+    for name in ["commits", "coreset", "models", "claims", "tables", "tasks", "coreset/data"] {
         let place = Place::new();
         Toy::new(60, 2).write(&place.path("toy.parquet"));
         std::fs::create_dir(place.path("outside")).unwrap();

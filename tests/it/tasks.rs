@@ -121,7 +121,9 @@ fn clean_removes_what_no_record_names_and_nothing_else() {
         .status()
         .unwrap();
     assert!(!died.success());
-    std::fs::write(place.path("dirty").join("commits/half.json#1"), "half").unwrap();
+    let half = std::fs::File::create(place.path("dirty").join("commits/half.json#1")).unwrap();
+    half.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(2)).unwrap();
+    std::fs::write(place.path("dirty").join("commits/young.json#2"), "half").unwrap();
     succeed(&["run", &recipe, "--quiet"]);
     let before = results(&place.path("dirty"));
     let clean = |extra: &[&str]| -> Value {
@@ -136,6 +138,7 @@ fn clean_removes_what_no_record_names_and_nothing_else() {
         look["litter"].as_array().unwrap().iter().map(|l| l["path"].as_str().unwrap()).collect();
     assert!(paths.iter().any(|p| p.starts_with("tasks/score-s1-m0/")), "{paths:?}");
     assert!(paths.contains(&"commits/half.json#1"), "{paths:?}");
+    assert!(!paths.contains(&"commits/young.json#2"), "somebody may be writing it");
     assert!(place.path("dirty").join(paths[0]).exists(), "a look removed something");
     let removed = clean(&["--older-than", "0s", "--delete"]);
     assert_eq!(removed["litter"], look["litter"]);
@@ -144,6 +147,35 @@ fn clean_removes_what_no_record_names_and_nothing_else() {
     assert_eq!(results(&place.path("dirty")), before);
     succeed(&["verify", &dir]);
     assert_eq!(code(&["clean", &place.text("nowhere")]), Some(1));
+}
+
+#[test]
+fn clean_does_not_follow_a_link_out_of_the_run() {
+    let place = Place::new();
+    let (recipe, dir) = (toy(&place, 60, "linked"), place.text("linked"));
+    succeed(&["run", &recipe, "--quiet"]);
+    std::fs::create_dir_all(place.path("outside/sub")).unwrap();
+    std::fs::write(place.path("outside/sub/file"), "precious").unwrap();
+    let planted = place.path("linked").join("tasks/planted");
+    std::os::unix::fs::symlink(place.path("outside"), planted).unwrap();
+    let cleaned = run(&["clean", &dir, "--older-than", "0s", "--delete"]);
+    assert_eq!(cleaned.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&cleaned.stderr).contains("tasks/planted is a symbolic link"));
+    assert!(place.path("outside/sub/file").exists());
+}
+
+#[test]
+fn a_missing_output_is_no_matter_of_trying_again() {
+    let place = Place::new();
+    let (recipe, dir) = (toy(&place, 60, "holed"), place.text("holed"));
+    succeed(&["run", &recipe, "--quiet"]);
+    let record = std::fs::read(place.path("holed").join("commits/folds.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    let path = record["outputs"][0]["path"].as_str().unwrap();
+    std::fs::remove_file(place.path("holed").join(path)).unwrap();
+    let task = run(&["task", "run", "--run", &dir, "--id", "folds"]);
+    assert_eq!(task.status.code(), Some(42));
+    assert!(String::from_utf8_lossy(&task.stderr).contains("restore it"), "{task:?}");
 }
 
 #[test]

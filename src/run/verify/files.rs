@@ -11,7 +11,7 @@ use super::super::rows::{ids, kept_ids, labels, places};
 use super::super::task::{CORESET, INGEST, Task};
 use super::Prover;
 use crate::error::{Error, Result};
-use crate::recipe::Form;
+use crate::recipe::{Form, IdFrom};
 use crate::storage::Record;
 use crate::{shards, storage, tables};
 
@@ -49,7 +49,7 @@ impl Prover {
             let committed = wanted.remove(&file.path);
             let right = committed
                 .map_or(MADE_LAST.contains(&file.path.as_str()), |sha256| sha256 == file.sha256);
-            if !right || dir.sum(&file.path)?.sha256 != file.sha256 {
+            if !right || !dir.exists(&file.path)? || dir.sum(&file.path)?.sha256 != file.sha256 {
                 let message = format!("{} is not what was committed", dir.uri_of(&file.path));
                 return Err(Error::corrupt(message));
             }
@@ -147,11 +147,14 @@ impl Prover {
         let room = Needs::of_shards(&self.run, kept)?.split(self.run.memory)?.spill;
         let spill = self.run.read_shards(room, |_| true)?;
         let count = self.run.shard_count()?;
+        let data = &self.run.recipe.data;
+        let id = (data.id_from == IdFrom::Column).then_some(data.id.as_str());
         let mut rows = 0;
         for index in 0..count {
             let record = self.run.ledger.get(&Task::Shard { index }.to_string())?;
             let shard = self.run.ledger.check(record.output("shard.parquet")?)?;
-            shards::compare(&spill, index, shard).map_err(|e| e.at(format!("shard {index}")))?;
+            shards::compare(&spill, index, shard, id)
+                .map_err(|e| e.at(format!("shard {index}")))?;
             rows += spill.kept(index)?.len();
         }
         if rows != viewed.len() {

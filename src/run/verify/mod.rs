@@ -14,7 +14,7 @@ use super::memory::Memory;
 use super::status::open_in;
 use super::task::CORESET;
 use super::worker::Run;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Storage;
 use crate::storage::{self, Dir, parquet};
 use crate::tables;
@@ -44,7 +44,9 @@ pub struct Check {
 /// Verifies the run in `uri`.
 ///
 /// # Errors
-/// `InvalidInput` if there is no finished run. A check that fails is no error: it is in the result.
+/// `InvalidInput` if there is no finished run; `Unavailable` if the store fails and `LimitExceeded` if
+/// memory is too little: both say nothing about the run. A check that fails is no error: it is in the
+/// result.
 pub fn verify(uri: &str, storage: &Storage) -> Result<Verification> {
     verify_within(uri, storage, Memory::default())
 }
@@ -83,6 +85,10 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
     for (name, check) in proofs {
         let (passed, detail) = match check(&prover) {
             Ok(detail) => (true, detail),
+            // These say nothing about the run.
+            Err(e) if [ErrorKind::Unavailable, ErrorKind::LimitExceeded].contains(&e.kind()) => {
+                return Err(e);
+            }
             Err(e) => (false, e.to_string()),
         };
         checks.push(Check { name, passed, detail });

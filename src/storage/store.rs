@@ -6,16 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 #[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
-use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
-use object_store::{ObjectStore, Result as StoreResult};
+use object_store::{
+    BackoffConfig, ClientConfigKey, ClientOptions, Result as StoreResult, RetryConfig,
+};
 
 use super::patient::Patient;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{Address, Scheme, Storage};
-#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
 use crate::secret::holds_secret;
 
 /// A place in a store.
@@ -77,6 +78,8 @@ fn learn_environment() {
     }
 }
 
+// A build without any of them has no use for the settings.
+#[cfg_attr(not(any(feature = "s3", feature = "gcs", feature = "azure")), allow(unused_variables))]
 fn remote(scheme: Scheme, bucket: &str, storage: &Storage) -> Result<Arc<dyn ObjectStore>> {
     match scheme {
         #[cfg(feature = "s3")]

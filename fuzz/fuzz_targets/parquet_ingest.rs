@@ -40,6 +40,7 @@ fuzz_target!(|bytes: &[u8]| {
     LazyLock::force(&HOOK);
     std::fs::write(PLACE.path().join("input.parquet"), bytes).expect("room");
     for data in DATA.iter() {
-        let _ = ingest::survey(data, None).and_then(|survey| ingest::load(&survey, data));
+        let _ = ingest::survey(data, None)
+            .and_then(|survey| ingest::load(&survey, data, &ingest::Room::default()));
     }
 });

@@ -9,7 +9,7 @@
 use polars::prelude::*;
 use unseen::prelude::*;
 use unseen::recipe::Score;
-use unseen::scoring::{Criterion, Direction, Prediction, score_rows};
+use unseen::scoring::{Block, Criterion, Direction, Prediction, Values, score_block};
 use unseen::seed::Seed;
 
 /// Gini impurity, `1 - sum p^2`: the chance that two guesses drawn from the prediction differ.
@@ -38,7 +38,10 @@ fn main() -> unseen::Result<()> {
         2.0, 1.9, 0.0,   3.0, 0.0, 1.0, // close
     ];
     let mut gini = [0.0; 6];
-    score_rows(&logits, 3, &[0, 0, 2, 2, 1, 1], &[&Gini], &mut gini)?;
+    let values = Values::Logits(&logits);
+    let labels = &[0, 0, 2, 2, 1, 1];
+    let block = Block { values, classes: 3, labels, embedding_norms: None };
+    score_block(&block, &[&Gini], &mut gini)?;
 
     let scores = df!(
         "id" => ["easy", "easy", "open", "open", "close", "close"],

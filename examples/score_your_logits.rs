@@ -9,7 +9,7 @@
 use polars::prelude::*;
 use unseen::prelude::*;
 use unseen::recipe::{Method, Outputs};
-use unseen::scoring::{builtin, score_rows};
+use unseen::scoring::{Block, Values, criterion, direction, score_block};
 use unseen::seed::Seed;
 use unseen::storage::{frame, parquet};
 use unseen::tables;
@@ -21,12 +21,12 @@ fn main() -> unseen::Result<()> {
         None => four_kinds_of_samples()?.lazy(),
     };
     let scores = score(predictions)?;
-    let columns = ["id"].into_iter().chain(Method::ALL.map(Method::name));
+    let columns = ["id"].into_iter().chain(Method::COMMON.map(Method::name));
     println!("{}", scores.select(columns)?);
 
     // A score is stored as it was published; each criterion says which of its ends is kept.
-    for criterion in Method::ALL.map(builtin) {
-        let (name, end) = (criterion.name(), criterion.direction());
+    for method in Method::COMMON {
+        let (name, end) = (method.name(), direction(method));
         let first = scores.clone().lazy().unseen_top(name, end, 1, &Seed::new(0)).collect()?;
         let first = first.column("id")?.str()?.get(0).unwrap_or("none").to_owned();
         println!("{name:<17} most wanted: {first:<18} {end:?}");
@@ -34,7 +34,7 @@ fn main() -> unseen::Result<()> {
 
     if let Some(path) = paths.next() {
         // The contract of score tables, so that everything that reads those of a run reads this.
-        let table = frame::to_arrow(scores, &tables::scores(&Method::ALL, &[], Outputs::Clean))?;
+        let table = frame::to_arrow(scores, &tables::scores(&Method::COMMON, &[], Outputs::Clean))?;
         std::fs::write(path, parquet::encode_table(&table)?)?;
     }
     Ok(())
@@ -62,11 +62,18 @@ fn score(predictions: LazyFrame) -> unseen::Result<DataFrame> {
     let classes = logits.len() / table.height().max(1);
 
     // One row of scores after another: n x criteria numbers.
-    let criteria = Method::ALL.map(builtin);
+    let criteria: Vec<_> = Method::COMMON.into_iter().filter_map(criterion).collect();
     let mut scores = vec![0.0; table.height() * criteria.len()];
-    score_rows(&logits, classes, &labels, &criteria, &mut scores)?;
+    let values = Values::Logits(&logits);
+    let block = Block { values, classes, labels: &labels, embedding_norms: None };
+    score_block(&block, &criteria, &mut scores)?;
 
     let mut table = table.drop("logits")?;
+    let predicted = logits.chunks(classes).map(|row| {
+        let first = |best, i: usize| if row[i] > row[best] { i } else { best };
+        (0..classes).fold(0, first) as i32
+    });
+    table.with_column(Column::new("predicted".into(), predicted.collect::<Vec<_>>()))?;
     for (i, criterion) in criteria.iter().enumerate() {
         let column: Vec<f32> = scores.chunks(criteria.len()).map(|row| row[i]).collect();
         table.with_column(Column::new(criterion.name().into(), column))?;

@@ -11,7 +11,7 @@
 use polars::prelude::*;
 use unseen::prelude::*;
 use unseen::recipe::{Classes, Method, Score};
-use unseen::scoring::builtin;
+use unseen::scoring::direction;
 use unseen::seed::Seed;
 use unseen::selection::quota;
 
@@ -29,7 +29,7 @@ fn main() -> unseen::Result<()> {
     let by = Method::El2n;
     let one_score = scores.unseen_aggregate(&Score::default(), by).collect()?;
     let third = quota::total(one_score.height() as u64, 1.0 / 3.0) as u32;
-    let end = builtin(by).direction();
+    let end = direction(by);
     let kept = one_score
         .lazy()
         // The seed decides between equal scores.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
+use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, new_null_array};
+use arrow::datatypes::DataType;
 use arrow::record_batch::RecordBatch;
 
 use super::load::Loaded;
@@ -25,6 +26,7 @@ fn samples(loaded: &Loaded) -> Result<RecordBatch> {
     let bytes: Int64Array = loaded.bytes.iter().map(|&b| Some(b as i64)).collect();
     let group: StringArray = rows.iter().map(|r| r.group.as_deref()).collect();
     let content = StringArray::from_iter_values(loaded.contents.iter().map(ToString::to_string));
+    let cluster = new_null_array(&DataType::Utf8, rows.len());
     let columns = vec![
         id,
         Arc::new(label),
@@ -34,6 +36,7 @@ fn samples(loaded: &Loaded) -> Result<RecordBatch> {
         Arc::new(bytes),
         Arc::new(group),
         Arc::new(content),
+        cluster,
     ];
     Ok(RecordBatch::try_new(tables::samples(), columns)?)
 }

@@ -6,7 +6,7 @@ use super::check::faults;
 use super::document::{Document, Override};
 use super::expand::{Lookup, expand};
 use super::shape::first_fault;
-use super::types::{Mode, OneOrMany, Recipe, Stages};
+use super::types::{By, Mode, OneOrMany, Recipe, Stages};
 use crate::error::Result;
 
 /// Reads the recipe `text`, applies the overrides in turn, takes `${NAME}` from the environment,
@@ -96,8 +96,10 @@ fn resolve(document: &Document, recipe: &mut Recipe) {
     if recipe.mode == Mode::Fitting && !document.has("select.stages") {
         recipe.select.stages = Stages::Equal(1);
     }
-    if !recipe.score.methods.contains(&recipe.select.by) {
-        recipe.score.methods.push(recipe.select.by);
+    if let By::Method(by) = recipe.select.by
+        && !recipe.score.methods.contains(&by)
+    {
+        recipe.score.methods.push(by);
     }
 }
 

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use crate::error::Result;
 use crate::recipe::{Average, Method, Outputs, Recipe};
 use crate::samples::Samples;
-use crate::scoring::{self, Criterion};
+use crate::scoring::{self, Block, Criterion, Values};
 use crate::tables;
 
 /// A score table that grows batch by batch; logits are kept only when asked for.
@@ -20,8 +20,8 @@ pub(super) struct ScoreTable {
     scores: Vec<Vec<f32>>,
     logits: Option<Vec<f32>>,
     probabilities: Option<Vec<f32>>,
+    predicted: Vec<i32>,
     right: usize,
-    rows: usize,
 }
 
 impl ScoreTable {
@@ -34,8 +34,8 @@ impl ScoreTable {
             classes,
             logits: recipe.score.logits.then(Vec::new),
             probabilities: (recipe.score.average == Average::Probabilities).then(Vec::new),
+            predicted: Vec::new(),
             right: 0,
-            rows: 0,
         }
     }
 
@@ -48,9 +48,11 @@ impl ScoreTable {
     ) -> Result<()> {
         let labels: Vec<u32> = indices.iter().map(|i| samples.labels[*i as usize]).collect();
         let criteria: Vec<&dyn Criterion> =
-            self.methods.iter().map(|m| scoring::builtin(*m)).collect();
+            self.methods.iter().filter_map(|m| scoring::criterion(*m)).collect();
         let mut scores = vec![0.0; indices.len() * criteria.len()];
-        scoring::score_rows(logits, self.classes, &labels, &criteria, &mut scores)
+        let (values, classes) = (Values::Logits(logits), self.classes);
+        let block = Block { values, classes, labels: &labels, embedding_norms: None };
+        scoring::score_block(&block, &criteria, &mut scores)
             .map_err(|e| e.at(format!("samples from `{}`", samples.ids[indices[0] as usize])))?;
         for row in scores.chunks(criteria.len()) {
             self.scores.iter_mut().zip(row).for_each(|(all, score)| all.push(*score));
@@ -65,18 +67,17 @@ impl ScoreTable {
         if let Some(all) = &mut self.logits {
             all.extend_from_slice(logits);
         }
-        self.right += logits
-            .chunks(self.classes)
-            .zip(&labels)
-            .filter(|(z, y)| argmax(z) == **y as usize)
-            .count();
-        self.rows += indices.len();
+        for (logits, label) in logits.chunks(self.classes).zip(&labels) {
+            let predicted = argmax(logits);
+            self.right += usize::from(predicted == *label as usize);
+            self.predicted.push(predicted as i32);
+        }
         Ok(())
     }
 
     /// The share of samples whose largest logit is at their label.
     pub(super) fn accuracy(&self) -> f64 {
-        self.right as f64 / self.rows.max(1) as f64
+        self.right as f64 / self.predicted.len().max(1) as f64
     }
 
     /// The table, one row for each of the `scored` samples.
@@ -99,6 +100,7 @@ impl ScoreTable {
             Arc::new(folds),
             Arc::new(constant(stage)),
             Arc::new(constant(model)),
+            Arc::new(Int32Array::from(self.predicted)),
         ];
         columns
             .extend(self.scores.into_iter().map(|s| Arc::new(Float32Array::from(s)) as ArrayRef));

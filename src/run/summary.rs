@@ -9,8 +9,8 @@ use super::rows::column;
 use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
 use crate::error::Result;
-use crate::recipe::{Address, Aggregate, Average, FitOn, Form, Mode, Outputs, Recipe, Scale};
-use crate::scoring::{Direction, builtin};
+use crate::recipe::{Address, Aggregate, Average, By, FitOn, Form, Mode, Outputs, Recipe, Scale};
+use crate::scoring::{Direction, criterion, direction};
 use crate::selection::{self, Spread};
 use crate::storage::{Ledger, frame, parquet};
 use crate::{shards, tables};
@@ -133,8 +133,8 @@ fn python(recipe: &Recipe) -> String {
 }
 
 fn by(recipe: &Recipe) -> String {
-    let method = builtin(recipe.select.by);
-    let end = match method.direction() {
+    let By::Method(method) = recipe.select.by else { return recipe.select.by.name().to_owned() };
+    let end = match direction(method) {
         Direction::KeepHigh => "high",
         Direction::KeepLow => "low",
     };
@@ -207,8 +207,10 @@ fn spread(ledger: &Ledger, recipe: &Recipe) -> Result<Spread> {
     }
     let names: Vec<String> =
         serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
-    let scores =
-        selection::aggregate(frame::stack(tables)?, &recipe.score, recipe.select.by).collect()?;
+    let By::Method(method) = recipe.select.by else {
+        return Err(crate::Error::internal("own scores"));
+    };
+    let scores = selection::aggregate(frame::stack(tables)?, &recipe.score, method).collect()?;
     selection::spread(&scores, score_range(recipe, names.len()))
 }
 
@@ -218,7 +220,10 @@ fn score_range(recipe: &Recipe, classes: usize) -> Option<(f64, f64)> {
     match (recipe.score.average, recipe.score.scale) {
         (Average::Scores, _) if ranks => Some((0.0, 1.0)),
         (Average::Scores, Scale::Z) => None,
-        _ => builtin(recipe.select.by).maximum(classes).map(|maximum| (0.0, maximum)),
+        _ => {
+            let By::Method(method) = recipe.select.by else { return None };
+            criterion(method)?.maximum(classes).map(|maximum| (0.0, maximum))
+        }
     }
 }
 

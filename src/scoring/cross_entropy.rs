@@ -7,7 +7,7 @@ use crate::recipe::Method;
 pub(super) struct CrossEntropy;
 
 impl Criterion for CrossEntropy {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Method::CrossEntropy.name()
     }
 

@@ -7,7 +7,7 @@ use crate::recipe::Method;
 pub(super) struct El2n;
 
 impl Criterion for El2n {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Method::El2n.name()
     }
 

@@ -7,7 +7,7 @@ use crate::recipe::Method;
 pub(super) struct Entropy;
 
 impl Criterion for Entropy {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Method::Entropy.name()
     }
 

@@ -7,7 +7,7 @@ use crate::recipe::Method;
 pub(super) struct LeastConfidence;
 
 impl Criterion for LeastConfidence {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Method::LeastConfidence.name()
     }
 

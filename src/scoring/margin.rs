@@ -7,7 +7,7 @@ use crate::recipe::Method;
 pub(super) struct Margin;
 
 impl Criterion for Margin {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         Method::Margin.name()
     }
 

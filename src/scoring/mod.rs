@@ -1,11 +1,17 @@
-//! Scores of one prediction: how much a model would learn from the sample.
+//! Scores: how much a model would learn from a sample. One definition serves training-time scoring,
+//! stored predictions and Polars expressions.
 //!
-//! A [`Criterion`] turns one [`Prediction`] into one number and says which end is kept, so that a
-//! score is stored as published and nobody negates it twice. [`score_rows`] applies several
-//! criteria to a block of logits. This room knows neither tables nor networks and does no I/O.
+//! - A [`Criterion`] turns one [`Prediction`] into one number; [`score_block`] applies several to a
+//!   block of outputs.
+//! - [`Dynamics`] watches predictions epoch by epoch and scores their trajectory.
+//! - [`embedding_scores`] looks at all samples of a model together.
+//!
+//! Each says which end is kept ([`direction`]), so a score is stored as published and nobody negates it
+//! twice. This room knows neither tables nor networks and does no I/O.
 
 mod cross_entropy;
 mod el2n;
+mod embedding;
 mod entropy;
 mod least_confidence;
 mod margin;
@@ -13,11 +19,14 @@ mod rows;
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests;
+mod trajectory;
 
 use crate::recipe::Method;
 
+pub use embedding::{Cloud, embedding_scores};
 pub(crate) use rows::score_distribution;
-pub use rows::{score_probabilities, score_rows, softmax};
+pub use rows::{Block, Values, score_block, softmax};
+pub use trajectory::{Dynamics, Trajectory, trajectory};
 
 /// The end of a score that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +46,15 @@ pub struct Prediction<'a> {
     pub probabilities: &'a [f32],
     /// The class of the sample, below `C`.
     pub label: usize,
+    /// The Euclidean norm of its embedding, which is the input of the model's last layer; `None` if it
+    /// is not known.
+    pub embedding_norm: Option<f32>,
 }
 
 /// A score of one prediction. The same prediction always gives the same bits.
 pub trait Criterion: Send + Sync {
     /// The name of the score column.
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
     /// Which end is kept.
     fn direction(&self) -> Direction;
@@ -56,25 +68,33 @@ pub trait Criterion: Send + Sync {
     }
 }
 
-/// The criterion behind a method of the recipe.
-pub fn builtin(method: Method) -> &'static dyn Criterion {
-    match method {
+/// The criterion behind a method that needs one snapshot; `None` for the others.
+pub fn criterion(method: Method) -> Option<&'static dyn Criterion> {
+    Some(match method {
         Method::Entropy => &entropy::Entropy,
         Method::Margin => &margin::Margin,
         Method::LeastConfidence => &least_confidence::LeastConfidence,
         Method::El2n => &el2n::El2n,
         Method::CrossEntropy => &cross_entropy::CrossEntropy,
-    }
+        _ => return None,
+    })
 }
 
-impl<C: Criterion> From<&'static C> for &'static dyn Criterion {
-    fn from(criterion: &'static C) -> Self {
-        criterion
-    }
-}
-
-impl From<Method> for &'static dyn Criterion {
-    fn from(method: Method) -> Self {
-        builtin(method)
+/// The end of a method's scores that is kept.
+pub fn direction(method: Method) -> Direction {
+    match method {
+        Method::Margin
+        | Method::SelfConfidence
+        | Method::NormalizedMargin
+        | Method::ConfidenceWeightedEntropy
+        | Method::AumLogitMean
+        | Method::AumProbSum
+        | Method::MeanConfidence
+        | Method::Moderate
+        | Method::KCenter
+        | Method::Herding
+        | Method::D2
+        | Method::FacilityLocation => Direction::KeepLow,
+        _ => Direction::KeepHigh,
     }
 }

@@ -2,12 +2,38 @@
 
 use proptest::prelude::*;
 
-use super::{Criterion, Direction, builtin, score_probabilities, score_rows};
+use super::{Block, Criterion, Direction, Values, criterion, direction, score_block};
 use crate::ErrorKind;
 use crate::recipe::Method;
 
 fn all() -> Vec<&'static dyn Criterion> {
-    Method::ALL.into_iter().map(builtin).collect()
+    Method::COMMON.into_iter().filter_map(criterion).collect()
+}
+
+fn score_rows(
+    logits: &[f32],
+    classes: usize,
+    labels: &[u32],
+    criteria: &[&dyn Criterion],
+    out: &mut [f32],
+) -> crate::Result<()> {
+    let values = Values::Logits(logits);
+    score_block(&Block { values, classes, labels, embedding_norms: None }, criteria, out)
+}
+
+fn score_probabilities(
+    probabilities: &[f32],
+    classes: usize,
+    labels: &[u32],
+    criteria: &[&dyn Criterion],
+    out: &mut [f32],
+) -> crate::Result<()> {
+    let values = Values::Probabilities(probabilities);
+    score_block(&Block { values, classes, labels, embedding_norms: None }, criteria, out)
+}
+
+fn builtin(method: Method) -> &'static dyn Criterion {
+    criterion(method).unwrap()
 }
 
 /// Entropy, margin, least confidence, EL2N and cross-entropy of one row of logits.
@@ -31,11 +57,11 @@ fn assert_close(got: &[f32], want: &[f64], tolerance: f64) {
 }
 
 #[test]
-fn names_are_columns_and_only_margin_keeps_low() {
+fn names_and_directions_are_those_of_the_methods() {
     for method in Method::ALL {
-        assert_eq!(builtin(method).name(), method.name());
-        let low = builtin(method).direction() == Direction::KeepLow;
-        assert_eq!(low, method == Method::Margin);
+        let Some(criterion) = criterion(method) else { continue };
+        assert_eq!(criterion.name(), method.name());
+        assert_eq!(criterion.direction(), direction(method));
     }
 }
 

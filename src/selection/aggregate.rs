@@ -8,8 +8,38 @@ use rayon::prelude::*;
 
 use super::column::{labels, unfit, whole};
 use super::scale::{combine, scale};
-use crate::recipe::{Aggregate, Average, Scale, Score};
-use crate::scoring::{Criterion, score_distribution};
+use crate::recipe::{Aggregate, Average, Method, Scale, Score};
+use crate::scoring::{Criterion, criterion, score_distribution};
+
+/// The score that is aggregated.
+#[derive(Clone, Copy)]
+pub enum ScoredBy {
+    /// A column.
+    Column(&'static str),
+    /// The column of a criterion, which can also score mean probabilities.
+    Criterion(&'static dyn Criterion),
+}
+
+impl ScoredBy {
+    fn column(self) -> &'static str {
+        match self {
+            Self::Column(name) => name,
+            Self::Criterion(criterion) => criterion.name(),
+        }
+    }
+}
+
+impl From<Method> for ScoredBy {
+    fn from(method: Method) -> Self {
+        criterion(method).map_or(Self::Column(method.name()), Self::Criterion)
+    }
+}
+
+impl<C: Criterion> From<&'static C> for ScoredBy {
+    fn from(criterion: &'static C) -> Self {
+        Self::Criterion(criterion)
+    }
+}
 
 /// One row a sample: `id`, `label`, `fold` and `score` (`f64`), ascending by `id`.
 ///
@@ -25,14 +55,10 @@ use crate::scoring::{Criterion, score_distribution};
 ///
 /// A score that is null, NaN or infinite makes the sample's `score` null. Collecting fails if a
 /// model scored a sample twice or if samples have different numbers of scores.
-pub fn aggregate(
-    scores: LazyFrame,
-    spec: &Score,
-    by: impl Into<&'static dyn Criterion>,
-) -> LazyFrame {
+pub fn aggregate(scores: LazyFrame, spec: &Score, by: impl Into<ScoredBy>) -> LazyFrame {
     let by = by.into();
     let (input, score) = match spec.average {
-        Average::Scores => (col(by.name()).cast(DataType::Float64), combined(spec, by.name())),
+        Average::Scores => (col(by.column()).cast(DataType::Float64), combined(spec, by.column())),
         Average::Probabilities => (col("probabilities"), rescored(by)),
     };
     scores
@@ -73,9 +99,13 @@ fn scale_models(kind: Scale, models: &[i32], values: &mut [f64]) {
 }
 
 /// The score of the mean probabilities, repeated on every row of its sample.
-fn rescored(by: &'static dyn Criterion) -> Expr {
+fn rescored(by: ScoredBy) -> Expr {
     let inputs = [col("id"), col("model"), col("label"), col("probabilities")];
     whole("score", DataType::Float64, &inputs, move |columns| {
+        let ScoredBy::Criterion(by) = by else {
+            let message = format!("`{}` cannot be computed from mean probabilities", by.column());
+            return Err(unfit(message));
+        };
         let samples = samples(&columns[0], &columns[1])?;
         let labels = labels(&columns[2])?;
         let (values, classes) = probabilities(&columns[3])?;

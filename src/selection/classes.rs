@@ -74,7 +74,7 @@ impl ClassRules {
                 self.check_sums(kept, &bounds)?;
                 let exactly = |quotas: Vec<u64>| quotas.into_iter().map(Bounds::exactly).collect();
                 Ok(match classes {
-                    Classes::Global => bounds,
+                    Classes::Global | Classes::HardClass => bounds,
                     Classes::Proportional => exactly(within(kept, &self.sizes, &bounds)),
                     Classes::Uniform => exactly(level(kept, &bounds)),
                 })

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
+use super::aggregate::ScoredBy;
 use super::column::{labels, whole};
 use super::quota::{Quota, proportional, uniform};
 use super::rank::ordered;
 use crate::recipe::{Classes, Score};
-use crate::scoring::{Criterion, Direction};
+use crate::scoring::Direction;
 use crate::seed::Seed;
 
 mod sealed {
@@ -43,7 +44,7 @@ mod sealed {
 pub trait UnseenLazyFrame: sealed::Sealed + Sized {
     /// One score a sample from the scores of several models: see
     /// [`aggregate`](fn@crate::selection::aggregate).
-    fn unseen_aggregate(self, spec: &Score, by: impl Into<&'static dyn Criterion>) -> LazyFrame;
+    fn unseen_aggregate(self, spec: &Score, by: impl Into<ScoredBy>) -> LazyFrame;
 
     /// The `n` most wanted rows by the column `score`, best first; missing scores come last.
     fn unseen_top(self, score: &str, direction: Direction, n: u32, seed: &Seed) -> LazyFrame;
@@ -61,7 +62,7 @@ pub trait UnseenLazyFrame: sealed::Sealed + Sized {
 }
 
 impl UnseenLazyFrame for LazyFrame {
-    fn unseen_aggregate(self, spec: &Score, by: impl Into<&'static dyn Criterion>) -> LazyFrame {
+    fn unseen_aggregate(self, spec: &Score, by: impl Into<ScoredBy>) -> LazyFrame {
         super::aggregate(self, spec, by)
     }
 
@@ -96,7 +97,9 @@ fn balanced(n: u64, classes: Classes) -> Expr {
         let n = n.min(sizes.iter().sum());
         let mut quota = Quota::exactly(match classes {
             Classes::Uniform => uniform(n, &sizes),
-            Classes::Global | Classes::Proportional => proportional(n, &sizes, &sizes),
+            Classes::Global | Classes::HardClass | Classes::Proportional => {
+                proportional(n, &sizes, &sizes)
+            }
         });
         let class = |label| names.binary_search(label).unwrap_or_default() as i32;
         let within: BooleanChunked = labels.iter().map(|l| quota.take(class(l))).collect();

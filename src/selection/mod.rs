@@ -31,7 +31,7 @@ pub mod prelude {
     pub use super::lazy::UnseenLazyFrame;
 }
 
-pub use aggregate::aggregate;
+pub use aggregate::{ScoredBy, aggregate};
 pub use plan::{SelectionPlan, stage_sizes};
 pub use stage::{coreset, finish, remaining, stage};
 pub use summary::{ClassCount, Spread, StageCut, Summary, spread, summary};

@@ -211,7 +211,7 @@ fn class_bounds(rows: &[Row], r: &Rules) -> Option<Vec<Bounds>> {
     }
     let exact = |counts: Vec<usize>| counts.into_iter().map(|n| (n, n)).collect();
     Some(match r.classes {
-        Classes::Global => bounds,
+        Classes::Global | Classes::HardClass => bounds,
         Classes::Uniform => exact(dealt(total, &bounds)),
         Classes::Proportional => exact(shared(total, &size, &bounds)),
     })

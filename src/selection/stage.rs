@@ -9,8 +9,8 @@ use polars::prelude::*;
 use super::quota::Quota;
 use super::rank::{ordered, taken};
 use super::{SelectionPlan, aggregate};
-use crate::recipe::{Recipe, Select};
-use crate::scoring::builtin;
+use crate::recipe::{By, Method, Recipe, Select};
+use crate::scoring::{Direction, direction};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
@@ -50,7 +50,7 @@ pub fn stage(
         .checked_sub(1)
         .and_then(|i| plan.sizes().get(i))
         .ok_or_else(|| Error::internal(format!("the plan has no stage {t}")))?;
-    let aggregated = aggregate(scores, &recipe.score, recipe.select.by);
+    let aggregated = aggregate(scores, &recipe.score, method(&recipe.select)?);
     let aggregated = aggregated.collect().map_err(|e| {
         Error::input(format!("the score tables of stage {t} do not fit together")).because(e)
     })?;
@@ -59,7 +59,7 @@ pub fn stage(
         Some(state) => rescored(&state, aggregated, t)?,
     };
     let quota = stage_quota(&before, plan, t, size)?;
-    Ok(decided(before, t, size, quota, &recipe.select, seed)?)
+    decided(before, t, size, quota, &recipe.select, seed)
 }
 
 /// The selection before stage 1: nothing kept, the hardest under the noise guard.
@@ -76,7 +76,7 @@ fn opened(
             plan.rows()
         )));
     }
-    let direction = builtin(select.by).direction();
+    let direction = end(select)?;
     let guarded = col(PLACE).lt_eq(lit(plan.guarded()));
     let state = ordered(scored.lazy(), None, "score", direction, seed)
         .with_row_index(PLACE, Some(1))
@@ -104,6 +104,17 @@ fn rescored(state: &DataFrame, scored: DataFrame, t: usize) -> Result<DataFrame>
     let score = when(open()).then(col(NEW)).otherwise(col("score"));
     let state = join(state.clone().lazy(), JoinArgs::new(JoinType::Left));
     Ok(state.with_column(score.alias("score")).select(columns()).collect()?)
+}
+
+fn method(select: &Select) -> Result<Method> {
+    match &select.by {
+        By::Method(method) => Ok(*method),
+        By::Own(name) => Err(Error::recipe(format!("there is no score `{name}`"))),
+    }
+}
+
+fn end(select: &Select) -> Result<Direction> {
+    method(select).map(direction)
 }
 
 fn open() -> Expr {
@@ -140,8 +151,8 @@ fn decided(
     quota: Quota,
     select: &Select,
     seed: &Seed,
-) -> PolarsResult<DataFrame> {
-    let direction = builtin(select.by).direction();
+) -> Result<DataFrame> {
+    let direction = end(select)?;
     let reason = when(col(TAKEN))
         .then(lit(KEPT))
         .when(col(OPEN).and(col(PLACE).lt_eq(lit(size))))
@@ -166,6 +177,7 @@ fn decided(
         .select(columns())
         .sort(["id"], SortMultipleOptions::default())
         .collect()
+        .map_err(Error::from)
 }
 
 /// The columns of [`crate::tables::selection`].

@@ -42,6 +42,11 @@ pub(super) static SAMPLES: &[Column] = &[
         DataType::Utf8,
         "The first 128 bits of the SHA-256 of the decoded input, in hex: equal for exact duplicates.",
     ),
+    optional(
+        "cluster",
+        DataType::Utf8,
+        "The cluster of duplicates that the sample belongs to, named after the first id in it; null if it is alone.",
+    ),
 ];
 
 pub(super) static QUARANTINE: &[Column] = &[
@@ -67,6 +72,11 @@ pub(super) static SCORES: &[Column] = &[
     optional("fold", DataType::Int32, "Its fold, from 0; null in mode `fitting`."),
     required("stage", DataType::Int32, "The stage, from 1."),
     required("model", DataType::Int32, "The scoring model within the stage, from 0."),
+    required(
+        "predicted",
+        DataType::Int32,
+        "The class with the highest output, from 0; the first of several.",
+    ),
 ];
 
 pub(super) static SELECTION: &[Column] = &[
@@ -88,7 +98,7 @@ pub(super) static SELECTION: &[Column] = &[
     required(
         "reason",
         DataType::Utf8,
-        "`kept`; `below-cut`; `quota` (ranked among the rows of its stage, but its class was full or the place was kept for a class that lacks samples); `noise-guard`; `quarantined: ` and why.",
+        "`kept`; `below-cut` (other samples were wanted more); `quota` (ranked among the rows of its stage, but its class or cell was full, or the place was kept for one that lacks samples); `noise-guard`; `filtered` (by `select.filter`); `duplicate` (another of its cluster stands for it); `budget` (it costs more than was left); `quarantined: ` and why.",
     ),
 ];
 
@@ -102,14 +112,59 @@ pub(super) static VIEW: &[Column] = &[
 
 /// The column of a score, as one model gave it.
 pub(super) fn score(method: Method) -> Column {
+    use Method as M;
     let meaning = match method {
-        Method::Entropy => "-sum p ln p in nats, from 0 to ln C; high is kept.",
-        Method::Margin => "Largest minus second largest probability, from 0 to 1; low is kept.",
-        Method::LeastConfidence => "1 minus the largest probability; high is kept.",
-        Method::El2n => {
+        M::Entropy => "-sum p ln p in nats, from 0 to ln C; high is kept.",
+        M::Margin => "Largest minus second largest probability, from 0 to 1; low is kept.",
+        M::LeastConfidence => "1 minus the largest probability; high is kept.",
+        M::El2n => {
             "Euclidean norm of probabilities minus one-hot label, from 0 to sqrt 2; high is kept."
         }
-        Method::CrossEntropy => "-ln p of the label, in nats; high is kept.",
+        M::CrossEntropy => "-ln p of the label, in nats; high is kept.",
+        M::Grand => {
+            "Euclidean norm of the gradient of the cross-entropy in the last layer; high is kept."
+        }
+        M::SelfConfidence => "Probability of the label; low is kept.",
+        M::NormalizedMargin => {
+            "(Probability of the label minus the largest other one, plus 1) / 2; low is kept."
+        }
+        M::ConfidenceWeightedEntropy => {
+            "ln(c + 1) / c, where c is the entropy over ln C over the probability of the label; low is kept."
+        }
+        M::Forgetting => {
+            "How often a right prediction turned wrong from epoch to epoch; high is kept."
+        }
+        M::AumLogitMean => {
+            "Mean over epochs of the label's logit minus the largest other one; low is kept."
+        }
+        M::AumProbSum => {
+            "Sum over epochs of the label's probability minus the largest other one; low is kept."
+        }
+        M::Tdds => {
+            "Moving average over windows of the spread of the steps between epochs; high is kept."
+        }
+        M::DynUnc => {
+            "Mean over windows of the deviation of the label's probability, times 10; high is kept."
+        }
+        M::Dual => {
+            "Mean over windows of that deviation, times 1 minus the mean probability; high is kept."
+        }
+        M::MeanConfidence => "Mean over epochs of the probability of the label; low is kept.",
+        M::Moderate => {
+            "Distance to the median embedding of the class, as its distance from the median of such distances; low is kept."
+        }
+        M::Prototypicality => "Distance to the nearest of the k-means centroids; high is kept.",
+        M::KCenter => "Place in the farthest-first order, from 0; low is kept.",
+        M::Herding => "Place in the order that follows the mean embedding, from 0; low is kept.",
+        M::Cal => {
+            "Mean divergence of the predictions from those of the nearest neighbours; high is kept."
+        }
+        M::D2 => {
+            "Place in the order of message passing over the neighbour graph, from 0; low is kept."
+        }
+        M::FacilityLocation => {
+            "Place in the order of facility-location gains, from 0; low is kept."
+        }
     };
     required(method.name(), DataType::Float32, meaning)
 }

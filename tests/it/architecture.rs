@@ -16,7 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("folds", &["error", "recipe", "seed"]),
     ("models", &["error", "recipe", "samples", "seed"]),
     ("training", &["error", "recipe", "samples", "seed", "models"]),
-    ("scoring", &["error", "recipe"]),
+    ("scoring", &["error", "recipe", "seed"]),
     ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];

@@ -50,7 +50,7 @@ fn logits_of_any_framework_become_a_score_table() {
     example("score_your_logits", &[&place.text("logits.parquet"), &place.text("scores.parquet")]);
 
     let bytes = std::fs::read(place.path("scores.parquet")).unwrap();
-    let contract = unseen::tables::scores(&Method::ALL, &[], Outputs::Clean);
+    let contract = unseen::tables::scores(&Method::COMMON, &[], Outputs::Clean);
     let table = unseen::storage::parquet::decode_table(bytes.into(), &contract).unwrap();
     let ids: Vec<&str> = table["id"].as_string::<i32>().iter().flatten().collect();
     assert_eq!(ids, toy.ids);

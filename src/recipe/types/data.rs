@@ -31,6 +31,11 @@ pub struct Data {
     /// The feature column (a list of floats), or several numeric columns. Either this or `image`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<OneOrMany>,
+    /// A column with an embedding of each sample (a list of floats), for `score.embedding` and
+    /// `folds.near`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub embedding: Option<String>,
     /// Resize images to `[height, width]` for scoring. Needed when their sizes differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(inner(range(min = 1, max = 65_535)))]

@@ -24,6 +24,11 @@ pub struct Folds {
     /// What becomes of exact duplicates: samples that models see as the same pixels or the same
     /// feature values, however they are stored. Holds in stage 1, like `group`.
     pub duplicates: Duplicates,
+    /// Samples whose embeddings (`data.embedding`, else `data.features`) have at least this cosine
+    /// similarity are duplicates too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    pub near: Option<f64>,
 }
 
 impl Default for Folds {
@@ -35,6 +40,7 @@ impl Default for Folds {
             stratify: false,
             group: None,
             duplicates: Duplicates::Ignore,
+            near: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod data;
 mod folds;
+mod join;
 mod model;
 mod output;
 mod score;
@@ -13,10 +14,14 @@ use serde::{Deserialize, Serialize};
 
 pub use data::{Data, IdFrom, OneOrMany};
 pub use folds::{Duplicates, FitOn, Folds, FoldsBy};
+pub use join::{Join, Missing};
 pub use model::{Arch, Model, Optimizer, Schedule, Train};
 pub use output::{Bytes, Form, Output};
-pub use score::{Aggregate, Average, Method, Outputs, Scale, Score};
-pub use select::{Amount, Classes, Select, Stages, Start};
+pub use score::{
+    Aggregate, Average, By, Embedding, EmbeddingFrom, End, Method, Needs, NeverLearned, Outputs,
+    Own, Scale, Score, Trajectory,
+};
+pub use select::{Amount, Budget, CellQuota, Classes, Copies, Select, Stages, Start, Strategy};
 
 /// A recipe for pruning one dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -35,6 +40,9 @@ pub struct Recipe {
     pub device: String,
     /// The dataset.
     pub data: Data,
+    /// Tables with more about the samples, for `select.filter`, `select.quota` and `select.budget`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub join: Vec<Join>,
     /// The scoring model.
     #[serde(default)]
     pub model: Model,

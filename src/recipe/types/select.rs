@@ -5,23 +5,34 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Method;
+use super::{By, Method};
 
 /// What is kept.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Select {
-    /// The score that decides.
+    /// The score that decides: a method, or the name of a score of `score.own`.
     #[serde(default = "entropy")]
-    pub by: Method,
-    /// The share of usable samples to keep, in (0, 1]. Either this or `keep_rows`.
+    pub by: By,
+    /// How the score decides.
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// The share of usable samples to keep, in (0, 1]. One of `keep`, `prune`, `keep_rows` and
+    /// `budget` says how much is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
     pub keep: Option<f64>,
-    /// The number of samples to keep. Either this or `keep`.
+    /// The share of usable samples to prune, in [0, 1): `prune = 0.3` is `keep = 0.7`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0), extend("exclusiveMaximum" = 1))]
+    pub prune: Option<f64>,
+    /// The number of samples to keep.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub keep_rows: Option<u64>,
+    /// A budget of bytes, tokens or any other cost, spent where it buys most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// A number of equal stages, or the share each stage adds (they sum to `keep`). In mode
     /// `fitting` there is one stage, which is then the default.
     #[serde(default = "three_stages")]
@@ -55,10 +66,119 @@ pub struct Select {
         "additionalProperties" = {"type": "number", "minimum": 0, "maximum": 1}
     ))]
     pub target: Option<BTreeMap<String, f64>>,
+    /// Bounds on what is kept of each cell of the columns of the dataset, of `[[join]]` tables and
+    /// of `label` (class names). All of them hold, or the run says which cannot.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quota: Vec<CellQuota>,
+    /// Rows that may be kept, as a Polars SQL condition over the columns of the dataset, of
+    /// `[[join]]` tables and of `label`. The others are scored, trained on in stage 1, and never
+    /// kept; `data.filter` leaves rows out of everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub filter: Option<String>,
+    /// What is kept of a cluster of duplicates (see `folds.duplicates`).
+    #[serde(default)]
+    pub duplicates: Copies,
+    /// `strata`: how many strata of equal width (CCS).
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub strata: usize,
+    /// `beta`: the exponent c_D of the prune rate (DUAL: 4 for CIFAR, 11 for ImageNet).
+    #[serde(default = "four")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub beta_exponent: f64,
 }
 
-fn entropy() -> Method {
-    Method::Entropy
+fn entropy() -> By {
+    By::Method(Method::Entropy)
+}
+
+fn fifty() -> usize {
+    50
+}
+
+fn four() -> f64 {
+    4.0
+}
+
+/// How the score decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "strategy")]
+pub enum Strategy {
+    /// The most wanted are kept.
+    #[default]
+    Top,
+    /// Equal budgets for strata of the score, at random inside (CCS); `drop_hardest` is its cut-off.
+    Strata,
+    /// At random, weighted by the score and a Beta density of `mean_confidence` (DUAL).
+    Beta,
+    /// Those in the middle of the ranking (Moderate).
+    Middle,
+    /// At random, whatever the score.
+    Random,
+    /// At random, each class its share.
+    RandomStratified,
+}
+
+/// A budget in units of a cost column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// The column with the cost of a sample, a number of 0 or more: of the dataset, of a `[[join]]`
+    /// table, or `bytes`, the size of the row.
+    #[schemars(length(min = 1))]
+    pub column: String,
+    /// The most that the kept samples may cost together. Either this or `share`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("exclusiveMinimum" = 0))]
+    pub total: Option<f64>,
+    /// The same as a share of what all usable samples cost, in (0, 1].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 1), extend("exclusiveMinimum" = 0))]
+    pub share: Option<f64>,
+}
+
+/// Bounds on what is kept of some cells. Amounts are a share of the cell's usable samples, with a
+/// point, or a number of samples, without; `min_of_kept` and `max_of_kept` are shares of all that is
+/// kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(title = "quota")]
+pub struct CellQuota {
+    /// One cell: `{ source = "web", label = "cat" }`. Either this or `each`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("minProperties" = 1))]
+    pub is: Option<BTreeMap<String, String>>,
+    /// Every cell of these columns, such as `["label", "source"]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub each: Option<Vec<String>>,
+    /// At least so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<Amount>,
+    /// At most so many.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Amount>,
+    /// At least this share of what is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub min_of_kept: Option<f64>,
+    /// At most this share of what is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
+    pub max_of_kept: Option<f64>,
+}
+
+/// What is kept of a cluster of duplicates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Copies {
+    /// Duplicates are samples like all others.
+    #[default]
+    All,
+    /// At most one of a cluster: the most wanted by stage 1.
+    One,
 }
 
 fn three_stages() -> Stages {
@@ -90,6 +210,9 @@ pub enum Classes {
     Proportional,
     /// Each class keeps the same number, as far as it has that many.
     Uniform,
+    /// A class keeps the more, the more of its samples the models of stage 1 get wrong: the density of
+    /// what is kept is proportional to its error (DRoP).
+    HardClass,
 }
 
 /// A part of a class.

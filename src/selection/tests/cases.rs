@@ -53,7 +53,7 @@ fn setting() -> impl Strategy<Value = (Recipe, usize)> {
         |(classes, by, aggregate, scale, guard, keep, seed)| {
             let mut recipe = recipe("keep = 0.5");
             recipe.seed = seed;
-            recipe.select.by = by;
+            recipe.select.by = by.into();
             recipe.select.classes = classes;
             recipe.select.drop_hardest = guard;
             recipe.score.aggregate = aggregate;
@@ -71,7 +71,7 @@ fn rules(case: &Case, recipe: &Recipe, keep: usize) -> Rules {
     // Equal stages: the first ones take the rows that are left over.
     let sizes = (0..stages).map(|t| kept / stages + usize::from(t < kept % stages)).collect();
     Rules {
-        keep_low: recipe.select.by == Method::Margin,
+        keep_low: recipe.select.by == Method::Margin.into(),
         scale: recipe.score.scale,
         aggregate: recipe.score.aggregate,
         classes: recipe.select.classes,

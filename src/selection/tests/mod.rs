@@ -9,7 +9,7 @@ use super::prelude::*;
 use super::reference::Row;
 use super::{SelectionPlan, aggregate, coreset, finish, remaining, stage};
 use crate::recipe::{Average, Classes, Method, Recipe, Scale, Score};
-use crate::scoring::{Criterion, Direction, Prediction, builtin};
+use crate::scoring::{Criterion, Direction, Prediction};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
 
@@ -315,7 +315,7 @@ fn aggregates_are_pinned_to_the_bit() {
         for shuffle in [0, 1] {
             let spec = Score { scale, ..Score::default() };
             let table = case.table(0, "entropy", shuffle, |_| true);
-            let scores = aggregate(table, &spec, builtin(Method::Entropy)).collect().unwrap();
+            let scores = aggregate(table, &spec, Method::Entropy).collect().unwrap();
             let bits = scores["score"].f64().unwrap().iter().map(|s| s.unwrap().to_bits());
             digest = bits.fold(digest, |d, b| d.rotate_left(5).wrapping_mul(31) ^ b);
         }
@@ -389,7 +389,7 @@ fn criteria_of_your_own_aggregate_too() {
     }
     let case = Case::random(&[3], 1, 2, 0);
     let table = case.table(0, "doubt", 0, |_| true);
-    let scores = aggregate(table, &Score::default(), &Doubt as &dyn Criterion).collect().unwrap();
+    let scores = aggregate(table, &Score::default(), &Doubt).collect().unwrap();
     let mean = |i: usize| f64::midpoint(case.stages[0][0][i].into(), case.stages[0][1][i].into());
     let want: Vec<_> = (0..3).map(|i| Some(mean(i))).collect();
     assert_eq!(scores["score"].f64().unwrap().to_vec(), want);

@@ -21,6 +21,7 @@ mod scan;
 mod schema;
 mod survey;
 mod table;
+mod thin;
 
 #[cfg(test)]
 mod tests;
@@ -33,3 +34,4 @@ pub use peek::decoded_bytes;
 pub use place::Room;
 pub use survey::{InputFile, Row, Survey, survey, survey_objects};
 pub use table::tables;
+pub use thin::{empty_columns, read_table, thin_columns};

@@ -18,6 +18,7 @@ mod fit;
 mod identity;
 mod manifest;
 mod memory;
+mod metadata;
 mod plan;
 mod rows;
 #[cfg(feature = "train")]

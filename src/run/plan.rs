@@ -82,6 +82,7 @@ impl Plan {
         let (parameters, _) = fit::sizes(recipe, shape, class_count)?;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, &survey.classes)?;
+        run.check_metadata()?;
         check_folds(run, &labels)?;
         let stage_rows = selection.sizes().to_vec();
         let keep_bytes = keep_bytes(survey, selection.kept());
@@ -214,6 +215,7 @@ fn planned(run: &Run, rows: u64, stage_rows: &[u64]) -> Vec<PlannedTask> {
                 (scored, scored)
             }
             Task::Ingest
+            | Task::Metadata
             | Task::Folds
             | Task::Select { .. }
             | Task::Coreset

@@ -73,7 +73,16 @@ pub fn contracts() -> Vec<TableContract> {
             columns::MEMBERS,
         ),
         scores(),
-        table("selection", "What became of every sample, ascending by id.", columns::SELECTION),
+        table(
+            "selection",
+            "What became of every sample, ascending by id.",
+            &[columns::SELECTED, columns::TWINS].concat(),
+        ),
+        table(
+            "state",
+            "The selection after one stage, without the quarantine, ascending by id.",
+            &[columns::SELECTED, columns::WRONG].concat(),
+        ),
         table("view", "The kept samples, in the order of the shards.", columns::VIEW),
     ]
 }
@@ -125,6 +134,7 @@ mod tests {
             tables::members(),
             tables::scores(&Method::ALL, &lists, Outputs::Training),
             tables::selection(),
+            tables::state(),
             tables::view(),
         ];
         let contracts = contracts();

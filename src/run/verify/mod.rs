@@ -70,13 +70,14 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
     let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
-    let proofs: [(&'static str, Proof); 9] = [
+    let proofs: [(&'static str, Proof); 10] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
         ("folds", Prover::folds),
         ("members", Prover::members),
         ("unseen", Prover::unseen),
         ("coverage", Prover::coverage),
+        ("metadata", Prover::metadata),
         ("selection", Prover::selection),
         ("input", Prover::input),
         ("coreset", Prover::coreset),

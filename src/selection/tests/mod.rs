@@ -1,6 +1,7 @@
 //! The whole selection: the laws it keeps, and (in `cases`) its equality with the reference.
 
 mod cases;
+mod strategies;
 
 use polars::prelude::*;
 use proptest::prelude::*;

@@ -1,6 +1,9 @@
 //! The whole selection: the laws it keeps, and (in `cases`) its equality with the reference.
 
+mod beside;
 mod cases;
+mod own;
+mod quotas;
 mod strategies;
 
 use polars::prelude::*;

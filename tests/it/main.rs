@@ -26,6 +26,7 @@ mod recipe;
 mod s3;
 mod schemas;
 mod secrets;
+mod selecting;
 mod server;
 mod support;
 mod tasks;

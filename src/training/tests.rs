@@ -65,7 +65,7 @@ fn run(samples: &Samples, model: &Model, recipe: &Train, start: Option<&Checkpoi
         device: "cpu",
         start,
     };
-    train(&job, &mut |_| Ok(())).unwrap()
+    train(&job, &mut |_, _| Ok(())).unwrap()
 }
 
 /// Clean logits of `indices`, in their order.
@@ -75,12 +75,14 @@ fn logits(checkpoint: &Checkpoint, samples: &Samples, indices: &[u32]) -> Vec<f3
 
 fn viewed(checkpoint: &Checkpoint, samples: &Samples, indices: &[u32], view: View) -> Vec<f32> {
     let (mut seen, mut all) = (Vec::new(), Vec::new());
-    let mut sink = |batch: &[u32], logits: &[f32]| {
-        seen.extend_from_slice(batch);
-        all.extend_from_slice(logits);
+    let mut sink = |batch: &Batch<'_>| {
+        assert!(batch.embeddings.is_none(), "nobody asked");
+        seen.extend_from_slice(batch.indices);
+        all.extend_from_slice(batch.logits);
         Ok(())
     };
-    predict(checkpoint, samples, indices, "cpu", view, &mut sink).unwrap();
+    let request = Request { indices, view, embeddings: false };
+    predict(checkpoint, samples, "cpu", &request, &mut sink).unwrap();
     assert_eq!(seen, indices);
     all
 }
@@ -135,7 +137,7 @@ fn equal_jobs_give_equal_bytes_and_seeds_matter() {
         device: "cpu",
         start: None,
     };
-    let other = train(&job, &mut |_| Ok(())).unwrap();
+    let other = train(&job, &mut |_, _| Ok(())).unwrap();
     assert!(first.checkpoint.weights != other.checkpoint.weights);
 }
 
@@ -209,7 +211,7 @@ fn continuing_starts_from_the_given_weights() {
         device: "cpu",
         start: Some(&first.checkpoint),
     };
-    assert_eq!(train(&job, &mut |_| Ok(())).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(train(&job, &mut |_, _| Ok(())).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 /// A linear model on two features: weights `[[1, 2], [-1, 0.5]]`, bias `[0.5, -3]`.
@@ -284,16 +286,16 @@ fn a_single_last_sample_joins_the_batch_before_it() {
     let trained = run(&samples, &model(Arch::Convnet), &Train { epochs: 1, ..recipe() }, None);
     let (all, train, seed): (Vec<u32>, _, _) = ((0..257).collect(), recipe(), Seed::new(0));
     let mut sizes = Vec::new();
-    let mut sink = |batch: &[u32], logits: &[f32]| {
-        assert!(logits.iter().all(|z| z.is_finite()));
-        sizes.push(batch.len());
-        Ok(())
-    };
     let view = View::Training { train: &train, seed: &seed };
-    let checkpoint = &trained.checkpoint;
-    predict(checkpoint, &samples, &all, "cpu", view, &mut sink).unwrap();
-    predict(checkpoint, &samples, &[5], "cpu", view, &mut sink).unwrap();
-    predict(checkpoint, &samples, &[], "cpu", view, &mut sink).unwrap();
+    for indices in [&all[..], &[5], &[]] {
+        let mut sink = |batch: &Batch<'_>| {
+            assert!(batch.logits.iter().all(|z| z.is_finite()));
+            sizes.push(batch.indices.len());
+            Ok(())
+        };
+        let request = Request { indices, view, embeddings: false };
+        predict(&trained.checkpoint, &samples, "cpu", &request, &mut sink).unwrap();
+    }
     assert_eq!(sizes, [257, 1]);
 }
 
@@ -312,7 +314,7 @@ fn training_outputs_are_those_of_a_training_step() {
         device: "cpu",
         start: None,
     };
-    let Trained { checkpoint, history } = train(&job, &mut |_| Ok(())).unwrap();
+    let Trained { checkpoint, history } = train(&job, &mut |_, _| Ok(())).unwrap();
     let view = View::Training { train: &still, seed: &Seed::new(0) };
     let rows = viewed(&checkpoint, &samples, &members, view);
     let loss = |(z, label): (&[f32], &u32)| {
@@ -374,7 +376,7 @@ fn unknown_tensors_are_refused() {
 fn failure(samples: &Samples, members: &[u32], model: &Model, recipe: &Train) -> Error {
     let seed = Seed::new(0);
     let job = Job { samples, members, model, train: recipe, seed, device: "cpu", start: None };
-    train(&job, &mut |_| Ok(())).unwrap_err()
+    train(&job, &mut |_, _| Ok(())).unwrap_err()
 }
 
 #[test]
@@ -426,7 +428,7 @@ fn one_sample_and_absent_classes_are_enough_to_train() {
             device: "cpu",
             start: None,
         };
-        let trained = train(&job, &mut |_| Ok(())).unwrap();
+        let trained = train(&job, &mut |_, _| Ok(())).unwrap();
         assert!(logits(&trained.checkpoint, &samples, &[0]).iter().all(|z| z.is_finite()));
     }
 }
@@ -447,16 +449,17 @@ fn training_and_prediction_stop_when_told() {
         start: None,
     };
     let mut epochs = 0;
-    let stopped = train(&job, &mut |_| {
+    let stopped = train(&job, &mut |_, _| {
         epochs += 1;
         Err(Error::input("enough"))
     });
     assert_eq!((stopped.unwrap_err().to_string(), epochs), ("enough".to_owned(), 1));
     let trained = run(&samples, &model, &recipe, None);
-    let mut sink = |_: &[u32], _: &[f32]| -> Result<()> { Err(Error::input("full")) };
-    let stopped = predict(&trained.checkpoint, &samples, &[0], "cpu", View::Clean, &mut sink);
+    let mut sink = |_: &Batch<'_>| -> Result<()> { Err(Error::input("full")) };
+    let one = Request { indices: &[0], view: View::Clean, embeddings: false };
+    let stopped = predict(&trained.checkpoint, &samples, "cpu", &one, &mut sink);
     assert_eq!(stopped.unwrap_err().to_string(), "full");
-    let other = predict(&trained.checkpoint, &images(4), &[0], "cpu", View::Clean, &mut sink);
+    let other = predict(&trained.checkpoint, &images(4), "cpu", &one, &mut sink);
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 

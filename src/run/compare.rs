@@ -23,7 +23,7 @@ impl Run {
         }
         let points = match table.embeddings.take() {
             Some(points) => points,
-            None => packed(&self.embeddings()?, scored)?,
+            None => packed(self.embeddings()?.as_ref(), scored)?,
         };
         let tie = self.seed.of("tie");
         let ties: Vec<u64> = scored.iter().map(|i| tie.hash(&samples.ids[*i as usize])).collect();

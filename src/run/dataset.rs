@@ -8,7 +8,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::attempt::Attempt;
 use super::rows::{column, ids, ints, kept_rows, labels, selection_digest, strings, texts};
-use super::scored::{check_comparable, most_scored};
+use super::scored::{check_methods, most_scored};
 use super::task::{self, CORESET, INGEST, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ impl Run {
         };
         let rows = decoded.len() as u64;
         let scored = most_scored(&self.recipe, rows, plan.sizes(), folds.as_deref());
-        check_comparable(&self.recipe, scored)
+        check_methods(&self.recipe, scored)
     }
 
     /// Gives every sample its fold.

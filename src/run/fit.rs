@@ -104,10 +104,11 @@ impl Run {
             indices(samples, &attempt.table(&train, "members.parquet", &tables::members())?)?;
         let scored = self.scored(samples, &members, stage);
         let seed = self.model_seed(stage, model);
+        let outputs = seed.of("outputs");
         let mut table = ScoreTable::new(&self.recipe, samples, &scored, stage);
         let request = training::Request {
             indices: &scored,
-            view: view(&self.recipe, &seed.of("outputs")),
+            view: view(&self.recipe, &outputs),
             embeddings: table.needs_embeddings(),
         };
         let mut done = 0;
@@ -218,7 +219,8 @@ fn read_checkpoint(attempt: &mut Attempt, task: &str) -> Result<Checkpoint> {
 fn indices(samples: &Samples, members: &RecordBatch) -> Result<Vec<u32>> {
     let index = |id: &str| {
         let found = samples.ids.binary_search_by(|other| other.as_str().cmp(id));
-        let unknown = |_| Error::corrupt(format!("a model was trained on `{id}`, which is no sample"));
+        let unknown =
+            |_| Error::corrupt(format!("a model was trained on `{id}`, which is no sample"));
         found.map(|i| i as u32).map_err(unknown)
     };
     strings(members, "id")?.iter().flatten().map(index).collect()

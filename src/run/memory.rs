@@ -4,7 +4,7 @@
 //! the program, the thin tables of all rows, and the decoded inputs if they are held in memory.
 
 use super::fit;
-use super::scored::{comparing_memory, stored_lists, watching_memory};
+use super::scored::{comparing_memory, embedding_column, stored_lists, watching_memory};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{EmbeddingFrom, FitOn, Mode};
@@ -85,7 +85,7 @@ impl Needs {
         let (recipe, survey) = (&run.recipe, run.survey()?);
         let classes = survey.classes.len();
         let sizes = fit::sizes(recipe, shape, classes)?;
-        let column = recipe.data.embedding.as_deref();
+        let column = embedding_column(recipe);
         let column = column.map_or(Ok(0), |name| ingest::embedding_width(survey, name))?;
         let rows = survey.rows.len() as u64;
         let decoded = decoded + rows * Shape::Features { width: column }.bytes() as u64;

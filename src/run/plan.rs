@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::fit;
 use super::memory::Needs;
-use super::scored::{check_comparable, check_watched, most_scored, watched_epochs};
+use super::scored::{check_methods, most_scored, watched_epochs};
 use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
@@ -86,10 +86,9 @@ impl Plan {
         let stage_rows = selection.sizes().to_vec();
         let keep_bytes = keep_bytes(survey, selection.kept());
         let rows = survey.rows.len() as u64;
-        check_watched(recipe)?;
         let folds = folds(run, &labels)?;
         let scored = most_scored(recipe, rows, &stage_rows, folds.as_deref());
-        check_comparable(recipe, scored)?;
+        check_methods(recipe, scored)?;
         let split = Needs::of_run(run, shape, decoded, keep_bytes, scored)?.split(run.memory)?;
         let tasks = planned(run, rows, &stage_rows);
         let trained: u64 =

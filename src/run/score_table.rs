@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, StringArray,
-};
+use arrow::array::{ArrayRef, AsArray, FixedSizeListArray, Float32Array, Int32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Float32Type};
 use arrow::record_batch::RecordBatch;
 
@@ -154,9 +152,10 @@ impl<'a> ScoreTable<'a> {
         ];
         let methods = &self.recipe.score.methods;
         for method in methods {
-            let scores = self.scores.remove(method).ok_or_else(|| {
-                Error::internal(format!("`{}` was not computed", method.name()))
-            })?;
+            let scores = self
+                .scores
+                .remove(method)
+                .ok_or_else(|| Error::internal(format!("`{}` was not computed", method.name())))?;
             columns.push(Arc::new(Float32Array::from(scores)));
         }
         let classes = self.samples.classes.len();

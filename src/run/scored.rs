@@ -2,8 +2,8 @@
 //! with what memory.
 
 use super::task::stages;
-use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::{Average, FitOn, Method, Mode, Needs, Recipe};
+use crate::error::Result;
+use crate::recipe::{Average, EmbeddingFrom, FitOn, Method, Mode, Needs, Recipe};
 use crate::scoring::{self, Dynamics, Trajectory};
 
 /// What a model takes.
@@ -29,6 +29,13 @@ pub(super) fn watched_epochs(recipe: &Recipe) -> usize {
         return 0;
     }
     recipe.score.trajectory.epochs.unwrap_or(recipe.train.epochs)
+}
+
+/// The column of embeddings, if anything in the recipe looks at it.
+pub(super) fn embedding_column(recipe: &Recipe) -> Option<&str> {
+    let compared = !recipe.score.computed(Needs::Embeddings).is_empty();
+    let used = compared && recipe.score.embedding.from == EmbeddingFrom::Column;
+    recipe.data.embedding.as_deref().filter(|_| used || recipe.folds.near.is_some())
 }
 
 /// The list columns of the score tables of a stage.
@@ -64,24 +71,18 @@ pub(super) fn most_scored(
     first.max(later)
 }
 
-/// Holds the most samples that one model scores to `score.embedding.max_rows`, if they are compared.
+/// Whether the recipe's methods can work: trainings are long enough for those that watch them, and those
+/// that compare samples have no more than `score.embedding.max_rows`, of which `scored` is the most.
 ///
 /// # Errors
-/// `LimitExceeded` if they are more.
-pub(super) fn check_comparable(recipe: &Recipe, scored: u64) -> Result<()> {
-    let methods = recipe.score.computed(Needs::Embeddings);
-    let most = recipe.score.embedding.max_rows;
-    let Some(first) = methods.first() else { return Ok(()) };
-    if scored <= most {
-        return Ok(());
+/// `InvalidRecipe` or `LimitExceeded`, naming the method.
+pub(super) fn check_methods(recipe: &Recipe, scored: u64) -> Result<()> {
+    let score = &recipe.score;
+    for method in score.computed(Needs::Trajectory) {
+        scoring::check_trajectory(method, &score.trajectory, recipe.train.epochs)?;
     }
-    let message = format!(
-        "`{}` compares all samples that a model scores with each other: {scored}, more than \
-         score.embedding.max_rows = {most} allows; raise it (the time grows with the square), leave \
-         the method out of score.methods, or take fewer rows with data.filter",
-        first.name()
-    );
-    Err(Error::new(ErrorKind::LimitExceeded, message))
+    let _ = scored;
+    Ok(())
 }
 
 /// The bytes that it takes to watch `scored` samples during a training.

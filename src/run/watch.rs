@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
-use crate::error::{Place, Result};
 use super::scored::{trajectories, watched_epochs};
+use crate::error::{Place, Result};
 use crate::recipe::{Method, Needs, Outputs, Recipe};
 use crate::samples::Samples;
 use crate::scoring::{Block, Dynamics, Values};
@@ -48,8 +48,7 @@ impl<'a> Watch<'a> {
         }
         let seed = self.seed.of(&format!("epoch={epoch}"));
         let Self { recipe, samples, scored, dynamics, .. } = self;
-        let request =
-            Request { indices: scored, view: view(recipe, &seed), embeddings: false };
+        let request = Request { indices: scored, view: view(recipe, &seed), embeddings: false };
         let mut first = 0;
         model.predict(&request, &mut |batch| {
             let labels: Vec<u32> =

@@ -19,4 +19,6 @@ pub use predict::{Batch, Predictor, Request, Sink, View, predict};
 pub use sizing::{check, embedding_width, memory_bytes, parameters};
 
 #[cfg(test)]
+mod embedding_tests;
+#[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ fn samples(n: usize, inputs: Inputs, classes: u32) -> Samples {
 }
 
 /// Noise, with a bright square whose place is the class (one of four corners).
-fn images(n: usize) -> Samples {
+pub(super) fn images(n: usize) -> Samples {
     let mut random = Seed::new(99).rng();
     let mut pixels = Vec::new();
     for i in 0..n {
@@ -38,23 +38,28 @@ fn images(n: usize) -> Samples {
 }
 
 /// Noise, with one feature raised: that of the class.
-fn features(n: usize) -> Samples {
+pub(super) fn features(n: usize) -> Samples {
     let mut random = Seed::new(98).rng();
     let value = |i: usize, j: usize, u: f32| u + if j == i % 4 { 1.0 } else { 0.0 };
     let values: Vec<f32> = (0..n * 6).map(|p| value(p / 6, p % 6, random.unit())).collect();
     samples(n, Inputs::features(&values, 6), 4)
 }
 
-fn model(arch: Arch) -> Model {
+pub(super) fn model(arch: Arch) -> Model {
     Model { arch, hidden: vec![32], width: 8, blocks: 2, standardize: true }
 }
 
-fn recipe() -> Train {
+pub(super) fn recipe() -> Train {
     Train { epochs: 6, batch_size: 32, ..Train::default() }
 }
 
 /// Trains on every sample whose index is not a multiple of 3.
-fn run(samples: &Samples, model: &Model, recipe: &Train, start: Option<&Checkpoint>) -> Trained {
+pub(super) fn run(
+    samples: &Samples,
+    model: &Model,
+    recipe: &Train,
+    start: Option<&Checkpoint>,
+) -> Trained {
     let members: Vec<u32> = (0..samples.len() as u32).filter(|i| i % 3 != 0).collect();
     let job = Job {
         samples,

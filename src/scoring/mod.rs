@@ -23,7 +23,7 @@ mod trajectory;
 
 use crate::recipe::Method;
 
-pub use embedding::{Cloud, embedding_scores};
+pub use embedding::{Cloud, embedding_limit, embedding_scores};
 pub(crate) use rows::score_distribution;
 pub use rows::{Block, Values, score_block, softmax};
 pub use trajectory::{Dynamics, Trajectory, trajectory};

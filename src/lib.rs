@@ -55,6 +55,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod cli;
+mod distance;
 pub mod error;
 mod fence;
 pub mod folds;

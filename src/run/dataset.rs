@@ -145,7 +145,7 @@ pub(super) fn assign(samples: &RecordBatch, recipe: &Recipe, seed: &Seed) -> Res
         None => None,
     };
     if recipe.folds.duplicates == Duplicates::Together {
-        groups = Some(folds::together(groups.as_deref(), &contents(samples)?));
+        groups = Some(folds::together(groups.as_deref(), None, &contents(samples)?));
     }
     folds::assign(&ids, &labels(samples)?, groups.as_deref(), &recipe.folds, seed)
 }

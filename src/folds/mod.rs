@@ -3,6 +3,8 @@
 //! A fold depends on the seed and on ids, labels or groups, never on the order of rows or files.
 
 mod deal;
+mod near;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -11,7 +13,8 @@ use crate::recipe::{FitOn, Folds, FoldsBy};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
-pub use together::together;
+pub use near::near_duplicates;
+pub use together::{clusters, together};
 
 /// A model of stage 1 should see at least this many samples of a class; below, stratify.
 const FEW: u64 = 5;
@@ -23,8 +26,9 @@ const FEW: u64 = 5;
 ///   differ by at most 1. With `stratify` class after class is dealt, so class counts differ by
 ///   at most 1 too.
 /// - `hash`: the keyed hash modulo `k`.
-/// - With groups (those of [`together`], if duplicates stay together) equal values stay together and `None` stays alone: the largest group first (then
-///   by hash) goes to the emptiest fold; `hash` uses the hash of the value.
+/// - With groups (those of [`together`], if duplicates stay together) equal values stay together and
+///   `None` stays alone: the largest group first (then by hash) goes to the emptiest fold; `hash` uses
+///   the hash of the value.
 ///
 /// # Errors
 /// `InvalidRecipe` for fewer than 2 folds, or `stratify` beside `hash` or groups; `InvalidInput`

@@ -81,7 +81,9 @@ pub(super) fn check_methods(recipe: &Recipe, scored: u64) -> Result<()> {
     for method in score.computed(Needs::Trajectory) {
         scoring::check_trajectory(method, &score.trajectory, recipe.train.epochs)?;
     }
-    let _ = scored;
+    for method in score.computed(Needs::Embeddings) {
+        scoring::embedding_limit(method, scored as usize, &score.embedding)?;
+    }
     Ok(())
 }
 
@@ -99,6 +101,6 @@ pub(super) fn comparing_memory(recipe: &Recipe, scored: u64, width: usize, class
     }
     let classes = if methods.contains(&Method::Cal) { classes } else { 0 };
     let neighbors = recipe.score.embedding.neighbors;
-    let numbers = 2 * width + classes + 4 * neighbors + 8;
+    let numbers = 2 * width + classes + 12 * neighbors + 16;
     scored.saturating_mul((numbers * size_of::<f32>()) as u64)
 }

@@ -39,6 +39,20 @@ pub(super) fn scores(cloud: &Cloud<'_>) -> Vec<f32> {
     places(&order)
 }
 
+/// The plain greedy, which renews every gain at every step.
+#[cfg(test)]
+pub(super) fn plain(cloud: &Cloud<'_>) -> Vec<f32> {
+    let mut greedy = Greedy::new(cloud);
+    let mut left: Vec<usize> = (0..cloud.len()).collect();
+    let mut order = Vec::new();
+    while let Some(best) = greedy.gains(&left).max() {
+        left.retain(|i| *i != best.index);
+        order.push(best.index);
+        greedy.choose(best.index);
+    }
+    places(&order)
+}
+
 /// Gains that are renewed together: they share one way through the points.
 const BATCH: usize = 4;
 

@@ -13,7 +13,7 @@ use crate::recipe::{FitOn, Folds, FoldsBy};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
-pub use near::near_duplicates;
+pub use near::{near_duplicates, near_limit};
 pub use together::{clusters, together};
 
 /// A model of stage 1 should see at least this many samples of a class; below, stratify.

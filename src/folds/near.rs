@@ -16,7 +16,7 @@ const ROWS: usize = 256;
 /// Exact over all pairs, in blocks: work grows with `n^2 width`, memory with `n width` and `256 n`.
 ///
 /// # Errors
-/// `LimitExceeded` for more than `max_rows` embeddings; `InvalidInput` for a coordinate that is not
+/// `LimitExceeded` as [`near_limit`]; `InvalidInput` for a coordinate that is not
 /// finite or beyond 1e15; `Internal` if lengths do not fit.
 pub fn near_duplicates(
     embeddings: &[f32],
@@ -42,16 +42,24 @@ pub fn near_duplicates(
     Ok(sets.roots())
 }
 
-fn check(embeddings: &[f32], width: usize, max_rows: u64) -> Result<()> {
-    let count = embeddings.len() / width;
-    if count as u64 > max_rows {
-        return Err(Error::new(
-            ErrorKind::LimitExceeded,
-            format!(
-                "`folds.near` would compare {count} samples with each other, more than `score.embedding.max_rows` = {max_rows}; raise it (work grows with the square), or give clusters of your own in `folds.group`"
-            ),
-        ));
+/// Whether so many samples may be compared.
+///
+/// # Errors
+/// `LimitExceeded` for more than `max_rows`.
+pub fn near_limit(count: u64, max_rows: u64) -> Result<()> {
+    if count <= max_rows {
+        return Ok(());
     }
+    Err(Error::new(
+        ErrorKind::LimitExceeded,
+        format!(
+            "`folds.near` would compare {count} samples with each other, more than `score.embedding.max_rows` = {max_rows}; raise it (work grows with the square), or give clusters of your own in `folds.group`"
+        ),
+    ))
+}
+
+fn check(embeddings: &[f32], width: usize, max_rows: u64) -> Result<()> {
+    near_limit((embeddings.len() / width) as u64, max_rows)?;
     match unusable(embeddings, width) {
         Some((row, value)) => Err(Error::input(format!(
             "the embedding of row {row} (from 0, in the order of ids) has the coordinate {value}, which cannot be compared; correct the data or drop the sample"

@@ -44,7 +44,7 @@ impl Run {
         };
         let rows = decoded.len() as u64;
         let scored = most_scored(&self.recipe, rows, plan.sizes(), folds.as_deref());
-        check_methods(&self.recipe, scored)
+        check_methods(&self.recipe, rows, scored)
     }
 
     /// Gives every sample its fold.

@@ -41,9 +41,8 @@ impl Run {
         let mut columns = Vec::new();
         for method in methods {
             let seed = seed.of(method.name());
-            let scores =
-                scoring::embedding_scores(method, &cloud, &self.recipe.score.embedding, &seed)?;
-            columns.push((method, scores));
+            let options = &self.recipe.score.embedding;
+            columns.push((method, scoring::embedding_scores(method, &cloud, options, &seed)?));
         }
         table.scores.extend(columns);
         Ok(())

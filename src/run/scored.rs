@@ -60,7 +60,9 @@ pub(super) fn most_scored(
     let mut sizes = vec![rows / k as u64, rows.div_ceil(k as u64)];
     if let Some(folds) = folds {
         sizes = vec![0; k];
-        folds.iter().for_each(|fold| sizes[*fold as usize] += 1);
+        for fold in folds {
+            sizes[*fold as usize] += 1;
+        }
     }
     let smallest = sizes.iter().min().copied().unwrap_or(0);
     let first = match (recipe.mode, recipe.folds.fit_on) {

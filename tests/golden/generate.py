@@ -1,13 +1,15 @@
 """Writes the golden files beside it: scores computed by NumPy in f64 (the gradient of GraNd by
 PyTorch, label errors by cleanlab), of random and of real predictions.
 
-    pip install numpy torch cleanlab scikit-learn pyarrow
+    pip install numpy torch cleanlab scikit-learn pyarrow pillow
     python tests/golden/generate.py
 
 The numbers depend on the versions of these packages only through the training of the logistic
 regressions; the tests need none of them.
 """
 
+import contextlib
+import functools
 import io
 import json
 import pathlib
@@ -178,13 +180,25 @@ def wrong_labels(random):
 def write_errors(name, p, labels):
     p = p.astype(np.float32)
     exact = p.astype(np.float64)
-    suspected = find_label_issues(labels, exact, filter_by="prune_by_noise_rate", n_jobs=1)
+    with stable_sorting():
+        suspected = find_label_issues(labels, exact, filter_by="prune_by_noise_rate", n_jobs=1)
     quality = {
         method: get_label_quality_scores(labels, exact, method=method)
         for method in ("self_confidence", "normalized_margin")
     }
     rows = np.flatnonzero(suspected).tolist()
     write(f"label_errors_{name}", p, labels, suspected=rows, scores=quality)
+
+
+@contextlib.contextmanager
+def stable_sorting():
+    """cleanlab rounds counts and ranks margins by an argsort that leaves equals in any order."""
+    argsort = np.argsort
+    np.argsort = functools.partial(argsort, kind="stable")
+    try:
+        yield
+    finally:
+        np.argsort = argsort
 
 
 # ---- data and files

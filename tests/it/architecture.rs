@@ -18,6 +18,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("training", &["error", "recipe", "samples", "seed", "models"]),
     ("scoring", &["error", "recipe", "seed"]),
     ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
+    ("lazy", &["error", "folds", "recipe", "scoring", "seed", "selection"]),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];
 
@@ -31,6 +32,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/storage/frame.rs",
             "src/selection/",
+            "src/lazy/",
             "src/ingest/filter.rs",
             "src/error.rs",
             "src/run/attempt.rs",

@@ -52,6 +52,12 @@ pub fn assign(
     Ok(folds)
 }
 
+/// The fold of a sample without a group under `by = "hash"`: the keyed hash of its id modulo `k` (at
+/// least 1). `seed` is the run's.
+pub fn hashed(id: &str, k: usize, seed: &Seed) -> u32 {
+    deal::of_hash(id, k.max(1), &seed.of("fold"))
+}
+
 /// The classes, with their sizes, of which a model of stage 1 sees fewer than about 5 samples:
 /// worth a warning that advises `folds.stratify`. Classes without any sample are left out.
 pub fn rare_classes(labels: &[u32], classes: usize, spec: &Folds) -> Vec<(u32, u64)> {

@@ -19,6 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("training", &["error", "recipe", "samples", "seed", "models"]),
     ("scoring", &["distance", "error", "recipe", "seed"]),
     ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
+    ("lazy", &["error", "folds", "recipe", "scoring", "seed", "selection"]),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];
 
@@ -32,6 +33,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/storage/frame.rs",
             "src/selection/",
+            "src/lazy/",
             "src/ingest/filter.rs",
             "src/error.rs",
             "src/run/attempt.rs",

@@ -78,12 +78,12 @@ impl<'a> Greedy<'a> {
         let rows: Vec<f32> = of.iter().flat_map(|i| self.directions.of(*i)).copied().collect();
         let start =
             |row: usize| Gain { greedy: self, length: self.directions.lengths[of[row]], sum: 0.0 };
-        let gains = self.points.from_rows(&rows, start);
+        let gains = self.points.compare(&rows, start);
         of.iter().zip(gains).map(|(i, gain)| Candidate::new(self.cloud, *i, gain))
     }
 
     fn choose(&mut self, chosen: usize) {
-        self.points.from_row(self.directions.of(chosen), &mut self.squared);
+        self.points.measure(self.directions.of(chosen), &mut self.squared);
         let length = self.directions.lengths[chosen];
         let others = self.directions.lengths.iter().zip(&self.squared);
         for (covered, (other, squared)) in self.covered.iter_mut().zip(others) {

@@ -15,6 +15,7 @@ mod neighbors;
 mod order;
 mod prototypicality;
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "hand values and places are exact")]
 mod tests;
 
 use crate::distance::unusable;

@@ -23,7 +23,7 @@ pub(super) fn nearest<T: Send>(
 ) -> Vec<T> {
     let points = Points::new(cloud.points, cloud.width);
     let start = |row| Nearest { cloud, k, row, found: BinaryHeap::new(), of: &of };
-    points.from_rows(cloud.points, start)
+    points.compare(cloud.points, start)
 }
 
 struct Nearest<'a, F> {

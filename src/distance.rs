@@ -3,7 +3,7 @@
 //!
 //! A squared distance is summed from squared differences in the order of the coordinates, in `f32`
 //! runs of [`RUN`]. Nothing cancels, so it is good to about 1e-6 relative; it is 0 between copies and
-//! the same in both directions.
+//! the same in both directions. Differences below 1e-19 count as none: their squares are too small.
 
 use rayon::prelude::*;
 

@@ -35,8 +35,10 @@ pub fn near_duplicates(
     for (rows, first) in directions.units.chunks(ROWS * width).zip((0..).step_by(ROWS)) {
         let start =
             |row| Near { directions: &directions, row: first + row, cosine, found: Vec::new() };
-        for (row, found) in (first..).zip(points.from_rows(rows, start)) {
-            found.into_iter().for_each(|other| sets.join(row, other as usize));
+        for (row, found) in (first..).zip(points.compare(rows, start)) {
+            for other in found {
+                sets.join(row, other as usize);
+            }
         }
     }
     Ok(sets.roots())

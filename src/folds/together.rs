@@ -20,7 +20,9 @@ pub fn clusters(
     }
     let roots = sets.roots();
     let mut sizes = vec![0; ids.len()];
-    roots.iter().for_each(|root| sizes[*root] += 1);
+    for root in &roots {
+        sizes[*root] += 1;
+    }
     roots.iter().map(|root| (sizes[*root] > 1).then(|| ids[*root].clone())).collect()
 }
 

@@ -34,7 +34,7 @@ fn start(cloud: &Cloud<'_>, k: usize, rng: &mut Random) -> Vec<f32> {
     for step in 0..k {
         let Some(drawn) = draw(&nearest, rng) else { break };
         centroids.extend_from_slice(cloud.point(drawn));
-        points.from_row(cloud.point(drawn), &mut squared);
+        points.measure(cloud.point(drawn), &mut squared);
         for (nearest, squared) in nearest.iter_mut().zip(&squared) {
             *nearest = if step == 0 { *squared } else { nearest.min(*squared) };
         }
@@ -89,7 +89,7 @@ fn move_to_means(cloud: &Cloud<'_>, owners: &[usize], centroids: &mut [f32]) {
 /// The squared distance to the nearest centroid of each point, and which it is: the first of equals.
 pub(super) fn assign(cloud: &Cloud<'_>, centroids: &[f32]) -> Vec<(f32, usize)> {
     let centroids = Points::new(centroids, cloud.width);
-    centroids.from_rows(cloud.points, |_| Closest { squared: f32::INFINITY, index: 0 })
+    centroids.compare(cloud.points, |_| Closest { squared: f32::INFINITY, index: 0 })
 }
 
 struct Closest {

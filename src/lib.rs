@@ -36,8 +36,7 @@
 //!
 //! [`recipe`] says what to do and [`run`] does it. Between them: [`ingest`] decodes foreign Parquet,
 //! [`folds`] splits, [`models`] and [`training`] make predictions, [`scoring`] turns those into
-//! scores, [`selection`] decides (Polars queries, also as the [`prelude`]'s extension of
-//! `LazyFrame`), [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
+//! scores, [`selection`] decides (Polars queries), [`lazy`] offers all that to anyone's queries, [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
 //! [`tables`] are the contracts.
 //!
 //! # Features
@@ -55,10 +54,12 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod cli;
+mod distance;
 pub mod error;
 mod fence;
 pub mod folds;
 pub mod ingest;
+pub mod lazy;
 #[cfg(feature = "train")]
 pub mod models;
 pub mod recipe;
@@ -76,4 +77,4 @@ pub mod tables;
 pub mod training;
 
 pub use error::{Error, ErrorKind, Result};
-pub use selection::prelude;
+pub use lazy::prelude;

@@ -107,7 +107,7 @@ fn load_images(
 }
 
 /// Decodes the rows of a batch in parallel, each to its place in `out`.
-fn each(
+pub(super) fn each(
     out: &mut [u8],
     shape: Shape,
     decode: impl Fn(usize, &mut [u8]) -> Result<(), Fault> + Sync,
@@ -121,7 +121,7 @@ fn each(
 }
 
 /// What became of one row.
-struct Outcome {
+pub(super) struct Outcome {
     content: Content,
     fault: Option<Fault>,
 }
@@ -138,7 +138,7 @@ pub(super) enum Fault {
 }
 
 /// All samples, also the unusable ones, and what became of each.
-struct Filled {
+pub(super) struct Filled {
     shape: Shape,
     sink: Sink,
     places: Places,
@@ -160,7 +160,7 @@ struct Outcomes {
 
 /// Decodes all row groups, several at once; `decode` puts the inputs of one batch into their places
 /// and says for each row what is wrong.
-fn fill<D>(survey: &Survey, shape: Shape, room: &Room, decode: D) -> Result<Filled>
+pub(super) fn fill<D>(survey: &Survey, shape: Shape, room: &Room, decode: D) -> Result<Filled>
 where
     D: Fn(&RecordBatch, &mut [u8]) -> Result<Vec<Outcome>> + Sync,
 {
@@ -255,6 +255,16 @@ impl Filled {
             self.faults.extend(faults.map(|(at, fault)| (self.places.order[at], fault)));
         }
         self.faults.sort_by_key(|(sample, _)| *sample);
+    }
+
+    /// What is wrong with samples, ascending by their index.
+    pub(super) fn faults(&self) -> &[(u32, Fault)] {
+        &self.faults
+    }
+
+    /// The inputs of all samples, if nothing is wrong with them.
+    pub(super) fn inputs(self) -> Inputs {
+        Inputs::new(self.shape, self.sink.packed(), self.places.of_samples())
     }
 
     fn has_colour(&self) -> bool {

@@ -9,6 +9,7 @@
 mod classes;
 mod column;
 mod digest;
+mod embedding;
 mod examples;
 mod features;
 mod filter;
@@ -27,6 +28,7 @@ mod thin;
 mod tests;
 
 pub use digest::Content;
+pub use embedding::{embedding_width, embeddings};
 pub use filter::check_filter;
 pub use input::Input;
 pub use load::{Loaded, Quarantined, lane_memory, load, load_within};

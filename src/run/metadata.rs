@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use polars::prelude::DataFrame;
 
 use super::attempt::Attempt;
-use super::rows::{column, places};
+use super::rows::{column, ids, labels, places};
 use super::task::{INGEST, needs_metadata};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -49,6 +49,12 @@ impl Run {
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
         let joined = self.gathered(&samples)?;
         let (missing, notes) = (joined.missing, joined.notes);
+        let classes: Vec<String> = serde_json::from_slice(&attempt.read(INGEST, "classes.json")?)?;
+        let labels = labels(&samples)?;
+        let plan = self.selection_plan(&labels, &classes)?;
+        let clusters = attempt.frame(INGEST, "samples.parquet")?;
+        let terms = self.terms(&classes, Some(joined.table.clone()), clusters);
+        selection::check_terms(&ids(&samples)?, &labels, &plan, &terms)?;
         let batch = frame::arrow(joined.table)?;
         attempt.write_table("metadata.parquet", &batch)?;
         attempt.fact("missing", missing);

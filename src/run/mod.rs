@@ -9,6 +9,9 @@
 
 mod attempt;
 mod clean;
+mod clusters;
+#[cfg(feature = "train")]
+mod compare;
 mod dataset;
 #[cfg(feature = "train")]
 mod fit;
@@ -16,6 +19,7 @@ mod fit;
 #[path = "no_fit.rs"]
 mod fit;
 mod identity;
+mod label_errors;
 mod manifest;
 mod memory;
 mod metadata;
@@ -23,12 +27,15 @@ mod plan;
 mod rows;
 #[cfg(feature = "train")]
 mod score_table;
+mod scored;
 mod single;
 mod stages;
 mod status;
 mod summary;
 mod task;
 mod verify;
+#[cfg(feature = "train")]
+mod watch;
 mod worker;
 
 pub use clean::{CleanRules, Cleaned, Litter, clean};

@@ -1,4 +1,4 @@
-//! Reading the run's own tables: columns, ids, labels, kept rows.
+//! Reading the run's own tables: columns, ids, labels, kept rows; and vectors of samples.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Result};
+use crate::samples::{Inputs, floats};
 use crate::shards::Kept;
 use crate::storage::sha256_hex;
 
@@ -86,10 +87,24 @@ pub(super) fn ids(batch: &RecordBatch) -> Result<Vec<String>> {
     Ok(strings(batch, "id")?.iter().flatten().map(str::to_owned).collect())
 }
 
+/// The texts of a column, where they are.
+pub(super) fn texts(batch: &RecordBatch, name: &str) -> Result<Vec<Option<String>>> {
+    Ok(strings(batch, name)?.iter().map(|text| text.map(str::to_owned)).collect())
+}
+
 /// File, row group and row of each row of a samples or quarantine table.
 pub(super) fn places(batch: &RecordBatch) -> Result<Vec<(u32, u32, u32)>> {
     let (file, group) = (ints(batch, "file")?, ints(batch, "row_group")?);
     let row = column(batch, "row")?.as_primitive::<Int64Type>();
     let place = |i: usize| (file.value(i) as u32, group.value(i) as u32, row.value(i) as u32);
     Ok((0..batch.num_rows()).map(place).collect())
+}
+
+/// The vectors of some samples, one after another.
+pub(super) fn packed(inputs: &Inputs, indices: &[u32]) -> Result<Vec<f32>> {
+    let (mut buffer, mut all) = (Vec::new(), Vec::new());
+    for index in indices {
+        all.extend(floats(inputs.get(*index, &mut buffer)?));
+    }
+    Ok(all)
 }

@@ -37,7 +37,7 @@ pub(super) fn ranking<S: AsRef<str>>(
 }
 
 /// The rows in the order of [`ranking`].
-pub(super) fn ordered(
+pub(crate) fn ordered(
     table: LazyFrame,
     score: &str,
     direction: Direction,

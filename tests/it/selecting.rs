@@ -243,6 +243,14 @@ fn what_cannot_hold_is_told_before_anything_runs() {
         assert!(told.contains(says), "{told}");
         assert!(!place.path("run").exists());
     }
+    // What depends on all usable samples is told once they are, before any training.
+    let quota = "quota = [{ each = ['split'], min = 40 }]";
+    let recipe_of = |rules: &str| recipe(&place, "early", rules, "");
+    let output = run(&["run", &recipe_of(&format!("{keep}\n{quota}")), "--quiet"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("cell split=extra has 30 samples but min asks 40"), "{told}");
+    assert!(told.contains("task metadata"), "{told}");
+    assert!(!place.path("early/commits/train-s1-m0.json").exists());
     let lost = "missing = 'refuse'";
     let recipe = recipe(&place, "run", keep, &join(&place, "tokens.parquet", lost));
     let output = run(&["run", &recipe, "--quiet"]);

@@ -6,11 +6,11 @@ use arrow::array::{Array, RecordBatch};
 use polars::prelude::DataFrame;
 
 use super::super::dataset::assign;
-use super::super::rows::{ids, ints, kept_ids, labels, selection_digest, strings};
+use super::super::rows::{ids, ints, kept_ids, labels, selection_digest, strings, texts};
 use super::super::task::{FOLDS, INGEST, METADATA, Task, models, needs_metadata, stages};
 use super::Prover;
 use crate::error::{Error, Result};
-use crate::recipe::{Classes, Duplicates, FitOn, Mode};
+use crate::recipe::{Classes, FitOn, Mode};
 use crate::storage::{frame, parquet};
 use crate::{selection, tables};
 
@@ -25,9 +25,8 @@ impl Prover {
         if ids(&samples)? != ids(&folds)? {
             return Err(Error::corrupt("the folds table does not hold exactly the samples"));
         }
-        if self.run.recipe.folds.duplicates == Duplicates::Together {
-            // The digests that decide must be those of the input: decoding holds them against it.
-            self.run.loaded()?;
+        if self.run.recipe.folds.together() {
+            self.clusters(&samples)?;
         }
         let derived = assign(&samples, &self.run.recipe, &self.run.seed)?;
         let stored = ints(&folds, "fold")?;
@@ -47,6 +46,15 @@ impl Prover {
             "{} disjoint folds of {sizes:?} samples, derived again from the seed",
             sizes.len()
         ))
+    }
+
+    /// Clusters follow from the input: decoding holds the digests against it.
+    fn clusters(&self, samples: &RecordBatch) -> Result<()> {
+        let derived = self.run.clusters(&*self.run.loaded()?)?;
+        if derived == texts(samples, "cluster")? {
+            return Ok(());
+        }
+        Err(Error::corrupt("the clusters of duplicates are not those of the input"))
     }
 
     /// Every model was trained on what the method says: its fold, the others, all, or the coreset.
@@ -242,7 +250,7 @@ impl Prover {
         }
     }
 
-    fn seen_by_design(&self, stage: usize) -> bool {
+    pub(super) fn seen_by_design(&self, stage: usize) -> bool {
         stage == 1 && self.run.recipe.mode == Mode::Fitting
     }
 
@@ -266,12 +274,12 @@ impl Prover {
         Ok(kept_ids(&self.table(&task, "selection.parquet", &tables::state())?))
     }
 
-    fn models(&self) -> Vec<(usize, usize)> {
+    pub(super) fn models(&self) -> Vec<(usize, usize)> {
         let recipe = &self.run.recipe;
         (1..=stages(recipe)).flat_map(|s| (0..models(recipe, s)).map(move |m| (s, m))).collect()
     }
 
-    fn train_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
+    pub(super) fn train_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
         self.table(&Task::Train { stage, model }.to_string(), "members.parquet", &tables::members())
     }
 
@@ -281,7 +289,7 @@ impl Prover {
     }
 
     /// A score table, which must come from the outputs that the recipe asks for.
-    fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
+    pub(super) fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
         let task = Task::Score { stage, model }.to_string();
         let (bytes, _) = self.output(&task, "scores.parquet")?;
         let (schema, _) = parquet::decode(bytes.clone())?;

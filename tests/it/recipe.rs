@@ -335,7 +335,7 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\n[[score.own]]\nname = 'margin'\nsql = 'el2n'",
-        "9:3: `score.own` has a score named `margin`, which is a method; give it another name",
+        "9:9: `score.own` has a score named `margin`, which is a method; give it another name",
     ),
     (
         "seed = 1",

@@ -35,7 +35,8 @@ pub fn empty_columns(survey: &Survey, names: &[&str]) -> Result<RecordBatch> {
     Ok(RecordBatch::new_empty(Arc::new(Schema::new(fields))))
 }
 
-/// The columns `names` of the rows at `places` (file, row group, row), in that order.
+/// The columns `names` of the rows at `places` (file, row group, row), in that order; without a name,
+/// no row.
 ///
 /// # Errors
 /// As [`empty_columns`]; `InvalidInput` or `Unavailable` if the source cannot be read.
@@ -45,11 +46,16 @@ pub fn thin_columns(
     names: &[&str],
 ) -> Result<RecordBatch> {
     let empty = empty_columns(survey, names)?;
+    if names.is_empty() {
+        return Ok(empty);
+    }
     let mut groups: BTreeMap<(u32, u32), Vec<(u32, u32)>> = BTreeMap::new();
     for (at, (file, group, row)) in (0..).zip(places) {
         groups.entry((*file, *group)).or_default().push((*row, at));
     }
-    groups.values_mut().for_each(|rows| rows.sort_unstable());
+    for rows in groups.values_mut() {
+        rows.sort_unstable();
+    }
     let groups: Vec<_> = groups.into_iter().collect();
     let read: Vec<Result<RecordBatch>> = groups
         .par_iter()
@@ -64,8 +70,10 @@ pub fn thin_columns(
     let all = concat_batches(&empty.schema(), &read)?;
     // Where each place went.
     let mut order = vec![0; places.len()];
-    let placed = groups.iter().flat_map(|(_, rows)| rows.iter().map(|(_, at)| *at));
-    (0..).zip(placed).for_each(|(row, at)| order[at as usize] = row);
+    let wanted = groups.iter().flat_map(|(_, rows)| rows);
+    for (row, (_, at)) in (0..).zip(wanted) {
+        order[*at as usize] = row;
+    }
     Ok(take_record_batch(&all, &UInt32Array::from(order))?)
 }
 

@@ -8,7 +8,7 @@ use super::check::faults;
 use super::document::{Document, Override};
 use super::expand::{Lookup, expand};
 use super::shape::first_fault;
-use super::types::{By, Method, Mode, OneOrMany, Recipe, Stages, Strategy};
+use super::types::{By, Method, Mode, OneOrMany, Own, Recipe, Stages, Strategy};
 use crate::error::Result;
 
 /// Reads the recipe `text`, applies the overrides in turn, takes `${NAME}` from the environment,
@@ -104,7 +104,7 @@ fn resolve(document: &Document, recipe: &mut Recipe) {
         By::Own(_) => None,
     };
     let confidence = recipe.select.strategy == Strategy::Beta;
-    let own: BTreeSet<&str> = recipe.score.own.iter().flat_map(|own| own.words()).collect();
+    let own: BTreeSet<&str> = recipe.score.own.iter().flat_map(Own::words).collect();
     let own = Method::ALL.into_iter().filter(|method| own.contains(method.name()));
     let wanted = by.into_iter().chain(confidence.then_some(Method::MeanConfidence)).chain(own);
     for method in wanted.collect::<Vec<_>>() {

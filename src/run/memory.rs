@@ -7,6 +7,7 @@ use super::fit;
 use super::scored::{
     comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
 };
+use super::task::needs_metadata;
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{EmbeddingFrom, FitOn, Mode};
@@ -36,6 +37,9 @@ const PROGRAM: u64 = 192 << 20;
 
 /// Ids, labels, places and what selection makes of them, per row.
 const ROW: u64 = 650;
+
+/// What is known beside the scores, as read and as a table, per row.
+const METADATA: u64 = 400;
 
 /// A score of one model and what selection makes of it, per row.
 const SCORE: u64 = 150;
@@ -181,7 +185,8 @@ fn row_bytes(run: &Run, classes: usize) -> u64 {
     // As read and as a table.
     let lists = 2 * stored_lists(recipe, 1).len() as u64 * list;
     let means = if score.label_errors { list } else { 0 };
-    ROW + means + scores * (SCORE + lists)
+    let metadata = if needs_metadata(recipe) { METADATA } else { 0 };
+    ROW + means + metadata + scores * (SCORE + lists)
 }
 
 #[cfg(test)]

@@ -112,9 +112,7 @@ impl Run {
     fn dataset_columns(&self, tables: &[DataFrame]) -> Result<Vec<String>> {
         let mut joined = BTreeSet::from([BYTES.to_owned()]);
         for (join, table) in self.recipe.join.iter().zip(tables) {
-            let all = || table.get_column_names().into_iter().map(ToString::to_string).collect();
-            let names: Vec<String> = join.columns.clone().unwrap_or_else(all);
-            joined.extend(names.into_iter().filter(|name| *name != join.on));
+            joined.extend(selection::joined_columns(join, table)?);
         }
         let schema = &self.survey()?.schema;
         let twice = joined.iter().find(|name| *name != BYTES && schema.index_of(name).is_ok());

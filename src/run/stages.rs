@@ -29,14 +29,15 @@ impl Run {
                     .frame(&Task::Select { stage: stage - 1 }.to_string(), "selection.parquet")?,
             ),
         };
-        let metadata = match needs_metadata(&self.recipe) {
-            true => Some(attempt.frame(METADATA, "metadata.parquet")?),
-            false => None,
+        let metadata = if needs_metadata(&self.recipe) {
+            Some(attempt.frame(METADATA, "metadata.parquet")?)
+        } else {
+            None
         };
         let clusters = attempt.frame(INGEST, "samples.parquet")?;
         let terms = self.terms(&classes, metadata, clusters);
         let scores = storage::frame::stack(scores)?;
-        let selected = selection::stage(previous, scores, &plan, stage, &terms)?;
+        let selected = selection::stage(previous.as_ref(), &scores, &plan, stage, &terms)?;
         let batch = storage::frame::to_arrow(selected, &tables::state())?;
         let kept = kept_ids(&batch).len();
         attempt.write_table("selection.parquet", &batch)?;

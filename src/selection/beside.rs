@@ -2,7 +2,7 @@
 
 use polars::prelude::*;
 
-use crate::recipe::{Select, nearest};
+use crate::recipe::{CellQuota, Select, nearest};
 use crate::sql::Condition;
 use crate::{Error, Result};
 
@@ -108,7 +108,7 @@ pub fn check_columns(select: &Select, columns: &DataFrame) -> Result<()> {
     let empty = columns.clear();
     let beside = Beside::new(&[], &[], &[], Some(&empty))?;
     select.filter.as_deref().map_or(Ok(()), |sql| beside.filter(sql).map(|_| ()))?;
-    for name in select.quota.iter().flat_map(|quota| quota.columns()) {
+    for name in select.quota.iter().flat_map(CellQuota::columns) {
         beside.texts("select.quota", name)?;
     }
     select.budget.as_ref().map_or(Ok(()), |budget| beside.costs(&budget.column).map(|_| ()))

@@ -84,7 +84,9 @@ impl Cells {
     /// How many of `samples` are in each cell.
     pub(super) fn counts(&self, samples: &[usize]) -> Vec<u64> {
         let mut counts = vec![0; self.count];
-        samples.iter().for_each(|i| counts[self.of[*i]] += 1);
+        for i in samples {
+            counts[self.of[*i]] += 1;
+        }
         counts
     }
 }

@@ -1,7 +1,6 @@
 //! What can be told of a selection before anything is scored.
 
 use super::SelectionPlan;
-use super::beside::Beside;
 use super::budget::Purse;
 use super::cells::{Cells, Classes, Demand};
 use super::feasible::Room;
@@ -22,7 +21,7 @@ pub fn check_terms(
     terms: &Terms<'_>,
 ) -> Result<()> {
     let labels: Vec<usize> = labels.iter().map(|label| *label as usize).collect();
-    let beside = Beside::new(ids, &labels, terms.classes, terms.metadata.as_ref())?;
+    let beside = terms.beside(ids, &labels)?;
     let open: Vec<usize> = match &terms.select.filter {
         None => (0..ids.len()).collect(),
         Some(sql) => {
@@ -42,7 +41,9 @@ pub fn check_terms(
         return Ok(());
     }
     let mut eligible = vec![0; terms.classes.len()];
-    open.iter().for_each(|i| eligible[labels[*i]] += 1);
+    for i in &open {
+        eligible[labels[*i]] += 1;
+    }
     let bounds = plan.class_bounds(&eligible, None)?;
     let (names, eligible) = (terms.classes, eligible.as_slice());
     let rules = Classes { names, labels: &labels, bounds: &bounds, eligible };

@@ -59,15 +59,19 @@ impl Search<'_> {
         while sure < next.len() && refused > next.len() {
             let to = next.len().min(sure + step);
             if self.can_take(&next[..to])? {
-                sure = to
+                sure = to;
             } else {
-                refused = to
+                refused = to;
             }
             step *= 2;
         }
         while sure + 1 < refused && sure < next.len() {
             let middle = sure + (refused - sure) / 2;
-            if self.can_take(&next[..middle])? { sure = middle } else { refused = middle }
+            if self.can_take(&next[..middle])? {
+                sure = middle;
+            } else {
+                refused = middle;
+            }
         }
         Ok(sure)
     }
@@ -86,7 +90,9 @@ impl Search<'_> {
     /// What is in with these.
     fn with(&self, run: &[usize]) -> Vec<u64> {
         let mut least = self.room.least.clone();
-        run.iter().for_each(|i| least[self.cells.of[*i]] += 1);
+        for i in run {
+            least[self.cells.of[*i]] += 1;
+        }
         least
     }
 }

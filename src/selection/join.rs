@@ -27,7 +27,7 @@ pub struct Joined {
 pub fn join(samples: DataFrame, joins: &[Join], tables: Vec<DataFrame>) -> Result<Joined> {
     let mut joined = Joined { table: samples, missing: Vec::new(), notes: Vec::new() };
     for (join, table) in joins.iter().zip(tables) {
-        let more = prepared(&joined.table, join, table).map_err(|e| e.at(join.uri.clone()))?;
+        let more = prepared(&joined.table, join, &table)?;
         joined.add(join, more).map_err(|e| e.at(join.uri.clone()))?;
     }
     Ok(joined)
@@ -58,35 +58,38 @@ impl Joined {
     }
 }
 
-/// The wanted columns of a table beside its ids, held against what is there already.
-fn prepared(samples: &DataFrame, join: &Join, table: DataFrame) -> Result<DataFrame> {
-    let names: Vec<String> = match &join.columns {
-        Some(names) => names.clone(),
-        None => {
-            let all = table.get_column_names().into_iter().map(ToString::to_string);
-            all.filter(|name| *name != join.on).collect()
-        }
-    };
-    for name in names.iter().chain([&join.on]) {
-        if table.column(name).is_err() {
-            let known: Vec<&str> =
-                table.get_column_names().into_iter().map(PlSmallStr::as_str).collect();
-            return Err(Error::input(format!(
-                "the table has no column `{name}`; its columns are {}",
-                known.join(", ")
-            )));
-        }
-    }
+/// The columns that a join takes from a table, beside the ids.
+///
+/// # Errors
+/// `InvalidInput`, at the address of the table, if it lacks one of them or the ids.
+pub fn joined_columns(join: &Join, table: &DataFrame) -> Result<Vec<String>> {
+    let known = || table.get_column_names().into_iter().map(PlSmallStr::as_str);
+    let names: Vec<String> = join
+        .columns
+        .clone()
+        .unwrap_or_else(|| known().filter(|name| *name != join.on).map(str::to_owned).collect());
+    let lacks = |name: &&String| table.column(name).is_err();
+    let lacking = names.iter().chain([&join.on]).find(lacks).cloned();
+    let Some(name) = lacking else { return Ok(names) };
+    let known: Vec<&str> = known().collect();
+    let message = format!("the table has no column `{name}`; its columns are {}", known.join(", "));
+    Err(Error::input(message).at(join.uri.clone()))
+}
+
+/// The ids and wanted columns of a table, held against what is there already.
+fn prepared(samples: &DataFrame, join: &Join, table: &DataFrame) -> Result<DataFrame> {
+    let names = joined_columns(join, table)?;
     let taken = |name: &&String| samples.column(name).is_ok() || *name == "label" || *name == "id";
     if let Some(name) = names.iter().find(taken) {
         return Err(Error::recipe(format!(
             "the column `{name}` is there already; rename it, or name the columns to take in `columns`"
-        )));
+        ))
+        .at(join.uri.clone()));
     }
-    let ids = unique_ids(table.column(&join.on)?)?;
-    let mut columns = vec![ids];
+    let at = |e: Error| e.at(join.uri.clone());
+    let mut columns = vec![unique_ids(table.column(&join.on)?).map_err(at)?];
     for name in &names {
-        columns.push(plain(table.column(name)?)?);
+        columns.push(plain(table.column(name)?).map_err(at)?);
     }
     Ok(DataFrame::new(table.height(), columns)?)
 }

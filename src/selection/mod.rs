@@ -50,7 +50,7 @@ pub use aggregate::{ScoredBy, aggregate};
 pub use beside::{check_columns, named_columns};
 pub(crate) use column::{labels, unfit, whole};
 pub use early::check_terms;
-pub use join::{Joined, join};
+pub use join::{Joined, join, joined_columns};
 pub use outcome::{class_errors, coreset, finish, remaining, select};
 pub use own::check_scores;
 pub use plan::{SelectionPlan, stage_sizes};

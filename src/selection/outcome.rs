@@ -21,13 +21,13 @@ use crate::seed::Seed;
 pub fn select(scores: &LazyFrame, terms: &Terms<'_>) -> Result<DataFrame> {
     let select = Select { stages: Stages::Equal(1), ..terms.select.clone() };
     let terms = Terms { select: &select, ..terms.clone() };
-    let scored = terms.scored(scores)?;
-    let state = State::opened(&scored);
+    let samples = terms.scored(scores)?;
+    let state = State::opened(&samples);
     let sizes = state.count(terms.classes.len(), |_| true);
     let plan = SelectionPlan::new(&select, terms.classes, &sizes)?;
-    let state = advanced(state, &scored, &plan, 1, &terms)?.table()?;
+    let state = advanced(state, &samples, &plan, 1, &terms)?.table()?;
     let nothing = df!("id" => Vec::<String>::new(), "reason" => Vec::<String>::new())?;
-    finish(state, nothing, terms.seed)
+    finish(&state, nothing, terms.seed)
 }
 
 /// The whole selection: the state after the last stage with its twins, and the quarantined samples (see
@@ -35,8 +35,8 @@ pub fn select(scores: &LazyFrame, terms: &Terms<'_>) -> Result<DataFrame> {
 ///
 /// # Errors
 /// `Internal` if a column is missing.
-pub fn finish(state: DataFrame, quarantine: DataFrame, seed: &Seed) -> Result<DataFrame> {
-    let usable = State::read(&state)?;
+pub fn finish(state: &DataFrame, quarantine: DataFrame, seed: &Seed) -> Result<DataFrame> {
+    let usable = State::read(state)?;
     let classes = usable.labels.iter().max().map_or(0, |label| label + 1);
     let kept = usable.reasons.iter().filter(|reason| **reason == Reason::Kept).count();
     let [random, stratified] = twins(&usable.ids, &usable.labels, classes, kept, seed);

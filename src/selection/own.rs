@@ -119,7 +119,7 @@ fn with_ranks(own: &Own, methods: &mut DataFrame, fault: &dyn Fn(&str) -> Error)
         let name = format!("rank({column})");
         methods.with_column(ranked(methods, column, &name, fault)?)?;
         text.push_str(&sql[from..word.start]);
-        text.push_str(&format!("\"{name}\""));
+        text.extend(["\"", &name, "\""]);
         from = end;
     }
     text.push_str(&sql[from..]);

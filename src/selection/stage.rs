@@ -57,8 +57,8 @@ pub struct Terms<'a> {
 /// `InvalidRecipe` if a rule cannot hold, naming classes and cells; `Internal` if `previous` is not the
 /// selection after stage `t - 1`.
 pub fn stage(
-    previous: Option<DataFrame>,
-    scores: LazyFrame,
+    previous: Option<&DataFrame>,
+    scores: &LazyFrame,
     plan: &SelectionPlan,
     t: usize,
     terms: &Terms<'_>,
@@ -66,12 +66,12 @@ pub fn stage(
     if t == 0 || t > plan.sizes().len() {
         return Err(Error::internal(format!("the plan has no stage {t}")));
     }
-    let scored = terms.scored(&scores).map_err(|e| e.at(format!("stage {t}")))?;
+    let samples = terms.scored(scores).map_err(|e| e.at(format!("stage {t}")))?;
     let state = match previous {
-        None => State::opened(&scored),
-        Some(table) => State::read(&table)?.rescored(&scored, t)?,
+        None => State::opened(&samples),
+        Some(table) => State::read(table)?.rescored(&samples, t)?,
     };
-    advanced(state, &scored, plan, t, terms)?.table()
+    advanced(state, &samples, plan, t, terms)?.table()
 }
 
 impl Terms<'_> {
@@ -79,6 +79,15 @@ impl Terms<'_> {
     pub(super) fn scored(&self, scores: &LazyFrame) -> Result<Scored> {
         let select = self.select;
         Scored::new(scores, self.score, &select.by, select.strategy, self.classes.len())
+    }
+
+    /// What is known of the samples beside their scores, if `select` asks for it.
+    pub(super) fn beside(&self, ids: &[String], labels: &[usize]) -> Result<Beside> {
+        if self.select.needs_columns() {
+            Beside::new(ids, labels, self.classes, self.metadata.as_ref())
+        } else {
+            Beside::new(&[], &[], &[], None)
+        }
     }
 
     fn ranking(&self, state: &State, samples: &[usize]) -> Result<Vec<usize>> {
@@ -98,8 +107,7 @@ pub(super) fn advanced(
     terms: &Terms<'_>,
 ) -> Result<State> {
     check_before(&state, plan, t)?;
-    let metadata = terms.metadata.as_ref();
-    let beside = Beside::new(&state.ids, &state.labels, terms.classes, metadata)?;
+    let beside = terms.beside(&state.ids, &state.labels)?;
     if t == 1 {
         set_aside(&mut state, plan, terms, &beside)?;
     }

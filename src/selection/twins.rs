@@ -13,7 +13,9 @@ pub(super) fn twins(
     seed: &Seed,
 ) -> [Vec<bool>; 2] {
     let mut sizes = vec![0; classes];
-    labels.iter().for_each(|label| sizes[*label] += 1);
+    for label in labels {
+        sizes[*label] += 1;
+    }
     let shares = apportion(kept as u64, &sizes);
     [
         drawn(ids, labels, Quota::global(kept as u64, classes), &seed.of("twin")),

@@ -117,7 +117,7 @@ pub(super) static SELECTED: &[Column] = &[
     optional(
         "rank",
         DataType::Int64,
-        "Its rank within that stage, from 1, the most wanted; null without a score.",
+        "Its rank by score within that stage, from 1, the most wanted; null if it was set aside before.",
     ),
     optional("stage", DataType::Int32, "The stage of entry, from 1; null if it is not kept."),
     required("kept", DataType::Boolean, "Whether the sample is kept."),

@@ -87,12 +87,12 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\nby = 'margn'",
-        "9:6: `margn` is not a score; did you mean `margin`? One of: entropy, margin, least_confidence, el2n, cross_entropy",
+        "9:1: `select.by` is `margn`, which is no score; did you mean `margin`?",
     ),
     (
         "keep = 0.5",
         "keep = 0.5\nby = 'gradient'",
-        "9:6: `gradient` is not a score. One of: entropy, margin, least_confidence, el2n, cross_entropy",
+        "9:1: `select.by` is `gradient`, which is no score; name a method, or add it to `score.own`",
     ),
     (
         "keep = 0.5",
@@ -335,7 +335,7 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\n[[score.own]]\nname = 'margin'\nsql = 'el2n'",
-        "9:3: `score.own` has a score named `margin`, which is a method; give it another name",
+        "9:9: `score.own` has a score named `margin`, which is a method; give it another name",
     ),
     (
         "seed = 1",
@@ -566,7 +566,7 @@ fn overrides_change_values_and_take_the_blame() {
         ),
         (
             "select.by=7",
-            "`select.by` is an integer, but takes one of entropy, margin, least_confidence, el2n, cross_entropy",
+            r#"`select.by` is an integer, but takes one of entropy, margin, least_confidence, el2n, cross_entropy, grand, self_confidence, normalized_margin, confidence_weighted_entropy, forgetting, aum_logit_mean, aum_prob_sum, tdds, dyn_unc, dual, mean_confidence, moderate, prototypicality, k_center, herding, cal, d2, facility_location or a string; for a text, write --set 'select.by="7"'"#,
         ),
     ];
     for (set, expected) in blamed.into_iter().chain(blamed_text) {

@@ -28,16 +28,16 @@ fn prepared() -> Place {
     columns
         .push(("weight", Arc::new(Int64Array::from_iter_values((0..ROWS as i64).map(|i| i % 7)))));
     write_parquet(&place.path("toy.parquet"), &RecordBatch::try_from_iter(columns).unwrap(), 40);
-    let mut csv = "id,source,day\n".to_owned();
+    let mut csv = vec!["id,source,day".to_owned()];
     let mut json: Vec<String> = Vec::new();
     for (i, id) in toy.ids.iter().enumerate().rev() {
-        csv.push_str(&format!("{id},{},2024-01-{:02}\n", ["web", "book"][i % 2], i % 28 + 1));
+        csv.push(format!("{id},{},2024-01-{:02}", ["web", "book"][i % 2], i % 28 + 1));
         json.push(format!(
             "{{\"key\": \"{id}\", \"licence\": \"{}\"}}",
             ["mit", "gpl", "none"][i / 3 % 3]
         ));
     }
-    std::fs::write(place.path("about.csv"), csv).unwrap();
+    std::fs::write(place.path("about.csv"), csv.join("\n")).unwrap();
     std::fs::write(place.path("licences.jsonl"), json.join("\n")).unwrap();
     std::fs::write(place.path("licences.json"), format!("[{}]", json.join(","))).unwrap();
     // One sample has no row here.

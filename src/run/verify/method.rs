@@ -182,7 +182,7 @@ impl Prover {
                 scores.push(frame::decode(&self.scores(stage, model)?)?);
             }
             let scores = frame::stack(scores)?;
-            state = Some(selection::stage(state, scores, &plan, stage, &terms)?);
+            state = Some(selection::stage(state.as_ref(), &scores, &plan, stage, &terms)?);
         }
         let Some(state) = state else { return Err(Error::internal("a run of no stages")) };
         let errors = match self.run.recipe.select.spread() {
@@ -190,7 +190,7 @@ impl Prover {
             _ => None,
         };
         let (bytes, _) = self.output(INGEST, "quarantine.parquet")?;
-        let derived = selection::finish(state, frame::decode(&bytes)?, &self.run.seed)?;
+        let derived = selection::finish(&state, frame::decode(&bytes)?, &self.run.seed)?;
         let derived = frame::to_arrow(derived, &tables::selection())?;
         let stored = self.selection_table()?;
         if derived != stored {

@@ -82,7 +82,13 @@ impl Case {
             let asked = |id: &str| open.as_ref().is_none_or(|open| open.iter().any(|o| o == id));
             let scores = self.table(t - 1, recipe.select.by.name(), shuffle + t as u64, asked);
             let (classes, seed) = (names(plan_classes(&self.samples)), Seed::new(recipe.seed));
-            states.push(stage(previous, scores, &plan, t, &terms(recipe, &classes, &seed))?);
+            states.push(stage(
+                previous.as_ref(),
+                &scores,
+                &plan,
+                t,
+                &terms(recipe, &classes, &seed),
+            )?);
         }
         Ok(states)
     }
@@ -232,7 +238,7 @@ fn quarantined_samples_are_listed_with_the_reason() {
     let case = Case::random(&[4], 1, 1, 0);
     let state = case.last(&recipe("keep = 0.5\nstages = 1"));
     let quarantine = df!("id" => ["s00001x", "a"], "row" => [1i64, 2], "reason" => ["cannot decode", "no label"]);
-    let table = finish(state, quarantine.unwrap(), &Seed::new(0)).unwrap();
+    let table = finish(&state, quarantine.unwrap(), &Seed::new(0)).unwrap();
     let ids: Vec<_> = table["id"].str().unwrap().iter().flatten().collect();
     assert_eq!(ids, ["a", "s00000", "s00001", "s00001x", "s00002", "s00003"]);
     let reason = table["reason"].str().unwrap();
@@ -245,7 +251,8 @@ fn quarantined_samples_are_listed_with_the_reason() {
 fn the_table_keeps_its_contract() {
     let case = Case::random(&[4], 1, 1, 0);
     let empty = df!("id" => Vec::<String>::new(), "reason" => Vec::<String>::new()).unwrap();
-    let table = finish(case.last(&recipe("keep = 0.5\nstages = 1")), empty, &Seed::new(0)).unwrap();
+    let table =
+        finish(&case.last(&recipe("keep = 0.5\nstages = 1")), empty, &Seed::new(0)).unwrap();
     let got: Vec<_> =
         table.schema().iter().map(|(name, kind)| (name.to_string(), kind.clone())).collect();
     let want: Vec<_> = crate::tables::selection()
@@ -274,7 +281,9 @@ fn lost_and_doubled_scores_are_errors() {
     let (seed, all) = (Seed::new(0), |t| case.table(t, "entropy", 0, |_| true));
     let classes = names(1);
     let terms = terms(&recipe, &classes, &seed);
-    let run = |previous, scores, t| stage(previous, scores, &plan, t, &terms);
+    let run = |previous: Option<DataFrame>, scores: LazyFrame, t| {
+        stage(previous.as_ref(), &scores, &plan, t, &terms)
+    };
     let fault = |result: Result<DataFrame>, kind, says: &str| {
         let error = result.unwrap_err();
         assert!(error.kind() == kind && error.to_string().contains(says), "{error:?}");

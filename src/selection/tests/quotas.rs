@@ -139,16 +139,13 @@ fn quotas_equal_brute_force() {
     let one = |(pool, quotas, share): (Pool, Vec<CellQuota>, f64)| {
         let size = ((pool.cells.len() as f64 * share) as usize).max(1);
         let recipe = with(quotas, size);
-        match pool.brute(&recipe.select.quota, size) {
-            Some(best) => {
-                held.set(held.get() + 1);
-                prop_assert_eq!(pool.kept(&recipe).unwrap(), best);
-            }
-            None => {
-                refused.set(refused.get() + 1);
-                let error = pool.kept(&recipe).unwrap_err();
-                prop_assert_eq!(error.kind(), ErrorKind::InvalidRecipe, "{}", error);
-            }
+        if let Some(best) = pool.brute(&recipe.select.quota, size) {
+            held.set(held.get() + 1);
+            prop_assert_eq!(pool.kept(&recipe).unwrap(), best);
+        } else {
+            refused.set(refused.get() + 1);
+            let error = pool.kept(&recipe).unwrap_err();
+            prop_assert_eq!(error.kind(), ErrorKind::InvalidRecipe, "{}", error);
         }
         Ok(())
     };
@@ -228,7 +225,7 @@ fn stages_are_exact_and_end_within_all_bounds() {
     let plan = SelectionPlan::new(&recipe.select, &classes, &[30, 30, 30]).unwrap();
     let mut state = None;
     for t in 1..=3 {
-        state = Some(stage(state, pool.scores(), &plan, t, &terms).unwrap());
+        state = Some(stage(state.as_ref(), &pool.scores(), &plan, t, &terms).unwrap());
         assert_eq!(coreset(state.as_ref().unwrap()).unwrap().len(), 15 * t);
     }
     let kept: Vec<usize> =

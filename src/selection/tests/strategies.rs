@@ -97,6 +97,19 @@ fn keeping_all_is_the_identity_and_keeping_none_is_refused() {
 }
 
 #[test]
+fn the_number_of_threads_changes_nothing() {
+    let (scores, labels) = skewed();
+    for strategy in STRATEGIES {
+        let toml = format!("strategy = '{strategy}'\nkeep = 0.3");
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| selected(&toml, &scores, &labels, threads as u64).unwrap())
+        };
+        assert!(on(1).equals_missing(&on(5)), "{strategy}");
+    }
+}
+
+#[test]
 fn stages_of_every_strategy_only_grow_and_are_exact() {
     let case = Case::random(&[20, 5, 30], 3, 2, 3);
     for strategy in ["strata", "middle", "random", "random_stratified"] {
@@ -285,9 +298,9 @@ fn hard_classes_keep_more_by_density() {
     let mut frame = table(&vec![0.0; 120], &labels, 0)
         .collect()
         .unwrap()
-        .sort(["id"], Default::default())
+        .sort(["id"], SortMultipleOptions::default())
         .unwrap();
-    let wrong = |i: usize| (i < 10 || (20..30).contains(&i)) as i32;
+    let wrong = |i: usize| i32::from(i < 10 || (20..30).contains(&i));
     let predicted: Vec<i32> = (0..120).map(|i| (labels[i] + wrong(i)) % 2).collect();
     frame.with_column(Column::new("predicted".into(), predicted)).unwrap();
     let recipe = recipe("keep_rows = 12\nclasses = 'hard_class'");

@@ -38,7 +38,8 @@
 //! [`folds`] splits, [`models`] and [`training`] make predictions, [`scoring`] turns those into
 //! scores, [`selection`] decides (Polars queries, also as the [`prelude`]'s extension of
 //! `LazyFrame`), [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
-//! [`tables`] are the contracts.
+//! [`tables`] are the contracts. [`external`] takes predictions and score tables from anywhere, without a
+//! run.
 //!
 //! # Features
 //!
@@ -56,6 +57,7 @@
 
 pub mod cli;
 pub mod error;
+pub mod external;
 mod fence;
 pub mod folds;
 pub mod ingest;

@@ -25,7 +25,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use column::{TEXT_TYPES, cast_exactly, holds_texts, texts};
 pub use digest::Content;
+pub(crate) use examples::{Examples, counted};
 pub use filter::check_filter;
 pub use input::Input;
 pub use load::{Loaded, Quarantined, lane_memory, load, load_within};

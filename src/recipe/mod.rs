@@ -25,5 +25,5 @@ pub use address::{Address, Scheme};
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
 pub use storage::Storage;
-pub(crate) use suggest::nearest;
+pub(crate) use suggest::{near, nearest};
 pub use types::*;

@@ -18,6 +18,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("training", &["error", "recipe", "samples", "seed", "models"]),
     ("scoring", &["error", "recipe", "seed"]),
     ("selection", &["error", "recipe", "scoring", "seed", "tables"]),
+    (
+        "external",
+        &[
+            "error",
+            "ingest",
+            "recipe",
+            "samples",
+            "scoring",
+            "seed",
+            "selection",
+            "storage",
+            "tables",
+        ],
+    ),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];
 

@@ -1,0 +1,1 @@
+//! Predictions of a hand-made toy, and every way in which they can break their contract.

@@ -4,7 +4,7 @@
 //! - `table`: foreign Parquet files with the columns that are needed, batch by batch.
 //! - `predictions`, `members`: what models said, and which samples each was trained on.
 //! - `checks`: the law of a prediction table; every breach is one error that names rows.
-//! - `score`: from predictions to a score table.
+//! - `score`: from predictions to a score table. `select`: from score tables to a selection.
 //! - `drift`: how far new scores have moved from old ones.
 
 mod checks;
@@ -13,9 +13,12 @@ mod members;
 mod names;
 mod predictions;
 mod score;
+mod select;
 mod table;
 #[cfg(test)]
 mod tests;
 
 pub use drift::{Drift, Quantiles};
 pub use score::{Job, Scored, ScoredModel, score};
+pub use select::{ClassKept, Scores, Selected};
+pub use table::read_as;

@@ -1,8 +1,8 @@
 //! Foreign Parquet files as one table with the columns that are needed, batch by batch.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int64Array, LargeListArray, LargeStringArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 
 use crate::error::{Error, Place, Result};
@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Text,
     /// Integers.
     Integer,
+    /// Numbers.
+    Number,
     /// Lists of numbers.
     Numbers,
 }
@@ -34,6 +36,7 @@ impl Kind {
         match self {
             Self::Text => holds_texts(kind),
             Self::Integer => kind.is_integer(),
+            Self::Number => kind.is_numeric(),
             Self::Numbers => match kind {
                 List(item) | LargeList(item) | FixedSizeList(item, _) => {
                     item.data_type().is_numeric()
@@ -47,6 +50,7 @@ impl Kind {
         match self {
             Self::Text => TEXT_TYPES,
             Self::Integer => "integers",
+            Self::Number => "numbers",
             Self::Numbers => "lists of numbers",
         }
     }
@@ -69,9 +73,19 @@ impl Table {
         &self.files
     }
 
-    /// Whether the first file has the column.
+    /// Whether a file has the column.
     pub(super) fn has(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.schema().field_with_name(name).is_ok())
+    }
+
+    /// The columns of all files that hold values of this kind, in the order of the first.
+    pub(super) fn columns_of(&self, kind: Kind) -> Vec<String> {
+        let Some(first) = self.files.first() else { return Vec::new() };
+        let fits = |file: &ParquetFile, name: &str| {
+            file.schema().field_with_name(name).is_ok_and(|field| kind.holds(field.data_type()))
+        };
+        let names = first.schema().fields().iter().map(|field| field.name().clone());
+        names.filter(|name| self.files.iter().all(|file| fits(file, name))).collect()
     }
 
     /// Whether the column holds integers.
@@ -162,4 +176,33 @@ fn no_nulls(values: &dyn Array, name: &str, first: u64) -> Result<()> {
             Err(Error::input(format!("row {} has no `{name}` (null)", first + row as u64)))
         }
     }
+}
+
+/// The table at `uri` in the columns and types of `schema`; other columns are left out.
+///
+/// # Errors
+/// `InvalidInput` if it cannot be read, lacks a column, or a value does not fit.
+pub fn read_as(
+    uri: &str,
+    what: &'static str,
+    schema: &SchemaRef,
+    storage: &Storage,
+) -> Result<RecordBatch> {
+    let table = Table::open(&[uri.to_owned()], what, storage)?;
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    for field in schema.fields() {
+        if !table.has(field.name()) {
+            let message = format!("the {what} table {uri} has no column `{}`", field.name());
+            return Err(Error::input(message));
+        }
+    }
+    let mut batches = Vec::new();
+    table.each(&names, |_, batch| {
+        let exactly =
+            |field: &FieldRef| cast_exactly(column(batch, field.name())?, field.data_type());
+        let columns = schema.fields().iter().map(exactly).collect::<Result<Vec<_>>>()?;
+        batches.push(RecordBatch::try_new(SchemaRef::clone(schema), columns)?);
+        Ok(())
+    })?;
+    Ok(concat_batches(schema, &batches)?)
 }

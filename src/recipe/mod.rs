@@ -8,9 +8,11 @@
 //! - `expand`: environment variables in addresses.
 //! - `address`: what an address means.
 //! - `check`: the laws between fields.
-//! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences.
+//! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences; `change`
+//!   asks what if.
 
 mod address;
+mod change;
 mod check;
 mod document;
 mod expand;

@@ -45,6 +45,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/storage/frame.rs",
             "src/selection/",
+            "src/external/select.rs",
             "src/ingest/filter.rs",
             "src/error.rs",
             "src/run/attempt.rs",

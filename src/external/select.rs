@@ -1,0 +1,288 @@
+//! Selection from any score table: nothing is trained, nothing but the table is needed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema};
+use arrow::record_batch::RecordBatch;
+use polars::prelude::DataFrame;
+use serde::Serialize;
+
+use super::table::{Kind, Table, integers, numbers, text};
+use crate::error::{Error, Result};
+use crate::recipe::{By, Recipe, Storage};
+use crate::seed::Seed;
+use crate::selection::{self, SelectionPlan};
+use crate::storage::frame;
+use crate::tables;
+
+/// The scores of stage 1 of all models, and what is known beside them.
+pub struct Scores {
+    scores: DataFrame,
+    classes: Vec<String>,
+    /// The class of each sample.
+    labels: BTreeMap<String, i32>,
+    /// Rows of later stages, which are left out: they score only what was not yet kept.
+    later: u64,
+}
+
+/// What was selected.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Selected {
+    /// The selection table; `None` if nothing was written.
+    pub output: Option<String>,
+    /// Scored samples.
+    pub samples: u64,
+    /// Kept samples.
+    pub kept: u64,
+    /// Kept samples over scored ones.
+    pub keep: f64,
+    /// 1 - `keep`.
+    pub prune: f64,
+    /// The score that decided.
+    pub by: String,
+    /// The score of the last sample kept; `None` if it has none.
+    pub cut: Option<f64>,
+    /// The classes.
+    pub classes: Vec<ClassKept>,
+    /// How many samples each reason holds.
+    pub reasons: BTreeMap<String, u64>,
+    /// Rows of later stages that played no part.
+    pub later_rows: u64,
+}
+
+/// One class before and after.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ClassKept {
+    /// Its name.
+    pub name: String,
+    /// Its samples.
+    pub total: u64,
+    /// Those of them that are kept.
+    pub kept: u64,
+}
+
+impl Scores {
+    /// The score tables at these addresses: `id`, `label` and numbers; `model` (0 if there is none),
+    /// `fold`, `stage`, `predicted` and `probabilities` if there are any. Classes are named by their
+    /// numbers.
+    ///
+    /// # Errors
+    /// `InvalidInput` for missing columns, other types, nulls, scores of clean and training outputs
+    /// together, and a sample with two labels.
+    pub fn read(uris: &[String], by: &By, storage: &Storage) -> Result<Self> {
+        let table = Table::open(uris, "scores", storage)?;
+        let layout = Layout::new(&table, by)?;
+        let (mut batches, mut later) = (Vec::new(), 0);
+        table.each(&layout.columns(), |first, batch| {
+            let batch = layout.batch(batch, first)?;
+            let stages = batch["stage"].as_primitive::<Int32Type>();
+            let first_stage = stages.iter().map(|stage| Some(stage == Some(1))).collect();
+            let kept = filter_record_batch(&batch, &first_stage)?;
+            later += (batch.num_rows() - kept.num_rows()) as u64;
+            batches.push(kept);
+            Ok(())
+        })?;
+        let Some(schema) = batches.first().map(RecordBatch::schema) else {
+            return Err(Error::input("the scores table has no rows"));
+        };
+        let scores = concat_batches(&schema, &batches)?;
+        let labels = labels_of(&scores)?;
+        let most = labels.values().max().copied().unwrap_or(0);
+        let classes = (0..=most).map(|label| label.to_string()).collect();
+        Ok(Self { scores: frame::from_arrow(&scores)?, classes, labels, later })
+    }
+
+    /// The score tables of a run's stage 1.
+    ///
+    /// # Errors
+    /// `Internal` if their columns differ.
+    pub fn of_run(
+        tables: Vec<DataFrame>,
+        classes: Vec<String>,
+        labels: BTreeMap<String, i32>,
+    ) -> Result<Self> {
+        Ok(Self { scores: frame::stack(tables)?.collect()?, classes, labels, later: 0 })
+    }
+
+    /// The selection that `recipe` makes of these scores in one step: the contract of
+    /// [`tables::selection`].
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if its rules cannot hold for these classes; `InvalidInput` if the scores do not
+    /// fit together.
+    pub fn select(&self, recipe: &Recipe) -> Result<RecordBatch> {
+        let mut sizes = vec![0; self.classes.len()];
+        for label in self.labels.values() {
+            sizes[*label as usize] += 1;
+        }
+        let plan = SelectionPlan::new(&recipe.select, &self.classes, &sizes)?;
+        let scores = frame::stack(vec![self.scores.clone()])?;
+        let seed = Seed::new(recipe.seed);
+        let selected = selection::stage(None, scores, &plan, 1, recipe, &seed)?;
+        frame::to_arrow(selected, &tables::selection())
+    }
+
+    /// What a selection of these scores came to.
+    pub fn summary(&self, recipe: &Recipe, selection: &RecordBatch) -> Selected {
+        let kept = selection["kept"].as_boolean();
+        let (rank, score) = (
+            selection["rank"].as_primitive::<Int64Type>(),
+            selection["score"].as_primitive::<Float64Type>(),
+        );
+        let all = || (0..selection.num_rows()).filter(|at| kept.value(*at));
+        let last = all().max_by_key(|at| rank.value(*at));
+        let mut reasons = BTreeMap::new();
+        for reason in selection["reason"].as_string::<i32>().iter().flatten() {
+            *reasons.entry(reason.to_owned()).or_default() += 1;
+        }
+        let (samples, count) = (selection.num_rows() as u64, all().count() as u64);
+        let keep = count as f64 / samples.max(1) as f64;
+        Selected {
+            output: None,
+            samples,
+            kept: count,
+            keep,
+            prune: 1.0 - keep,
+            by: recipe.select.by.name().to_owned(),
+            cut: last.filter(|at| score.is_valid(*at)).map(|at| score.value(at)),
+            classes: self.classes_of(selection),
+            reasons,
+            later_rows: self.later,
+        }
+    }
+
+    fn classes_of(&self, selection: &RecordBatch) -> Vec<ClassKept> {
+        let mut classes: Vec<ClassKept> = self
+            .classes
+            .iter()
+            .map(|name| ClassKept { name: name.clone(), total: 0, kept: 0 })
+            .collect();
+        let labels = selection["label"].as_primitive::<Int32Type>();
+        for (label, kept) in labels.iter().zip(selection["kept"].as_boolean()) {
+            let class = label.and_then(|label| classes.get_mut(label as usize));
+            if let Some(class) = class {
+                class.total += 1;
+                class.kept += u64::from(kept == Some(true));
+            }
+        }
+        classes
+    }
+}
+
+/// Which columns a foreign score table has, and what they become.
+struct Layout {
+    optional: Vec<&'static str>,
+    numbers: Vec<String>,
+    probabilities: bool,
+}
+
+/// Integer columns that have a meaning of their own, and what they are where there is none.
+const OPTIONAL: [(&str, Option<i32>); 4] =
+    [("fold", None), ("model", Some(0)), ("stage", Some(1)), ("predicted", None)];
+
+impl Layout {
+    fn new(table: &Table, by: &By) -> Result<Self> {
+        table.need("id", Kind::Text)?;
+        table.need("label", Kind::Integer)?;
+        if let By::Method(method) = by {
+            table.need(method.name(), Kind::Number)?;
+        }
+        same_outputs(table)?;
+        let optional: Vec<&str> =
+            OPTIONAL.into_iter().map(|(name, _)| name).filter(|name| table.has(name)).collect();
+        optional.iter().try_for_each(|name| table.need(name, Kind::Integer))?;
+        let probabilities = table.has("probabilities");
+        if probabilities {
+            table.need("probabilities", Kind::Numbers)?;
+        }
+        let known = |name: &str| {
+            ["id", "label"].contains(&name) || OPTIONAL.iter().any(|(known, _)| *known == name)
+        };
+        let numbers = table.columns_of(Kind::Number).into_iter().filter(|name| !known(name));
+        Ok(Self { optional, numbers: numbers.collect(), probabilities })
+    }
+
+    fn columns(&self) -> Vec<&str> {
+        let mut columns = vec!["id", "label"];
+        columns.extend(&self.optional);
+        columns.extend(self.numbers.iter().map(String::as_str));
+        columns.extend(self.probabilities.then_some("probabilities"));
+        columns
+    }
+
+    fn batch(&self, batch: &RecordBatch, first: u64) -> Result<RecordBatch> {
+        let ids = text(batch, "id", first)?;
+        let labels = integers(batch, "label", first)?;
+        let labels: Int32Array = labels.values().iter().map(|label| Some(*label as i32)).collect();
+        let mut columns: Vec<(String, ArrayRef)> = vec![
+            ("id".to_owned(), Arc::new(StringArray::from_iter_values(ids.iter().flatten()))),
+            ("label".to_owned(), Arc::new(labels)),
+        ];
+        for (name, otherwise) in OPTIONAL {
+            let values: Int32Array = match batch.column_by_name(name) {
+                Some(values) => arrow::compute::cast(values, &DataType::Int32)?
+                    .as_primitive::<Int32Type>()
+                    .clone(),
+                None if name == "predicted" => continue,
+                None => (0..batch.num_rows()).map(|_| otherwise).collect(),
+            };
+            columns.push((name.to_owned(), Arc::new(values)));
+        }
+        for name in &self.numbers {
+            let values = arrow::compute::cast(&batch[name.as_str()], &DataType::Float64)?;
+            columns.push((name.clone(), values));
+        }
+        if self.probabilities {
+            let lists = numbers(batch, "probabilities")?;
+            let width = if lists.is_empty() { 1 } else { lists.value_length(0) as i32 };
+            let item = Arc::new(Field::new("item", DataType::Float32, true));
+            let lists = arrow::compute::cast(&lists, &DataType::FixedSizeList(item, width))?;
+            columns.push(("probabilities".to_owned(), lists));
+        }
+        let field = |(name, values): &(String, ArrayRef)| {
+            Field::new(name.as_str(), values.data_type().clone(), true)
+        };
+        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        Ok(RecordBatch::try_new(schema, columns.into_iter().map(|(_, values)| values).collect())?)
+    }
+}
+
+/// Scores of clean outputs and of outputs in training mode must not be mixed.
+fn same_outputs(table: &Table) -> Result<()> {
+    let of = |file: &crate::storage::parquet::ParquetFile| {
+        file.schema().metadata().get(tables::OUTPUTS).cloned()
+    };
+    let mut found = table.files().iter().map(|file| (of(file), file.object().uri.as_str()));
+    let Some((first, one)) = found.next() else { return Ok(()) };
+    match found.find(|(outputs, _)| *outputs != first) {
+        None => Ok(()),
+        Some((outputs, other)) => {
+            let name = |outputs: &Option<String>| outputs.clone().unwrap_or("unknown".to_owned());
+            Err(Error::input(format!(
+                "{one} holds scores of {} outputs and {other} of {} outputs; scores of both kinds must not be mixed",
+                name(&first),
+                name(&outputs)
+            )))
+        }
+    }
+}
+
+/// The class of each sample, which must be one.
+fn labels_of(scores: &RecordBatch) -> Result<BTreeMap<String, i32>> {
+    let mut labels = BTreeMap::new();
+    let (ids, values) = (&scores["id"], scores["label"].as_primitive::<Int32Type>());
+    for (id, label) in ids.as_string::<i32>().iter().flatten().zip(values.values()) {
+        if *label < 0 {
+            let message = format!("sample `{id}` has the label {label}; classes count from 0");
+            return Err(Error::input(message));
+        }
+        if labels.insert(id.to_owned(), *label).is_some_and(|before| before != *label) {
+            let message = format!("sample `{id}` has different labels in different rows");
+            return Err(Error::input(message));
+        }
+    }
+    Ok(labels)
+}

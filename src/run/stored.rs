@@ -1,0 +1,80 @@
+//! The stored scores of a run's stage 1, to ask what if: nothing is trained.
+
+use std::collections::BTreeMap;
+
+use arrow::record_batch::RecordBatch;
+
+use super::identity::RunFile;
+use super::rows::{ints, strings};
+use super::status::open;
+use super::task::{INGEST, Task, models};
+use crate::error::{Error, Result};
+use crate::external::{Scores, Selected};
+use crate::recipe::{Override, Recipe, Storage};
+use crate::storage::{Ledger, NewFile, frame, parquet};
+use crate::tables;
+
+/// The scores of stage 1 with all that decided beside them.
+pub(super) struct Stored {
+    pub(super) file: RunFile,
+    pub(super) samples: RecordBatch,
+    pub(super) scores: Scores,
+}
+
+impl Stored {
+    /// Reads what the run in `uri` has stored.
+    ///
+    /// # Errors
+    /// `InvalidInput` if no run began there or a model of stage 1 has not scored yet.
+    pub(super) fn read(uri: &str, storage: &Storage) -> Result<Self> {
+        let (file, ledger) = open(uri, storage)?;
+        let output = |task: &str, name: &str| output(&ledger, uri, task, name);
+        let mut tables = Vec::new();
+        for model in 0..models(&file.recipe, 1) {
+            let task = Task::Score { stage: 1, model }.to_string();
+            tables.push(frame::decode(&output(&task, "scores.parquet")?)?);
+        }
+        let samples = output(INGEST, "samples.parquet")?;
+        let samples = parquet::decode_table(samples, &tables::samples())?;
+        let classes = serde_json::from_slice(&output(INGEST, "classes.json")?)?;
+        let (ids, labels) = (strings(&samples, "id")?, ints(&samples, "label")?);
+        let labels: BTreeMap<String, i32> =
+            ids.iter().flatten().map(str::to_owned).zip(labels.values().iter().copied()).collect();
+        let scores = Scores::of_run(tables, classes, labels)?;
+        Ok(Self { file, samples, scores })
+    }
+
+    /// The selection with a recipe.
+    pub(super) fn select(&self, recipe: &Recipe) -> Result<RecordBatch> {
+        self.scores.select(recipe)
+    }
+}
+
+fn output(ledger: &Ledger, uri: &str, task: &str, name: &str) -> Result<bytes::Bytes> {
+    let record = ledger.find(task)?.ok_or_else(|| {
+        Error::input(format!("{uri}: stage 1 has not scored yet: `{task}` is not done"))
+    })?;
+    Ok(ledger.output(&record, name)?.0)
+}
+
+/// Selects again from the stored scores of stage 1 of the run in `uri`, in one step, with changes to
+/// its recipe; writes the selection table to `output`, if there is one.
+///
+/// # Errors
+/// `InvalidRecipe` for a wrong change; `InvalidInput` if there are no scores.
+pub fn select_again(
+    uri: &str,
+    changes: &[Override],
+    storage: &Storage,
+    output: Option<&NewFile>,
+) -> Result<Selected> {
+    let stored = Stored::read(uri, storage)?;
+    let recipe = stored.file.recipe.in_one_step(changes)?;
+    let selection = stored.select(&recipe)?;
+    let mut selected = stored.scores.summary(&recipe, &selection);
+    if let Some(output) = output {
+        output.write_table(&selection)?;
+        selected.output = Some(output.uri().to_owned());
+    }
+    Ok(selected)
+}

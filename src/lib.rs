@@ -56,6 +56,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod cli;
+mod distance;
 pub mod error;
 pub mod external;
 mod fence;

@@ -265,6 +265,10 @@ fn places(text: &mut String, s: &Summary) {
         s.uri
     );
     let _ = writeln!(text, "Scores     {}/tables/scores/*.parquet", s.uri);
+    if let Some(suspected) = s.suspected_labels {
+        let labels = counted(suspected, "suspected label");
+        let _ = writeln!(text, "Labels     {}/tables/label_errors.parquet  ({labels})", s.uri);
+    }
     let _ = writeln!(text, "Digest     {}  (SHA-256 of the kept ids)", s.selection_sha256);
     let _ = writeln!(text, "Check      unseen verify {}", s.uri);
     if let Some(line) = &s.python {

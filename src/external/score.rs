@@ -12,7 +12,9 @@ use super::members::{Labels, Members};
 use super::predictions::{Outputs, Predictions, Row};
 use crate::error::{Error, Result};
 use crate::recipe::{self, Method, Mode, Needs, Storage, Trajectory};
-use crate::scoring::{Block, Criterion, Dynamics, Values, criterion, score_block, trajectory};
+use crate::scoring::{
+    Block, Criterion, Dynamics, Values, check_trajectory, criterion, score_block, trajectory,
+};
 use crate::storage::NewFile;
 use crate::tables;
 
@@ -98,6 +100,9 @@ pub fn score(job: &Job<'_>, output: &NewFile) -> Result<Scored> {
     let scorer = Scorer::new(job, &predictions)?;
     let rules = Rules { mode: job.mode, drop_seen: job.drop_seen };
     let checked = check(&predictions, members.as_ref(), labels.as_ref(), rules)?;
+    for method in job.methods {
+        check_trajectory(*method, job.trajectory, checked.epochs)?;
+    }
     let models = checked.models.iter().enumerate().map(|(number, name)| ScoredModel {
         number,
         name: name.clone(),

@@ -48,6 +48,25 @@ pub fn assign(
     Ok(folds)
 }
 
+/// The folds of samples that were appended under `folds.by = "hash"`: those that [`assign`] would give
+/// them among the others, which stay where they are. `seed` is the run's.
+///
+/// # Errors
+/// `InvalidRecipe` for folds that depend on all samples together.
+pub fn of_appended(
+    ids: &[String],
+    groups: Option<&[Option<String>]>,
+    spec: &Folds,
+    seed: &Seed,
+) -> Result<Vec<u32>> {
+    if spec.by != FoldsBy::Hash {
+        return Err(Error::recipe(
+            "`folds.by` is not `hash`: new samples would move old ones to other folds, so the old models would have seen what they score; run again with folds.by = \"hash\"",
+        ));
+    }
+    Ok(deal::hashed(ids, groups, spec.k, &seed.of("fold")))
+}
+
 /// The classes, with their sizes, of which a model of stage 1 sees fewer than about 5 samples:
 /// worth a warning that advises `folds.stratify`. Classes without any sample are left out.
 pub fn rare_classes(labels: &[u32], classes: usize, spec: &Folds) -> Vec<(u32, u64)> {

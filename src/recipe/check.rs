@@ -1,13 +1,13 @@
 //! The laws between fields. Types, choices and ranges are held by `shape`.
 
+mod score;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::address;
-use super::types::{
-    Amount, Arch, Classes, Duplicates, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages,
-};
+use super::types::{Amount, Arch, Classes, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages};
 use crate::secret::holds_user;
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
@@ -32,7 +32,7 @@ pub(super) fn faults(recipe: &Recipe) -> Vec<Fault> {
     train(&mut laws, recipe);
     schedule(&mut laws, recipe);
     folds(&mut laws, recipe);
-    score(&mut laws, recipe);
+    score::score(&mut laws, recipe);
     keep(&mut laws, recipe);
     classes(&mut laws, recipe);
     stages(&mut laws, recipe);
@@ -212,17 +212,14 @@ fn folds(laws: &mut Laws, recipe: &Recipe) {
         "grouped folds cannot be stratified: a group moves as one; drop `stratify` or `group`",
     );
     laws.hold(
-        !folds.stratify || folds.duplicates == Duplicates::Ignore,
-        &["folds.stratify", "folds.duplicates"],
-        "folds that keep duplicates together cannot be stratified: they move as one; drop `stratify` or `duplicates`",
+        !folds.stratify || !folds.together(),
+        &["folds.stratify", "folds.duplicates", "folds.near"],
+        "folds that keep duplicates together cannot be stratified: they move as one; drop `stratify`, or `duplicates` and `near`",
     );
-}
-
-fn score(laws: &mut Laws, recipe: &Recipe) {
     laws.hold(
-        distinct(&recipe.score.methods),
-        &["score.methods"],
-        "`score.methods` names a score twice",
+        folds.near.is_none() || recipe.data.embedding.is_some() || recipe.data.features.is_some(),
+        &["folds.near", "data.embedding"],
+        "`folds.near` compares vectors, but the recipe has images alone; name a column of embeddings in `data.embedding`",
     );
 }
 

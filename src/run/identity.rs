@@ -73,6 +73,7 @@ impl RunFile {
         recipe.storage = Storage::default();
         recipe.data.max_quarantined = 0.0;
         (recipe.data.max_columns, recipe.data.max_expansion) = (0, 0);
+        recipe.score.embedding.max_rows = 0;
         recipe
     }
 

@@ -9,22 +9,28 @@
 
 mod attempt;
 mod clean;
+mod clusters;
+#[cfg(feature = "train")]
+mod compare;
 mod curve;
 mod dataset;
 mod diff;
 mod explain;
+mod extend;
 #[cfg(feature = "train")]
 mod fit;
 #[cfg(not(feature = "train"))]
 #[path = "no_fit.rs"]
 mod fit;
 mod identity;
+mod label_errors;
 mod manifest;
 mod memory;
 mod plan;
 mod rows;
 #[cfg(feature = "train")]
 mod score_table;
+mod scored;
 mod single;
 mod split_of;
 mod stages;
@@ -33,12 +39,15 @@ mod stored;
 mod summary;
 mod task;
 mod verify;
+#[cfg(feature = "train")]
+mod watch;
 mod worker;
 
 pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use curve::{Curve, Point, curve};
 pub use diff::{ClassShift, Difference, Moved, Side, diff};
 pub use explain::{Class, Cluster, Explanation, ModelOf, SourceRow, StageOf, explain};
+pub use extend::{Appended, ClassDrift, Extended, extend};
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};
 pub use memory::Memory;

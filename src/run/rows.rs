@@ -94,6 +94,11 @@ pub(super) fn ids(batch: &RecordBatch) -> Result<Vec<String>> {
     Ok(strings(batch, "id")?.iter().flatten().map(str::to_owned).collect())
 }
 
+/// The texts of a column, where they are.
+pub(super) fn texts(batch: &RecordBatch, name: &str) -> Result<Vec<Option<String>>> {
+    Ok(strings(batch, name)?.iter().map(|text| text.map(str::to_owned)).collect())
+}
+
 /// File, row group and row of each row of a samples or quarantine table.
 pub(super) fn places(batch: &RecordBatch) -> Result<Vec<(u32, u32, u32)>> {
     let (file, group) = (ints(batch, "file")?, ints(batch, "row_group")?);

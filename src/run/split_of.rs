@@ -40,7 +40,7 @@ pub fn folds_of(recipe: Recipe, memory: Memory, output: &NewFile) -> Result<Fold
     }
     let run = Run::new(recipe)?.within(memory);
     let loaded = run.loaded()?;
-    let (samples, _) = ingest::tables(&loaded)?;
+    let (samples, _) = ingest::tables(&loaded, &run.clusters(&loaded)?)?;
     let folds = assign(&samples, &run.recipe, &run.seed)?;
     let mut sizes = vec![0; run.recipe.folds.k];
     for fold in &folds {

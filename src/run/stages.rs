@@ -17,6 +17,7 @@ impl Run {
         }
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
         let classes: Vec<String> = serde_json::from_slice(&attempt.read(INGEST, "classes.json")?)?;
+        self.label_errors(attempt, stage, &samples, classes.len())?;
         let plan = self.selection_plan(&labels(&samples)?, &classes)?;
         let previous = match stage {
             1 => None,

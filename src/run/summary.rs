@@ -38,6 +38,8 @@ pub struct Summary {
     pub classes: Vec<ClassCount>,
     /// How many samples each reason holds.
     pub reasons: BTreeMap<String, u64>,
+    /// How many labels are suspected to be wrong, if the recipe asked.
+    pub suspected_labels: Option<u64>,
     /// How the aggregated scores of stage 1 spread.
     pub spread: Spread,
     /// SHA-256 over the kept ids, ascending, one a line.
@@ -107,6 +109,7 @@ impl Summary {
                 .collect::<Result<_>>()?,
             classes: classes(&names, &outcome.classes),
             reasons,
+            suspected_labels: suspected_labels(ledger)?,
             spread: spread(ledger, recipe)?,
             selection_sha256: coreset
                 .facts
@@ -187,6 +190,11 @@ fn stage(ledger: &Ledger, recipe: &Recipe, cut: &selection::StageCut) -> Result<
         cut: cut.score.unwrap_or(f64::NAN),
         accuracy: accuracy / models as f64,
     })
+}
+
+fn suspected_labels(ledger: &Ledger) -> Result<Option<u64>> {
+    let record = ledger.get(&Task::Select { stage: 1 }.to_string())?;
+    Ok(record.facts.get("suspected_labels").and_then(serde_json::Value::as_u64))
 }
 
 fn classes(names: &[String], counts: &[selection::ClassCount]) -> Vec<ClassCount> {

@@ -84,6 +84,9 @@ pub(super) const FOLDS: &str = "folds";
 /// See [`INGEST`].
 pub(super) const CORESET: &str = "coreset";
 
+/// The output of a training that was watched.
+pub(super) const DYNAMICS: &str = "dynamics.parquet";
+
 /// The number of stages.
 pub(super) fn stages(recipe: &Recipe) -> usize {
     match &recipe.select.stages {

@@ -9,6 +9,8 @@ use super::identity::RunFile;
 use super::manifest::Manifest;
 use super::memory::{Memory, Needs, Split};
 use super::plan::{Plan, keep_bytes};
+use super::rows::texts;
+use super::scored::most_scored;
 use super::status::known_tasks;
 use super::summary::Summary;
 use super::task::{CORESET, INGEST, PUBLISH, Task};
@@ -16,7 +18,7 @@ use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Storage};
-use crate::samples::Shape;
+use crate::samples::{Inputs, Shape};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::shards::Spill;
@@ -45,6 +47,8 @@ pub struct Run {
     pub(super) memory: Memory,
     survey: OnceCell<Survey>,
     loaded: RefCell<Option<Rc<Loaded>>>,
+    /// The vectors of `data.embedding`.
+    embeddings: RefCell<Option<Rc<Inputs>>>,
     /// The rows of the shards that were left when the first was begun.
     spill: OnceCell<Spill>,
 }
@@ -90,8 +94,9 @@ impl Run {
 
     fn of(recipe: Recipe, file: RunFile, ledger: Ledger, objects: Vec<Object>) -> Self {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
-        let (survey, loaded, spill) = (OnceCell::new(), RefCell::default(), OnceCell::new());
-        Self { recipe, seed, ledger, file, objects, memory, survey, loaded, spill }
+        let (survey, spill) = (OnceCell::new(), OnceCell::new());
+        let (loaded, embeddings) = (RefCell::default(), RefCell::default());
+        Self { recipe, seed, ledger, file, objects, memory, survey, loaded, embeddings, spill }
     }
 
     /// The run that a directory holds, as it was begun; its input may be gone.
@@ -262,9 +267,13 @@ impl Run {
         let room = |shape| Ok(self.split_for(shape)?.load);
         let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
         if let Some(record) = self.ledger.find(INGEST)? {
-            let (samples, _) = ingest::tables(&loaded)?;
             let bytes = self.ledger.output(&record, "samples.parquet")?.0;
-            if samples != parquet::decode_table(bytes, &tables::samples())? {
+            let committed = parquet::decode_table(bytes, &tables::samples())?;
+            // Clusters are not looked for again: near ones take long, and they follow from the rest.
+            let clusters = texts(&committed, "cluster")?;
+            if committed.num_rows() != loaded.rows.len()
+                || committed != ingest::tables(&loaded, &clusters)?.0
+            {
                 return Err(Error::input(
                     "the input decodes to other samples than when this run began; restore it or start a new run",
                 ));
@@ -273,9 +282,23 @@ impl Run {
         Ok(Rc::clone(self.loaded.borrow_mut().insert(Rc::new(loaded))))
     }
 
+    /// The vectors of `data.embedding`, loaded once.
+    pub(super) fn embeddings(&self) -> Result<Rc<Inputs>> {
+        if let Some(embeddings) = &*self.embeddings.borrow() {
+            return Ok(Rc::clone(embeddings));
+        }
+        let Some(column) = &self.recipe.data.embedding else {
+            return Err(Error::internal("the recipe has no `data.embedding`"));
+        };
+        let (rows, room) = (&self.loaded()?.rows, self.split()?.load);
+        let embeddings = ingest::embeddings(self.survey()?, column, rows, &room)?;
+        Ok(Rc::clone(self.embeddings.borrow_mut().insert(Rc::new(embeddings))))
+    }
+
     /// Frees the decoded samples once no task needs them any more.
     pub(super) fn forget_loaded(&self) {
         self.loaded.take();
+        self.embeddings.take();
     }
 
     /// How the memory is split.
@@ -288,8 +311,10 @@ impl Run {
         let survey = self.survey()?;
         let decoded = survey.rows.len() as u64 * shape.bytes() as u64;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
-        let kept = self.selection_plan(&labels, &survey.classes)?.kept();
-        Needs::of_run(self, shape, decoded, keep_bytes(survey, kept))?.split(self.memory)
+        let plan = self.selection_plan(&labels, &survey.classes)?;
+        let kept = keep_bytes(survey, plan.kept());
+        let scored = most_scored(&self.recipe, survey.rows.len() as u64, plan.sizes(), None);
+        Needs::of_run(self, shape, decoded, kept, scored)?.split(self.memory)
     }
 
     /// The rows of all shards that are left, read once.

@@ -65,6 +65,31 @@ pub(super) static FOLDS: &[Column] = &[
 pub(super) static MEMBERS: &[Column] =
     &[required("id", DataType::Utf8, "The id of a sample that the model was trained on.")];
 
+/// The column that every dynamics table begins with.
+pub(super) static DYNAMICS: &[Column] =
+    &[required("id", DataType::Utf8, "The id of a sample that the model scores.")];
+
+pub(super) static LABEL_ERRORS: &[Column] = &[
+    required("id", DataType::Utf8, "The id of the sample."),
+    required("label", DataType::Int32, "Its class as given, from 0."),
+    required(
+        "suggested",
+        DataType::Int32,
+        "The class with the largest mean probability, from 0; the first of several.",
+    ),
+    required(
+        "self_confidence",
+        DataType::Float32,
+        "The mean probability of the given class, over the models of stage 1 that scored the sample.",
+    ),
+    required(
+        "normalized_margin",
+        DataType::Float32,
+        "(That minus the largest other mean probability, plus 1) / 2: low is suspect.",
+    ),
+    required("suspected", DataType::Boolean, "Whether the given class is suspected to be wrong."),
+];
+
 /// The columns that every score table begins with.
 pub(super) static SCORES: &[Column] = &[
     required("id", DataType::Utf8, "The id of the sample."),

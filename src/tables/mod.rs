@@ -40,12 +40,32 @@ pub fn members() -> SchemaRef {
     schema(columns::MEMBERS)
 }
 
+/// What a training did to the samples that its model scores, ascending by id: a column for each of
+/// `methods`, which watch the training. The metadata are those of [`scores`].
+pub fn dynamics(methods: &[Method], outputs: Outputs) -> SchemaRef {
+    with_scores(columns::DYNAMICS, methods, &[], outputs)
+}
+
+/// The samples and how well their labels agree with the models that never saw them, ascending by id.
+pub fn label_errors() -> SchemaRef {
+    schema(columns::LABEL_ERRORS)
+}
+
 /// The scores that one model gave, ascending by id. `fold` is the sample's fold (null in fitting
 /// mode), `model` the scoring model within the stage. `logits` and `probabilities` are there when
 /// asked for: `lists` gives the name of each and the number of classes. The schema's metadata says
 /// under [`OUTPUTS`] what the scores were computed from.
 pub fn scores(methods: &[Method], lists: &[(&str, usize)], outputs: Outputs) -> SchemaRef {
-    let mut columns = columns::SCORES.to_vec();
+    with_scores(columns::SCORES, methods, lists, outputs)
+}
+
+fn with_scores(
+    first: &[Column],
+    methods: &[Method],
+    lists: &[(&str, usize)],
+    outputs: Outputs,
+) -> SchemaRef {
+    let mut columns = first.to_vec();
     columns.extend(methods.iter().map(|method| columns::score(*method)));
     let mut fields = schema(&columns).fields().to_vec();
     fields.extend(lists.iter().map(|(name, classes)| Arc::new(list(name, *classes))));

@@ -301,7 +301,7 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\n[folds]\nduplicates = 'together'\nstratify = true",
-        "11:1: folds that keep duplicates together cannot be stratified: they move as one; drop `stratify` or `duplicates`",
+        "11:1: folds that keep duplicates together cannot be stratified: they move as one; drop `stratify`, or `duplicates` and `near`",
     ),
     (
         "keep = 0.5",

@@ -50,6 +50,16 @@ impl Default for Score {
     }
 }
 
+impl Score {
+    /// The methods to compute that have to see this, in the order of [`Method::ALL`]: those of
+    /// `methods`, and the difficulty that D2 passes along.
+    pub fn computed(&self, needs: Needs) -> Vec<Method> {
+        let difficulty = self.methods.contains(&Method::D2).then_some(self.embedding.difficulty);
+        let wanted = |m: &Method| self.methods.contains(m) || difficulty == Some(*m);
+        Method::ALL.into_iter().filter(|m| m.needs() == needs && wanted(m)).collect()
+    }
+}
+
 /// A score of your own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, RecordBatch};
 
 use super::super::dataset::assign;
-use super::super::rows::{ids, ints, kept_ids, labels, selection_digest, strings};
+use super::super::rows::{ids, ints, kept_ids, labels, selection_digest, strings, texts};
 use super::super::task::{FOLDS, INGEST, Task, models, stages};
 use super::Prover;
 use crate::error::{Error, Result};
-use crate::recipe::{Duplicates, FitOn, Mode};
+use crate::recipe::{FitOn, Mode};
 use crate::storage::{frame, parquet};
 use crate::{selection, tables};
 
@@ -24,9 +24,8 @@ impl Prover {
         if ids(&samples)? != ids(&folds)? {
             return Err(Error::corrupt("the folds table does not hold exactly the samples"));
         }
-        if self.run.recipe.folds.duplicates == Duplicates::Together {
-            // The digests that decide must be those of the input: decoding holds them against it.
-            self.run.loaded()?;
+        if self.run.recipe.folds.together() {
+            self.clusters(&samples)?;
         }
         let derived = assign(&samples, &self.run.recipe, &self.run.seed)?;
         let stored = ints(&folds, "fold")?;
@@ -46,6 +45,15 @@ impl Prover {
             "{} disjoint folds of {sizes:?} samples, derived again from the seed",
             sizes.len()
         ))
+    }
+
+    /// Clusters follow from the input: decoding holds the digests against it.
+    fn clusters(&self, samples: &RecordBatch) -> Result<()> {
+        let derived = self.run.clusters(&*self.run.loaded()?)?;
+        if derived == texts(samples, "cluster")? {
+            return Ok(());
+        }
+        Err(Error::corrupt("the clusters of duplicates are not those of the input"))
     }
 
     /// Every model was trained on what the method says: its fold, the others, all, or the coreset.
@@ -207,7 +215,7 @@ impl Prover {
         }
     }
 
-    fn seen_by_design(&self, stage: usize) -> bool {
+    pub(super) fn seen_by_design(&self, stage: usize) -> bool {
         stage == 1 && self.run.recipe.mode == Mode::Fitting
     }
 
@@ -231,12 +239,12 @@ impl Prover {
         Ok(kept_ids(&self.table(&task, "selection.parquet", &tables::selection())?))
     }
 
-    fn models(&self) -> Vec<(usize, usize)> {
+    pub(super) fn models(&self) -> Vec<(usize, usize)> {
         let recipe = &self.run.recipe;
         (1..=stages(recipe)).flat_map(|s| (0..models(recipe, s)).map(move |m| (s, m))).collect()
     }
 
-    fn train_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
+    pub(super) fn train_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
         self.table(&Task::Train { stage, model }.to_string(), "members.parquet", &tables::members())
     }
 
@@ -246,7 +254,7 @@ impl Prover {
     }
 
     /// A score table, which must come from the outputs that the recipe asks for.
-    fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
+    pub(super) fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
         let task = Task::Score { stage, model }.to_string();
         let (bytes, _) = self.output(&task, "scores.parquet")?;
         let (schema, _) = parquet::decode(bytes.clone())?;

@@ -2,9 +2,11 @@
 //!
 //! - `files`: the bytes, the source and the coreset.
 //! - `method`: folds, training sets, scores and the selection.
+//! - `scores`: what stands beside the scores.
 
 mod files;
 mod method;
+mod scores;
 
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
@@ -70,13 +72,15 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
     let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
-    let proofs: [(&'static str, Proof); 9] = [
+    let proofs: [(&'static str, Proof); 11] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
         ("folds", Prover::folds),
         ("members", Prover::members),
         ("unseen", Prover::unseen),
         ("coverage", Prover::coverage),
+        ("dynamics", Prover::dynamics),
+        ("labels", Prover::label_errors),
         ("selection", Prover::selection),
         ("input", Prover::input),
         ("coreset", Prover::coreset),

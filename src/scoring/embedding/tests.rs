@@ -1,0 +1,1 @@
+//! Goldens, traps and edges of the scores of embeddings.

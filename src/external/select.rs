@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::recipe::{By, Recipe, Storage};
 use crate::seed::Seed;
 use crate::selection::{self, SelectionPlan};
-use crate::storage::frame;
+use crate::storage::{NewFile, frame};
 use crate::tables;
 
 /// The scores of stage 1 of all models, and what is known beside them.
@@ -123,6 +123,20 @@ impl Scores {
         let seed = Seed::new(recipe.seed);
         let selected = selection::stage(None, scores, &plan, 1, recipe, &seed)?;
         frame::to_arrow(selected, &tables::selection())
+    }
+
+    /// As [`Scores::select`], with the table written to `output` if there is one.
+    ///
+    /// # Errors
+    /// As [`Scores::select`], and `Unavailable` if it cannot be written.
+    pub fn select_into(&self, recipe: &Recipe, output: Option<&NewFile>) -> Result<Selected> {
+        let selection = self.select(recipe)?;
+        let mut selected = self.summary(recipe, &selection);
+        if let Some(output) = output {
+            output.write_table(&selection)?;
+            selected.output = Some(output.uri().to_owned());
+        }
+        Ok(selected)
     }
 
     /// What a selection of these scores came to.

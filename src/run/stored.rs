@@ -70,11 +70,5 @@ pub fn select_again(
 ) -> Result<Selected> {
     let stored = Stored::read(uri, storage)?;
     let recipe = stored.file.recipe.in_one_step(changes)?;
-    let selection = stored.select(&recipe)?;
-    let mut selected = stored.scores.summary(&recipe, &selection);
-    if let Some(output) = output {
-        output.write_table(&selection)?;
-        selected.output = Some(output.uri().to_owned());
-    }
-    Ok(selected)
+    stored.scores.select_into(&recipe, output)
 }

@@ -39,14 +39,14 @@ pub(super) struct Checked {
     pub(super) dropped: u64,
 }
 
-/// Holds predictions to the law.
+/// Holds predictions to the law and takes their rows.
 ///
 /// # Errors
 /// `InvalidInput` naming samples and models for: a prediction that is there twice; members of unknown
 /// samples or models; models without members, and predictions of what a model was trained on, in mode
 /// `unseen`; gaps in the epochs; samples without a score or with fewer than others.
 pub(super) fn check(
-    predictions: &Predictions,
+    predictions: &mut Predictions,
     members: Option<&Members>,
     labels: Option<&Labels>,
     rules: Rules,
@@ -68,12 +68,12 @@ pub(super) fn check(
 }
 
 /// The predictions with ids and models numbered in their order, and sorted.
-fn ordered(predictions: &Predictions) -> Checked {
+fn ordered(predictions: &mut Predictions) -> Checked {
     let ids = predictions.ids.sorted_by(str::to_owned);
     let number = |text: &str| if predictions.numbered { text.parse::<i128>().ok() } else { None };
     let models = predictions.models.sorted_by(|text| (number(text), text.to_owned()));
     let (id_at, model_at) = (places(&ids), places(&models));
-    let mut rows = predictions.rows.clone();
+    let mut rows = std::mem::take(&mut predictions.rows);
     for row in &mut rows {
         (row.id, row.model) = (id_at[row.id as usize], model_at[row.model as usize]);
     }
@@ -107,7 +107,7 @@ impl Checked {
         for pair in self.rows.windows(2).filter(|pair| key(&pair[0]) == key(&pair[1])) {
             twice.add(|| format!("{} in epoch {}", self.pair(&pair[0]), pair[0].epoch));
         }
-        refuse(&twice, "prediction", "are there twice", "every sample, model and epoch has one row")
+        refuse(&twice, "prediction", "given twice", "every sample, model and epoch has one row")
     }
 
     /// The training sets in the numbers of `self`.
@@ -121,7 +121,7 @@ impl Checked {
         refuse(
             &strangers,
             "model",
-            "of the members table have no predictions",
+            "of the members table without predictions",
             "names must be equal",
         )?;
         let known = |id: &str| labels.is_none_or(|labels| labels.ids.find(id).is_some());
@@ -129,7 +129,7 @@ impl Checked {
         for id in members.ids.texts().iter().filter(|id| !known(id)) {
             unknown.add(|| format!("`{id}`"));
         }
-        refuse(&unknown, "sample", "of the members table have no label", "ids must be equal")?;
+        refuse(&unknown, "sample", "of the members table without a label", "ids must be equal")?;
         let id = |id: &String| self.ids.binary_search(id).ok();
         let ids: Vec<_> = members.ids.texts().iter().map(id).collect();
         let mut held = Held::new();
@@ -144,7 +144,7 @@ impl Checked {
         }
         if mode == Mode::Unseen {
             let why = "the members table must say what each model was trained on";
-            refuse(&bare, "model", "have no members", why)?;
+            refuse(&bare, "model", "without members", why)?;
         }
         Ok(held)
     }
@@ -162,7 +162,7 @@ impl Checked {
             found.add(|| self.pair(row));
         }
         let why = "leave them out with --drop-seen, or score with --mode fitting";
-        refuse(&found, "prediction", "come from a model that was trained on the sample", why)
+        refuse(&found, "prediction", "by a model that was trained on the sample", why)
     }
 
     /// The fold of a sample is the one model that was trained on it.
@@ -194,7 +194,7 @@ impl Checked {
         }
         self.epochs = whole.len();
         let why = "every sample and model needs all epochs, without a gap";
-        refuse(&wrong, "pair", "of sample and model lack epochs", why)
+        refuse(&wrong, "pair", "of sample and model without all epochs", why)
     }
 
     /// Every known sample needs a score, and all of them equally many.
@@ -213,13 +213,13 @@ impl Checked {
             bare.add(|| format!("`{id}`"));
         }
         let why = "some model that was not trained on them must predict them";
-        refuse(&bare, "sample", "have no score", why)?;
+        refuse(&bare, "sample", "without a score", why)?;
         let most = scores.values().max().copied().unwrap_or(0);
         let mut fewer = Examples::default();
         for (id, count) in scores.iter().filter(|(_, count)| **count < most) {
             fewer.add(|| format!("`{id}` has {count}"));
         }
-        let what = format!("have fewer scores than the others, which have {most}");
+        let what = format!("with fewer scores than the others, which have {most}");
         refuse(&fewer, "sample", &what, "scores can only be compared over equally many models")
     }
 }

@@ -76,7 +76,7 @@ impl Labels {
             return Ok(labels);
         }
         let count = counted(twice.count(), "id");
-        Err(Error::input(format!("{count} of the labels table are there twice: {twice}")))
+        Err(Error::input(format!("{count} given twice in the labels table: {twice}")))
     }
 }
 

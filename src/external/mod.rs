@@ -4,11 +4,13 @@
 //! - `table`: foreign Parquet files with the columns that are needed, batch by batch.
 //! - `predictions`, `members`: what models said, and which samples each was trained on.
 //! - `checks`: the law of a prediction table; every breach is one error that names rows.
-//! - `score`: from predictions to a score table. `select`: from score tables to a selection.
+//! - `score`: from predictions to a score table. `select`: from score tables to a selection,
+//!   `layout`: whatever columns they have.
 //! - `drift`: how far new scores have moved from old ones.
 
 mod checks;
 mod drift;
+mod layout;
 mod members;
 mod names;
 mod predictions;

@@ -72,8 +72,8 @@ impl Predictions {
         let mut reader = Reader::new(&table, labels.is_none())?;
         table.each(&reader.columns(), |first, batch| reader.take(first, batch))?;
         let faults = [
-            (&reader.widths, "have another number of outputs than the first"),
-            (&reader.unusable, "cannot be scored"),
+            (&reader.widths, "with another number of outputs than the first"),
+            (&reader.unusable, "that cannot be scored"),
         ];
         for (examples, what) in faults {
             if !examples.is_empty() {
@@ -241,7 +241,7 @@ impl Reader {
         let (count, last) = (counted(wrong.count(), "label"), found.classes.saturating_sub(1));
         let what = found.outputs.name();
         Err(Error::input(format!(
-            "{count} are no class: there are {} {what}, so classes run from 0 to {last}: {wrong}",
+            "{count} outside of the classes: there are {} {what}, so classes run from 0 to {last}: {wrong}",
             found.classes
         )))
     }
@@ -260,7 +260,8 @@ fn joined(ids: &Names, labels: &Labels) -> Result<Vec<u32>> {
         return Ok(joined);
     }
     let count = counted(unknown.count(), "sample");
-    let message = format!("{count} with predictions have no row in the labels table: {unknown}");
+    let message =
+        format!("{count} with predictions but without a row in the labels table: {unknown}");
     Err(Error::input(message))
 }
 

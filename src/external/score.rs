@@ -96,10 +96,10 @@ pub fn score(job: &Job<'_>, output: &NewFile) -> Result<Scored> {
     }
     let labels = job.labels.map(|uri| Labels::read(uri, job.storage)).transpose()?;
     let members = job.members.map(|uri| Members::read(uri, job.storage)).transpose()?;
-    let predictions = Predictions::read(job.predictions, labels.as_ref(), job.storage)?;
-    let scorer = Scorer::new(job, &predictions)?;
+    let mut predictions = Predictions::read(job.predictions, labels.as_ref(), job.storage)?;
+    job.methods.iter().try_for_each(|method| can_score(*method, predictions.epochs))?;
     let rules = Rules { mode: job.mode, drop_seen: job.drop_seen };
-    let checked = check(&predictions, members.as_ref(), labels.as_ref(), rules)?;
+    let checked = check(&mut predictions, members.as_ref(), labels.as_ref(), rules)?;
     for method in job.methods {
         check_trajectory(*method, job.trajectory, checked.epochs)?;
     }
@@ -111,6 +111,7 @@ pub fn score(job: &Job<'_>, output: &NewFile) -> Result<Scored> {
         accuracy: 0.0,
     });
     let mut models: Vec<ScoredModel> = models.collect();
+    let scorer = Scorer::new(job, &predictions);
     let batches = scorer.pieces(&checked).map(|rows| {
         let (batch, right) = scorer.batch(&checked, rows)?;
         let model = &mut models[rows[0].model as usize];
@@ -144,13 +145,10 @@ struct Scorer<'a> {
 }
 
 impl<'a> Scorer<'a> {
-    fn new(job: &Job<'a>, predictions: &'a Predictions) -> Result<Self> {
-        for method in job.methods {
-            can_score(*method, predictions.epochs)?;
-        }
+    fn new(job: &Job<'a>, predictions: &'a Predictions) -> Self {
         // Whoever wrote the predictions chose what they were computed from; a clean pass is the rule.
         let schema = tables::scores(job.methods, &[], recipe::Outputs::Clean);
-        Ok(Self { predictions, methods: job.methods, trajectory: job.trajectory, schema })
+        Self { predictions, methods: job.methods, trajectory: job.trajectory, schema }
     }
 
     /// The rows that are scored at a time: of one model, all epochs of each sample.

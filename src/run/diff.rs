@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::Float64Type;
+use arrow::datatypes::{Float64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
@@ -81,6 +81,9 @@ pub struct ClassShift {
 /// The reason of a side that does not know the sample.
 const STRANGER: &str = "not a sample";
 
+/// The columns that are compared.
+const READ: [&str; 5] = ["id", "label", "score", "kept", "reason"];
+
 /// Compares the selections at two addresses, each a run directory or a Parquet file in the contract of
 /// [`tables::selection`].
 ///
@@ -130,7 +133,10 @@ impl Selection {
     }
 
     fn of_table(uri: &str, storage: &Storage) -> Result<Self> {
-        let table = external::read_as(uri, "selection", &tables::selection(), storage)?;
+        let contract = tables::selection();
+        let read = READ.map(|name| contract.field_with_name(name).cloned());
+        let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let table = external::read_as(uri, "selection", &Schema::new(read).into(), storage)?;
         let scores = scores(&table)?;
         let rows = rows(&table)?;
         Ok(Self { uri: uri.to_owned(), rows, scores, recipe: None, classes: Vec::new() })

@@ -1,35 +1,31 @@
 //! Samples that came after a run: the models of its stage 1 score them, and a report says how far they
 //! have drifted.
 //!
-//! - `outputs`: the models, in builds that have them.
+//! - `outputs`: the models, in builds that have them. `report`: old and new side by side.
 
 #[cfg(feature = "train")]
 mod outputs;
 #[cfg(not(feature = "train"))]
 #[path = "no_outputs.rs"]
 mod outputs;
+mod report;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use arrow::array::AsArray;
 use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Float64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
-use super::rows::{column, decode, ids, ints};
+use super::rows::{decode, ids, ints};
 use super::status::open;
-use super::task::{CORESET, INGEST, Task, models};
+use super::task::{INGEST, Task, models};
 use super::worker::Run;
 use crate::error::{Error, Place, Result};
 use crate::external::Drift;
 use crate::ingest::{self, Examples, Loaded, Survey, counted};
-use crate::recipe::{
-    Aggregate, By, Method, Mode, Needs, OneOrMany, Outputs, Recipe, Scale, Score, Storage,
-};
-use crate::scoring::{Direction, direction};
-use crate::storage::{NewFile, frame, parquet, resolve};
-use crate::{folds, selection, tables};
+use crate::recipe::{By, Method, Mode, Needs, OneOrMany, Outputs, Recipe, Storage};
+use crate::storage::{NewFile, parquet, resolve};
+use crate::{folds, tables};
 
 /// New data beside a run.
 #[derive(Clone, Debug)]
@@ -103,7 +99,7 @@ pub fn extend(job: &Appended<'_>, output: &NewFile) -> Result<Extended> {
     let (loaded, known) = load(&run, job, &old)?;
     let scores = scored(&run, &loaded)?;
     output.write_table(&scores)?;
-    report(&run, &old, &loaded, &scores, method, (known, output.uri()))
+    report::report(&run, &old, &loaded, &scores, method, (known, output.uri()))
 }
 
 /// The method that decides, if new samples can be scored like old ones.
@@ -196,7 +192,7 @@ fn take_classes(survey: &mut Survey, classes: &[String]) -> Result<()> {
     if !unknown.is_empty() {
         let count = counted(unknown.count(), "new sample");
         return Err(Error::input(format!(
-            "{count} have a class that the run does not know: {unknown}; its models cannot score them"
+            "{count} of a class that the run does not know: {unknown}; its models cannot score them"
         )));
     }
     survey.classes = classes.to_vec();
@@ -220,112 +216,4 @@ fn scored(run: &Run, loaded: &Loaded) -> Result<RecordBatch> {
     let schema = tables.first().map(RecordBatch::schema);
     let schema = schema.ok_or_else(|| Error::internal("no model scored"))?;
     Ok(concat_batches(&schema, &tables)?)
-}
-
-fn report(
-    run: &Run,
-    old: &Old,
-    loaded: &Loaded,
-    scores: &RecordBatch,
-    method: Method,
-    (known, output): (u64, &str),
-) -> Result<Extended> {
-    let spec = plain(&run.recipe.score);
-    let (before, after) = (mean(&old.scores, &spec, method)?, mean(scores, &spec, method)?);
-    let drift = Drift::new(&before, &after);
-    let drift = drift.ok_or_else(|| Error::input("there is no score to compare"))?;
-    let cut = match run.ledger.find(CORESET)? {
-        Some(record) => record.facts.get("kept").and_then(serde_json::Value::as_u64),
-        None => None,
-    };
-    let cut = cut.and_then(|kept| cut_at(&before, kept as usize, direction(method)));
-    let wanted = |score: &&f64| {
-        cut.is_some_and(|cut| match direction(method) {
-            Direction::KeepHigh => **score >= cut,
-            Direction::KeepLow => **score <= cut,
-        })
-    };
-    Ok(Extended {
-        uri: run.ledger.dir().uri().to_owned(),
-        output: output.to_owned(),
-        known,
-        new: loaded.samples.len() as u64,
-        quarantined: loaded.quarantine.len() as u64,
-        method: method.name(),
-        drift,
-        cut,
-        above_cut: cut.map(|_| after.iter().filter(wanted).count() as u64),
-        accuracy_old: accuracy(&old.scores)?,
-        accuracy_new: accuracy(scores)?,
-        classes: classes(old, loaded),
-    })
-}
-
-/// Scores as they are, without what depends on the samples they are among.
-fn plain(score: &Score) -> Score {
-    let aggregate = match score.aggregate {
-        Aggregate::MeanRank => Aggregate::Mean,
-        other => other,
-    };
-    Score { aggregate, scale: Scale::None, ..score.clone() }
-}
-
-/// One score a sample.
-fn mean(scores: &RecordBatch, spec: &Score, method: Method) -> Result<Vec<f64>> {
-    let scores = frame::stack(vec![frame::from_arrow(scores)?])?;
-    let one = selection::aggregate(scores, spec, method).collect()?;
-    let schema = Schema::new(vec![Field::new("score", DataType::Float64, true)]);
-    let one = frame::to_arrow(one, &schema.into())?;
-    let scores = column(&one, "score")?.as_primitive::<Float64Type>();
-    Ok(scores.iter().map(|score| score.unwrap_or(f64::NAN)).collect())
-}
-
-/// The score of the `kept`-th most wanted.
-fn cut_at(scores: &[f64], kept: usize, direction: Direction) -> Option<f64> {
-    let mut sorted: Vec<f64> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
-    sorted.sort_by(|a, b| match direction {
-        Direction::KeepHigh => b.total_cmp(a),
-        Direction::KeepLow => a.total_cmp(b),
-    });
-    sorted.get(kept.checked_sub(1)?).copied()
-}
-
-/// The share of rows that are predicted right.
-fn accuracy(scores: &RecordBatch) -> Result<f64> {
-    let (predicted, labels) = (ints(scores, "predicted")?, ints(scores, "label")?);
-    let right = predicted.values().iter().zip(labels.values()).filter(|(p, l)| p == l).count();
-    Ok(right as f64 / scores.num_rows().max(1) as f64)
-}
-
-fn classes(old: &Old, loaded: &Loaded) -> Vec<ClassDrift> {
-    let mut counts: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
-    for label in &old.labels {
-        counts.entry(*label as usize).or_default().0 += 1;
-    }
-    for label in &loaded.samples.labels {
-        counts.entry(*label as usize).or_default().1 += 1;
-    }
-    let (all_old, all_new) = (old.labels.len() as f64, loaded.samples.len().max(1) as f64);
-    let class = |(label, (old_count, new_count)): (usize, (u64, u64))| ClassDrift {
-        name: old.classes[label].clone(),
-        old: old_count,
-        new: new_count,
-        old_share: old_count as f64 / all_old,
-        new_share: new_count as f64 / all_new,
-    };
-    counts.into_iter().map(class).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_cut_is_the_score_of_the_last_one_wanted() {
-        let scores = [0.3, f64::NAN, 0.1, 0.2];
-        assert_eq!(cut_at(&scores, 2, Direction::KeepLow), Some(0.2));
-        assert_eq!(cut_at(&scores, 1, Direction::KeepHigh), Some(0.3));
-        assert_eq!(cut_at(&scores, 0, Direction::KeepHigh), None);
-        assert_eq!(cut_at(&scores, 4, Direction::KeepHigh), None);
-    }
 }

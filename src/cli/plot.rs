@@ -25,7 +25,7 @@ const STYLE: &str = "
 
 /// The lines: class, name, and what they show of a point.
 const LINES: [(&str, &str, fn(&Point) -> f64); 3] = [
-    ("balance", "least kept class / most kept class", |point| point.balance),
+    ("balance", "class balance (least / most kept)", |point| point.balance),
     ("overlap", "shared with a random choice", |point| point.overlap),
     ("expected", "the same, expected", |point| point.overlap_expected),
 ];
@@ -115,7 +115,7 @@ fn line(svg: &mut String, class: &str, curve: &Curve, of: fn(&Point) -> f64) {
 }
 
 fn legend(svg: &mut String, at: usize, class: &str, name: &str) {
-    let (x, y) = (PANEL.0 + 225.0 * at as f64, SIZE.1 - 16.0);
+    let (x, y) = (PANEL.0 + 246.0 * at as f64, SIZE.1 - 16.0);
     let _ = writeln!(svg, "<path class=\"line {class}\" d=\"M{x} {}h24\"/>", y - 4.0);
     label(svg, x + 30.0, y, "start", name);
 }

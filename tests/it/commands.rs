@@ -400,7 +400,7 @@ fn drifted_data_shows() {
     let place = Place::new();
     let run = pruned(&place, "run", "", &["folds.by=hash", "data.filter=id < 's00200'"]);
     let mut toy = Toy::new(300, 3);
-    // Half of the labels of the new rows are wrong, and all lie in between.
+    // All new rows lie in between.
     for i in 200..300 {
         toy.features[i] = [toy.features[i][0] * 0.1, toy.features[i][1] * 0.1];
     }

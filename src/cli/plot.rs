@@ -149,7 +149,7 @@ mod tests {
     }
 
     fn drawn(points: Vec<Point>) -> String {
-        super::curve(&Curve {
+        curve(&Curve {
             uri: "runs/<a&b>".to_owned(),
             usable: 20,
             by: "margin".to_owned(),

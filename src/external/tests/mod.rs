@@ -33,6 +33,14 @@ fn toy() -> Vec<Said> {
 
 const MEMBERS: [(&str, &str); 4] = [("s1", "a"), ("s2", "a"), ("s3", "b"), ("s4", "b")];
 
+/// What a test asks for.
+struct Ask {
+    labels: Option<String>,
+    mode: Mode,
+    drop_seen: bool,
+    methods: Vec<Method>,
+}
+
 struct Place(TempDir);
 
 impl Place {
@@ -57,7 +65,7 @@ impl Place {
     }
 
     /// Scores predictions with the members of the toy.
-    fn score(&self, said: &[Said], change: impl FnOnce(&mut Job<'_>)) -> Result<Scored> {
+    fn score(&self, said: &[Said], change: impl FnOnce(&mut Ask)) -> Result<Scored> {
         let predictions = self.write("predictions.parquet", columns(said, "logits"));
         let members = self.members(&MEMBERS);
         self.score_tables(&predictions, Some(&members), change)
@@ -67,21 +75,22 @@ impl Place {
         &self,
         predictions: &str,
         members: Option<&str>,
-        change: impl FnOnce(&mut Job<'_>),
+        change: impl FnOnce(&mut Ask),
     ) -> Result<Scored> {
         let (trajectory, storage) = (Trajectory::default(), Storage::default());
-        let predictions = [predictions.to_owned()];
-        let mut job = Job {
-            predictions: &predictions,
+        let methods = vec![Method::Margin, Method::El2n];
+        let mut ask = Ask { labels: None, mode: Mode::Unseen, drop_seen: false, methods };
+        change(&mut ask);
+        let job = Job {
+            predictions: &[predictions.to_owned()],
             members,
-            labels: None,
-            mode: Mode::Unseen,
-            drop_seen: false,
-            methods: &[Method::Margin, Method::El2n],
+            labels: ask.labels.as_deref(),
+            mode: ask.mode,
+            drop_seen: ask.drop_seen,
+            methods: &ask.methods,
             trajectory: &trajectory,
             storage: &storage,
         };
-        change(&mut job);
         score(&job, &NewFile::at(&self.uri("scores.parquet"), &storage).unwrap())
     }
 
@@ -221,7 +230,7 @@ fn trained() -> Vec<Said> {
 fn epochs_give_trajectories_and_the_last_one_the_snapshot() {
     let place = Place::new();
     let methods = [Method::Margin, Method::Forgetting, Method::AumLogitMean];
-    let scored = place.score(&trained(), |job| job.methods = &methods).unwrap();
+    let scored = place.score(&trained(), |ask| ask.methods = methods.to_vec()).unwrap();
     assert_eq!((scored.rows, scored.epochs), (4, 3));
     let table = place.table(&methods);
     let column = |name: &str| table[name].as_primitive::<Float32Type>().values().to_vec();

@@ -3,7 +3,7 @@
 //!
 //! A squared distance is summed from squared differences in the order of the coordinates, in `f32`
 //! runs of [`RUN`]. Nothing cancels, so it is good to about 1e-6 relative; it is 0 between copies and
-//! the same in both directions.
+//! the same in both directions. Differences below 1e-19 count as none: their squares are too small.
 
 use rayon::prelude::*;
 
@@ -56,7 +56,7 @@ impl Points {
     }
 
     /// The squared distances from one row to all points, into `out`.
-    pub(crate) fn from_row(&self, row: &[f32], out: &mut [f32]) {
+    pub(crate) fn measure(&self, row: &[f32], out: &mut [f32]) {
         let tasks = self.panels.par_chunks(PANELS * LANES * self.width);
         tasks.zip(out.par_chunks_mut(PANELS * LANES)).for_each(|(panels, out)| {
             let panels = panels.chunks(LANES * self.width);
@@ -69,7 +69,7 @@ impl Points {
 
     /// Compares each of the `m x width` coordinates with all points; the results of the rows in their
     /// order. `start` gives the scan of a row.
-    pub(crate) fn from_rows<S: Scan>(
+    pub(crate) fn compare<S: Scan>(
         &self,
         rows: &[f32],
         start: impl Fn(usize) -> S + Sync,
@@ -98,7 +98,9 @@ impl Points {
                     }
                     ((a, _), scans) => {
                         let [to_a] = tile([a], panel);
-                        scans.iter_mut().for_each(|scan| scan.see(first, &to_a[..filled]));
+                        for scan in scans {
+                            scan.see(first, &to_a[..filled]);
+                        }
                     }
                 }
             }
@@ -133,7 +135,7 @@ fn tile<const ROWS: usize>(rows: [&[f32]; ROWS], panel: &[f32]) -> [[f32; LANES]
 
 /// The first coordinate that cannot be compared, as (row, its value).
 pub(crate) fn unusable(points: &[f32], width: usize) -> Option<(usize, f32)> {
-    let bad = |x: &f32| !(x.abs() <= LARGEST);
+    let bad = |x: &f32| x.is_nan() || x.abs() > LARGEST;
     points.iter().position(bad).map(|at| (at / width, points[at]))
 }
 
@@ -156,7 +158,9 @@ impl Directions {
                 return 0.0;
             }
             let norm = squares.sqrt();
-            row.iter_mut().for_each(|x| *x = (f64::from(*x) / norm) as f32);
+            for x in row {
+                *x = (f64::from(*x) / norm) as f32;
+            }
             1.0
         });
         let lengths = lengths.collect();
@@ -175,6 +179,7 @@ pub(crate) fn cosine(a: f32, b: f32, squared: f32) -> f32 {
     if a * b == 0.0 { 0.0 } else { 1.0 - 0.5 * squared }
 }
 
+#[allow(clippy::float_cmp, reason = "copies and zeros are exact")]
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,10 +210,10 @@ mod tests {
             let mut points = cloud(n, width);
             points.copy_within(..width, (n - 1) * width);
             let packed = Points::new(&points, width);
-            let all = packed.from_rows(&points, |_| Keep(Vec::new()));
+            let all = packed.compare(&points, |_| Keep(Vec::new()));
             for (i, row) in points.chunks(width).enumerate() {
                 let mut one = vec![f32::NAN; n];
-                packed.from_row(row, &mut one);
+                packed.measure(row, &mut one);
                 assert_eq!(one, all[i]);
                 for (j, other) in points.chunks(width).enumerate() {
                     let squares =
@@ -231,7 +236,7 @@ mod tests {
         }
         let far = [1e15, 1e15, -1e15, -1e15];
         let packed = Points::new(&far, 2);
-        assert!(packed.from_rows(&far, |_| Keep(Vec::new()))[0][1].is_finite());
+        assert!(packed.compare(&far, |_| Keep(Vec::new()))[0][1].is_finite());
     }
 
     #[test]
@@ -239,7 +244,7 @@ mod tests {
         let points = [3.0, 4.0, 6.0, 8.0, -3.0, -4.0, 4.0, -3.0, 0.0, 0.0, 0.0, 0.0];
         let directions = Directions::new(&points, 2);
         let squared =
-            Points::new(&directions.units, 2).from_rows(&directions.units, |_| Keep(Vec::new()));
+            Points::new(&directions.units, 2).compare(&directions.units, |_| Keep(Vec::new()));
         let of = |i: usize, j: usize| {
             cosine(directions.lengths[i], directions.lengths[j], squared[i][j])
         };

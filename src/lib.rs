@@ -36,10 +36,8 @@
 //!
 //! [`recipe`] says what to do and [`run`] does it. Between them: [`ingest`] decodes foreign Parquet,
 //! [`folds`] splits, [`models`] and [`training`] make predictions, [`scoring`] turns those into
-//! scores, [`selection`] decides (Polars queries, also as the [`prelude`]'s extension of
-//! `LazyFrame`), [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
-//! [`tables`] are the contracts. [`external`] takes predictions and score tables from anywhere, without a
-//! run.
+//! scores, [`selection`] decides (Polars queries), [`lazy`] offers all that to anyone's queries, [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
+//! [`tables`] are the contracts. [`external`] takes predictions and score tables from anywhere, without a run.
 //!
 //! # Features
 //!
@@ -62,6 +60,7 @@ pub mod external;
 mod fence;
 pub mod folds;
 pub mod ingest;
+pub mod lazy;
 #[cfg(feature = "train")]
 pub mod models;
 pub mod recipe;
@@ -78,4 +77,4 @@ pub mod tables;
 pub mod training;
 
 pub use error::{Error, ErrorKind, Result};
-pub use selection::prelude;
+pub use lazy::prelude;

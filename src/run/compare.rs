@@ -1,10 +1,11 @@
 //! Scores that look at all samples of a model together: their embeddings, compared.
 
+use super::rows::packed;
 use super::score_table::ScoreTable;
 use super::worker::Run;
 use crate::error::Result;
 use crate::recipe::{Needs, Recipe};
-use crate::samples::{Inputs, Samples, floats};
+use crate::samples::Samples;
 use crate::scoring::{self, Cloud, Direction};
 use crate::seed::Seed;
 
@@ -23,7 +24,7 @@ impl Run {
         }
         let points = match table.embeddings.take() {
             Some(points) => points,
-            None => packed(self.embeddings()?.as_ref(), scored)?,
+            None => packed(&*self.embeddings()?, scored)?,
         };
         let tie = self.seed.of("tie");
         let ties: Vec<u64> = scored.iter().map(|i| tie.hash(&samples.ids[*i as usize])).collect();
@@ -40,9 +41,8 @@ impl Run {
         let mut columns = Vec::new();
         for method in methods {
             let seed = seed.of(method.name());
-            let scores =
-                scoring::embedding_scores(method, &cloud, &self.recipe.score.embedding, &seed)?;
-            columns.push((method, scores));
+            let options = &self.recipe.score.embedding;
+            columns.push((method, scoring::embedding_scores(method, &cloud, options, &seed)?));
         }
         table.scores.extend(columns);
         Ok(())
@@ -61,13 +61,4 @@ fn difficulty(table: &ScoreTable<'_>, recipe: &Recipe) -> Option<Vec<f32>> {
             scores.iter().map(|score| largest - score).collect()
         }
     })
-}
-
-/// The vectors of some samples, one after another.
-pub(super) fn packed(inputs: &Inputs, indices: &[u32]) -> Result<Vec<f32>> {
-    let (mut buffer, mut all) = (Vec::new(), Vec::new());
-    for index in indices {
-        all.extend(floats(inputs.get(*index, &mut buffer)?));
-    }
-    Ok(all)
 }

@@ -44,7 +44,7 @@ impl Run {
         };
         let rows = decoded.len() as u64;
         let scored = most_scored(&self.recipe, rows, plan.sizes(), folds.as_deref());
-        check_methods(&self.recipe, scored)
+        check_methods(&self.recipe, rows, scored)
     }
 
     /// Gives every sample its fold.
@@ -137,22 +137,6 @@ fn contents(samples: &RecordBatch) -> Result<Vec<String>> {
     Ok(strings(samples, "content")?.iter().flatten().map(str::to_owned).collect())
 }
 
-/// What names the cluster of each sample: the content of the first in it, which only an earlier
-/// duplicate changes.
-fn cluster_contents(samples: &RecordBatch) -> Result<Vec<String>> {
-    let (ids, clusters) = (strings(samples, "id")?, strings(samples, "cluster")?);
-    let contents = contents(samples)?;
-    let of: BTreeMap<&str, &String> = ids.iter().flatten().zip(&contents).collect();
-    let rows = clusters.iter().zip(&contents);
-    let name = |(cluster, own): (Option<&str>, &String)| match cluster {
-        None => Ok(own.clone()),
-        Some(first) => of.get(first).map(|content| (*content).clone()).ok_or_else(|| {
-            Error::corrupt(format!("a cluster is named after `{first}`, which is no sample"))
-        }),
-    };
-    rows.map(name).collect()
-}
-
 /// How many samples are exact copies of another one.
 fn copies(samples: &RecordBatch) -> Result<usize> {
     let contents = contents(samples)?;
@@ -170,7 +154,8 @@ pub(super) fn assign(samples: &RecordBatch, recipe: &Recipe, seed: &Seed) -> Res
         None => None,
     };
     if recipe.folds.together() {
-        groups = Some(folds::together(groups.as_deref(), &cluster_contents(samples)?));
+        let (clusters, contents) = (texts(samples, "cluster")?, contents(samples)?);
+        groups = Some(folds::together(groups.as_deref(), Some(&clusters), &contents));
     }
     let ids = ids(samples)?;
     folds::assign(&ids, &labels(samples)?, groups.as_deref(), &recipe.folds, seed)

@@ -47,14 +47,14 @@ impl Run {
             device: &self.recipe.device,
             start: start.as_ref(),
         };
-        let mut seen = 0;
+        let mut done = 0;
         let trained = training::train(&job, &mut |epoch, model| {
-            seen += TRAIN_WORK * epoch.samples as u64;
+            done += TRAIN_WORK * epoch.samples as u64;
             if let Some(watch) = &mut watch {
-                seen += watch.look(epoch.epoch - 1, model)?;
+                done += watch.look(epoch.epoch - 1, model)?;
             }
             observer.advance(
-                seen,
+                done,
                 &format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss),
             );
             Ok(())

@@ -102,7 +102,9 @@ impl Means {
             return Err(Error::corrupt(format!("`{}` has no probabilities", self.ids[at])));
         }
         for (row, count) in self.sums.chunks_mut(self.classes).zip(&self.counts) {
-            row.iter_mut().for_each(|sum| *sum /= *count as f32);
+            for sum in row {
+                *sum /= *count as f32;
+            }
         }
         Ok(self.sums)
     }

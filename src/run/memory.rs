@@ -4,7 +4,9 @@
 //! the program, the thin tables of all rows, and the decoded inputs if they are held in memory.
 
 use super::fit;
-use super::scored::{comparing_memory, embedding_column, stored_lists, watching_memory};
+use super::scored::{
+    comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
+};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{EmbeddingFrom, FitOn, Mode};
@@ -50,7 +52,7 @@ pub(super) struct Needs {
     decoded: u64,
     /// Decoding one row group.
     decode: u64,
-    /// The largest training, with what watches it, or comparison of embeddings.
+    /// The largest training, with what watches it, or comparison of vectors.
     training: u64,
     /// Reading one row group with all columns.
     read: u64,
@@ -95,7 +97,8 @@ impl Needs {
         };
         let watching = watching_memory(recipe, scored, classes);
         let comparing = comparing_memory(recipe, scored, width, classes);
-        let training = sizes.training.saturating_add(watching).max(comparing);
+        let near = near_memory(recipe, rows, if column > 0 { column } else { shape.len() });
+        let training = sizes.training.saturating_add(watching).max(comparing).max(near);
         let decode = ingest::lane_memory(survey, shape)?;
         Ok(Self { decoded, decode, training, ..Self::of_shards(run, kept)? })
     }

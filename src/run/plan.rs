@@ -88,7 +88,7 @@ impl Plan {
         let rows = survey.rows.len() as u64;
         let folds = folds(run, &labels)?;
         let scored = most_scored(recipe, rows, &stage_rows, folds.as_deref());
-        check_methods(recipe, scored)?;
+        check_methods(recipe, rows, scored)?;
         let split = Needs::of_run(run, shape, decoded, keep_bytes, scored)?.split(run.memory)?;
         let tasks = planned(run, rows, &stage_rows);
         let trained: u64 =

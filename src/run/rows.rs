@@ -1,4 +1,4 @@
-//! Reading the run's own tables: columns, ids, labels, kept rows.
+//! Reading the run's own tables: columns, ids, labels, kept rows; and vectors of samples.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 
 use crate::error::{Error, Result};
+use crate::samples::{Inputs, floats};
 use crate::shards::Kept;
 use crate::storage::{parquet, sha256_hex};
 
@@ -105,4 +106,13 @@ pub(super) fn places(batch: &RecordBatch) -> Result<Vec<(u32, u32, u32)>> {
     let row = column(batch, "row")?.as_primitive::<Int64Type>();
     let place = |i: usize| (file.value(i) as u32, group.value(i) as u32, row.value(i) as u32);
     Ok((0..batch.num_rows()).map(place).collect())
+}
+
+/// The vectors of some samples, one after another.
+pub(super) fn packed(inputs: &Inputs, indices: &[u32]) -> Result<Vec<f32>> {
+    let (mut buffer, mut all) = (Vec::new(), Vec::new());
+    for index in indices {
+        all.extend(floats(inputs.get(*index, &mut buffer)?));
+    }
+    Ok(all)
 }

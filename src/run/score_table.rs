@@ -42,11 +42,11 @@ impl<'a> ScoreTable<'a> {
         stage: usize,
     ) -> Self {
         let score = &recipe.score;
-        let stored = stored_lists(recipe, stage);
+        let lists = stored_lists(recipe, stage);
         let compared = !score.computed(Needs::Embeddings).is_empty();
         let from_model = compared && score.embedding.from == EmbeddingFrom::Model;
         let probabilities =
-            stored.contains(&"probabilities") || score.methods.contains(&Method::Cal);
+            lists.contains(&"probabilities") || score.methods.contains(&Method::Cal);
         Self {
             recipe,
             samples,
@@ -54,7 +54,7 @@ impl<'a> ScoreTable<'a> {
             stage,
             snapshots: score.computed(Needs::Snapshot),
             scores: BTreeMap::new(),
-            logits: stored.contains(&"logits").then(Vec::new),
+            logits: lists.contains(&"logits").then(Vec::new),
             probabilities: probabilities.then(Vec::new),
             embeddings: from_model.then(Vec::new),
             predicted: Vec::new(),

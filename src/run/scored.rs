@@ -3,6 +3,7 @@
 
 use super::task::stages;
 use crate::error::Result;
+use crate::folds;
 use crate::recipe::{Average, EmbeddingFrom, FitOn, Method, Mode, Needs, Recipe};
 use crate::scoring::{self, Dynamics, Trajectory};
 
@@ -59,7 +60,9 @@ pub(super) fn most_scored(
     let mut sizes = vec![rows / k as u64, rows.div_ceil(k as u64)];
     if let Some(folds) = folds {
         sizes = vec![0; k];
-        folds.iter().for_each(|fold| sizes[*fold as usize] += 1);
+        for fold in folds {
+            sizes[*fold as usize] += 1;
+        }
     }
     let smallest = sizes.iter().min().copied().unwrap_or(0);
     let first = match (recipe.mode, recipe.folds.fit_on) {
@@ -71,23 +74,36 @@ pub(super) fn most_scored(
     first.max(later)
 }
 
-/// Whether the recipe's methods can work: trainings are long enough for those that watch them, and those
-/// that compare samples have no more than `score.embedding.max_rows`, of which `scored` is the most.
+/// Whether the recipe's methods can work: trainings are long enough for those that watch them, and what
+/// compares samples has no more of them than `score.embedding.max_rows`: `rows` are all, and a model
+/// scores at most `scored`.
 ///
 /// # Errors
 /// `InvalidRecipe` or `LimitExceeded`, naming the method.
-pub(super) fn check_methods(recipe: &Recipe, scored: u64) -> Result<()> {
+pub(super) fn check_methods(recipe: &Recipe, rows: u64, scored: u64) -> Result<()> {
     let score = &recipe.score;
+    if recipe.folds.near.is_some() {
+        folds::near_limit(rows, score.embedding.max_rows)?;
+    }
     for method in score.computed(Needs::Trajectory) {
         scoring::check_trajectory(method, &score.trajectory, recipe.train.epochs)?;
     }
-    let _ = scored;
+    for method in score.computed(Needs::Embeddings) {
+        scoring::embedding_limit(method, scored as usize, &score.embedding)?;
+    }
     Ok(())
 }
 
 /// The bytes that it takes to watch `scored` samples during a training.
 pub(super) fn watching_memory(recipe: &Recipe, scored: u64, classes: usize) -> u64 {
     Dynamics::bytes(&trajectories(recipe), scored as usize, classes)
+}
+
+/// About how many bytes it takes to look for near duplicates among `rows` vectors: them, their
+/// directions, and a copy of these.
+pub(super) fn near_memory(recipe: &Recipe, rows: u64, width: usize) -> u64 {
+    let width = if recipe.folds.near.is_some() { width } else { 0 };
+    rows.saturating_mul((3 * width * size_of::<f32>()) as u64)
 }
 
 /// About how many bytes it takes to compare the embeddings of `scored` samples: them, a copy, their
@@ -99,6 +115,6 @@ pub(super) fn comparing_memory(recipe: &Recipe, scored: u64, width: usize, class
     }
     let classes = if methods.contains(&Method::Cal) { classes } else { 0 };
     let neighbors = recipe.score.embedding.neighbors;
-    let numbers = 2 * width + classes + 4 * neighbors + 8;
+    let numbers = 2 * width + classes + 12 * neighbors + 16;
     scored.saturating_mul((numbers * size_of::<f32>()) as u64)
 }

@@ -116,56 +116,56 @@ fn held(method: Method) -> &'static str {
 /// Formula, source and the names of the options.
 fn described(method: Method) -> (&'static str, &'static str, &'static [&'static str]) {
     match method {
-        Method::Entropy => ("-sum_c p_c ln p_c", "Coleman et al., SVP, ICLR 2020", &[]),
-        Method::Margin => ("p_(1) - p_(2)", "Coleman et al., SVP, ICLR 2020", &[]),
-        Method::LeastConfidence => ("1 - max_c p_c", "Coleman et al., SVP, ICLR 2020", &[]),
+        Method::Entropy => ("`-sum_c p_c ln p_c`", "Coleman et al., SVP, ICLR 2020", &[]),
+        Method::Margin => ("`p_(1) - p_(2)`", "Coleman et al., SVP, ICLR 2020", &[]),
+        Method::LeastConfidence => ("`1 - max_c p_c`", "Coleman et al., SVP, ICLR 2020", &[]),
         Method::El2n => {
-            ("‖p - e_y‖", "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021", &[])
+            ("`‖p - e_y‖`", "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021", &[])
         }
-        Method::CrossEntropy => ("-ln p_y", "the loss itself", &[]),
+        Method::CrossEntropy => ("`-ln p_y`", "the loss itself", &[]),
         Method::Grand => (
-            "‖p - e_y‖ sqrt(1 + ‖h‖²), the gradient of the last layer",
+            "`‖p - e_y‖ sqrt(1 + ‖h‖²)`, the gradient of the last layer",
             "Paul et al., Deep Learning on a Data Diet, NeurIPS 2021",
             &[],
         ),
-        Method::SelfConfidence => ("p_y", "cleanlab; Northcutt et al., JAIR 2021", &[]),
+        Method::SelfConfidence => ("`p_y`", "cleanlab; Northcutt et al., JAIR 2021", &[]),
         Method::NormalizedMargin => {
-            ("(p_y - max_{c≠y} p_c + 1) / 2", "cleanlab; Northcutt et al., JAIR 2021", &[])
+            ("`(p_y - max_{c≠y} p_c + 1) / 2`", "cleanlab; Northcutt et al., JAIR 2021", &[])
         }
         Method::ConfidenceWeightedEntropy => (
-            "ln(c + 1) / c, c = entropy / (ln C · p_y)",
+            "`ln(c + 1) / c, c = entropy / (ln C · p_y)`",
             "cleanlab; Northcutt et al., JAIR 2021",
             &[],
         ),
         Method::Forgetting => (
-            "#{t : right after t - 1, wrong after t}",
+            "`#{t : right after t - 1, wrong after t}`",
             "Toneva et al., ICLR 2019",
             &["epochs", "never_learned"],
         ),
         Method::AumLogitMean => {
-            ("mean_t (z_y - max_{c≠y} z_c)", "Pleiss et al., NeurIPS 2020", &["epochs"])
+            ("`mean_t (z_y - max_{c≠y} z_c)`", "Pleiss et al., NeurIPS 2020", &["epochs"])
         }
         Method::AumProbSum => (
-            "sum_t (p_y - max_{c≠y} p_c)",
+            "`sum_t (p_y - max_{c≠y} p_c)`",
             "code of CCS (Zheng et al., ICLR 2023), D2 and DUAL",
             &["epochs"],
         ),
         Method::Tdds => (
-            "sum_k g (1 - g)^(T-J-k) ‖a - mean a‖ over the steps of window k, \
-             a_t = sum_c abs(p_{t+1,c} (ln p_{t+1,c} - ln p_{t,c}))",
+            "`sum_k g (1 - g)^(T-J-k) ‖a - mean a‖` over the steps of window k, \
+             `a_t = sum_c abs(p_{t+1,c} (ln p_{t+1,c} - ln p_{t,c}))`, g the decay",
             "Zhang et al., CVPR 2024",
             &["epochs", "window", "decay"],
         ),
         Method::DynUnc => {
-            ("mean_k std(p_y in window k)", "He et al., arXiv 2306.05175", &["epochs", "window"])
+            ("`mean_k std(p_y in window k)`", "He et al., arXiv 2306.05175", &["epochs", "window"])
         }
         Method::Dual => (
-            "mean_k std(p_y in window k) (1 - mean(p_y in window k))",
+            "`mean_k std(p_y in window k) (1 - mean(p_y in window k))`",
             "Cho et al., ICML 2025",
             &["epochs", "window"],
         ),
         Method::MeanConfidence => {
-            ("mean_t p_y", "Swayamdipta et al., Dataset Cartography, EMNLP 2020", &["epochs"])
+            ("`mean_t p_y`", "Swayamdipta et al., Dataset Cartography, EMNLP 2020", &["epochs"])
         }
         _ => of_embeddings(method),
     }
@@ -174,7 +174,7 @@ fn described(method: Method) -> (&'static str, &'static str, &'static [&'static 
 fn of_embeddings(method: Method) -> (&'static str, &'static str, &'static [&'static str]) {
     match method {
         Method::Moderate => (
-            "abs(d_i - median d), d_i the distance to the median embedding of the class",
+            "`abs(d_i - median d)`, d_i the distance to the median embedding of the class",
             "Xia et al., ICLR 2023",
             &["from", "max_rows"],
         ),
@@ -189,12 +189,12 @@ fn of_embeddings(method: Method) -> (&'static str, &'static str, &'static [&'sta
             &["from", "max_rows"],
         ),
         Method::Herding => (
-            "place in the order of argmin_x ‖m μ - sum of chosen - x‖",
+            "place in the order of `argmin_x ‖m μ - sum of chosen - x‖`",
             "Welling, ICML 2009",
             &["from", "max_rows"],
         ),
         Method::Cal => (
-            "mean divergence KL(p_j, p_i) from the nearest neighbours j",
+            "mean KL divergence between its prediction and those of the nearest neighbours",
             "Margatina et al., EMNLP 2021",
             &["from", "max_rows", "neighbors"],
         ),
@@ -204,7 +204,7 @@ fn of_embeddings(method: Method) -> (&'static str, &'static str, &'static [&'sta
             &["from", "max_rows", "neighbors", "difficulty", "gamma"],
         ),
         _ => (
-            "place in the order of gains of sum_i max_{j chosen} s_ij",
+            "place in the order of gains of `sum_i max_{j chosen} s_ij`",
             "Wei et al., ICML 2015",
             &["from", "max_rows"],
         ),

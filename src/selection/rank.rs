@@ -12,7 +12,7 @@ use crate::seed::Seed;
 ///
 /// Missing scores (null or NaN) come last in either direction, and -0.0 equals 0.0. `seed` is the
 /// run's; ties use its purpose `tie`.
-pub(super) fn ordered(
+pub(crate) fn ordered(
     table: LazyFrame,
     first: Option<Expr>,
     score: &str,

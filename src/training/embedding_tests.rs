@@ -85,7 +85,7 @@ fn looking_changes_nothing_and_sees_the_model_of_the_epoch() {
             device: "cpu",
             start: None,
         };
-        let mut seen = Vec::new();
+        let mut looks = Vec::new();
         let watched = train(&job, &mut |epoch, model| {
             let request = Request { indices: &unseen, view, embeddings: false };
             let mut logits = Vec::new();
@@ -93,13 +93,13 @@ fn looking_changes_nothing_and_sees_the_model_of_the_epoch() {
                 logits.extend_from_slice(batch.logits);
                 Ok(())
             })?;
-            seen.push((epoch.epoch, logits));
+            looks.push((epoch.epoch, logits));
             Ok(())
         })
         .unwrap();
         assert!(watched == run(&samples, &model, &recipe, None), "{view:?}");
-        assert_eq!(seen.len(), recipe.epochs);
-        assert_ne!(seen[0].1, seen[1].1);
+        assert_eq!(looks.len(), recipe.epochs);
+        assert_ne!(looks[0].1, looks[1].1);
         let mut last = Vec::new();
         let request = Request { indices: &unseen, view, embeddings: false };
         predict(&watched.checkpoint, &samples, "cpu", &request, &mut |batch| {
@@ -107,6 +107,6 @@ fn looking_changes_nothing_and_sees_the_model_of_the_epoch() {
             Ok(())
         })
         .unwrap();
-        assert_eq!(seen.pop(), Some((recipe.epochs, last)), "{view:?}");
+        assert_eq!(looks.pop(), Some((recipe.epochs, last)), "{view:?}");
     }
 }

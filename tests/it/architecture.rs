@@ -33,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tables",
         ],
     ),
+    ("lazy", &["error", "folds", "recipe", "scoring", "seed", "selection"]),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
 ];
 
@@ -47,6 +48,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/storage/frame.rs",
             "src/selection/",
             "src/external/select.rs",
+            "src/lazy/",
             "src/ingest/filter.rs",
             "src/error.rs",
             "src/run/attempt.rs",

@@ -27,7 +27,8 @@ fn vectors(inputs: &Inputs, rows: usize) -> Vec<f32> {
 }
 
 fn refused(column: ArrayRef) -> String {
-    let survey = with(column).survey(LINES).unwrap();
+    let dataset = with(column);
+    let survey = dataset.survey(LINES).unwrap();
     let error = embeddings(&survey, "e", &survey.rows, &Room::default()).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::InvalidInput);
     error.to_string()

@@ -26,6 +26,10 @@ pub(super) fn scores(cloud: &Cloud<'_>, options: &Embedding) -> Result<Vec<f32>>
     Ok(places(&reverse(cloud, &graph, wanted, options.gamma)))
 }
 
+/// Values closer than this part of the largest one tie: copies have the same sums, and their rounding
+/// must not decide between them.
+const TIE: f64 = 1e-7;
+
 /// The greedy order. A heap holds every value that a point ever had; only its last one counts.
 fn reverse(
     cloud: &Cloud<'_>,
@@ -33,7 +37,8 @@ fn reverse(
     mut wanted: Vec<f64>,
     gamma: f64,
 ) -> Vec<usize> {
-    let candidate = |i: usize, value: f64| Candidate::new(cloud, i, value);
+    let largest = wanted.iter().fold(f64::MIN_POSITIVE, |most, s| most.max(s.abs()));
+    let candidate = |i, value: f64| Candidate::new(cloud, i, (value / largest / TIE).round());
     let mut heap: BinaryHeap<_> =
         wanted.iter().enumerate().map(|(i, s)| candidate(i, *s)).collect();
     let mut chosen = vec![false; wanted.len()];
@@ -42,11 +47,12 @@ fn reverse(
         if chosen[top.index] || top != candidate(top.index, wanted[top.index]) {
             continue;
         }
+        let value = wanted[top.index];
         chosen[top.index] = true;
         order.push(top.index);
         for neighbor in &graph[top.index] {
             let j = neighbor.index as usize;
-            wanted[j] -= (-gamma * neighbor.distance).exp() * top.value;
+            wanted[j] -= (-gamma * neighbor.distance).exp() * value;
             if !chosen[j] {
                 heap.push(candidate(j, wanted[j]));
             }

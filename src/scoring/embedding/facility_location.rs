@@ -14,7 +14,8 @@ use crate::distance::{Directions, Points, Scan, cosine};
 ///
 /// A gain never grows, so one that was true at an earlier step bounds it, and only those on top are
 /// renewed. Terms only fall, and sums in a fixed order round monotonically; hence the bounds hold for
-/// rounded numbers too, and the order is that of the plain greedy, to the bit.
+/// rounded numbers too, and the order is that of the plain greedy, to the bit. About ten gains are
+/// renewed for each choice, so it is the slowest of these methods by far.
 pub(super) fn scores(cloud: &Cloud<'_>) -> Vec<f32> {
     let mut greedy = Greedy::new(cloud);
     let mut order = Vec::with_capacity(cloud.len());
@@ -35,6 +36,20 @@ pub(super) fn scores(cloud: &Cloud<'_>) -> Vec<f32> {
             heap.pop();
         }
         heap.extend(greedy.gains(&stale).map(|c| (c, order.len())));
+    }
+    places(&order)
+}
+
+/// The plain greedy, which renews every gain at every step.
+#[cfg(test)]
+pub(super) fn plain(cloud: &Cloud<'_>) -> Vec<f32> {
+    let mut greedy = Greedy::new(cloud);
+    let mut left: Vec<usize> = (0..cloud.len()).collect();
+    let mut order = Vec::new();
+    while let Some(best) = greedy.gains(&left).max() {
+        left.retain(|i| *i != best.index);
+        order.push(best.index);
+        greedy.choose(best.index);
     }
     places(&order)
 }
@@ -64,12 +79,12 @@ impl<'a> Greedy<'a> {
         let rows: Vec<f32> = of.iter().flat_map(|i| self.directions.of(*i)).copied().collect();
         let start =
             |row: usize| Gain { greedy: self, length: self.directions.lengths[of[row]], sum: 0.0 };
-        let gains = self.points.from_rows(&rows, start);
+        let gains = self.points.compare(&rows, start);
         of.iter().zip(gains).map(|(i, gain)| Candidate::new(self.cloud, *i, gain))
     }
 
     fn choose(&mut self, chosen: usize) {
-        self.points.from_row(self.directions.of(chosen), &mut self.squared);
+        self.points.measure(self.directions.of(chosen), &mut self.squared);
         let length = self.directions.lengths[chosen];
         let others = self.directions.lengths.iter().zip(&self.squared);
         for (covered, (other, squared)) in self.covered.iter_mut().zip(others) {

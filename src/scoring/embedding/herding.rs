@@ -17,7 +17,7 @@ pub(super) fn scores(cloud: &Cloud<'_>) -> Vec<f32> {
     let mut waiting = Waiting::all(cloud);
     loop {
         let target: Vec<f32> = lacking.iter().map(|x| *x as f32).collect();
-        points.from_row(&target, &mut squared);
+        points.measure(&target, &mut squared);
         let Some(chosen) = waiting.take(|i| -squared[i]) else { break };
         order.push(chosen);
         for ((lacking, mean), x) in lacking.iter_mut().zip(&mean).zip(cloud.point(chosen)) {

@@ -14,7 +14,7 @@ pub(super) fn scores(cloud: &Cloud<'_>) -> Vec<f32> {
     let mut waiting = Waiting::all(cloud);
     while let Some(chosen) = waiting.take(|i| nearest[i]) {
         order.push(chosen);
-        points.from_row(cloud.point(chosen), &mut squared);
+        points.measure(cloud.point(chosen), &mut squared);
         for (nearest, squared) in nearest.iter_mut().zip(&squared) {
             *nearest = nearest.min(*squared);
         }

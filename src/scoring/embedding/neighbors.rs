@@ -1,5 +1,6 @@
 //! The nearest neighbours of each point, exact.
 
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::Cloud;
@@ -23,7 +24,7 @@ pub(super) fn nearest<T: Send>(
 ) -> Vec<T> {
     let points = Points::new(cloud.points, cloud.width);
     let start = |row| Nearest { cloud, k, row, found: BinaryHeap::new(), of: &of };
-    points.from_rows(cloud.points, start)
+    points.compare(cloud.points, start)
 }
 
 struct Nearest<'a, F> {
@@ -31,7 +32,7 @@ struct Nearest<'a, F> {
     k: usize,
     row: usize,
     /// The farthest on top.
-    found: BinaryHeap<std::cmp::Reverse<Candidate>>,
+    found: BinaryHeap<Reverse<Candidate>>,
     of: &'a F,
 }
 
@@ -42,11 +43,11 @@ impl<T: Send, F: Fn(usize, &[Neighbor]) -> T + Sync> Scan for Nearest<'_, F> {
         for (index, squared) in (first..).zip(squared) {
             let value = -f64::from(*squared);
             let full = self.found.len() == self.k;
-            let beyond = |worst: &std::cmp::Reverse<Candidate>| full && value < worst.0.value;
+            let beyond = |worst: &Reverse<Candidate>| full && value < worst.0.value;
             if index == self.row || self.found.peek().is_some_and(beyond) {
                 continue;
             }
-            self.found.push(std::cmp::Reverse(Candidate::new(self.cloud, index, value)));
+            self.found.push(Reverse(Candidate::new(self.cloud, index, value)));
             if full {
                 self.found.pop();
             }
@@ -55,7 +56,7 @@ impl<T: Send, F: Fn(usize, &[Neighbor]) -> T + Sync> Scan for Nearest<'_, F> {
 
     fn finish(self) -> T {
         let sorted = self.found.into_sorted_vec();
-        let neighbor = |c: &std::cmp::Reverse<Candidate>| Neighbor {
+        let neighbor = |c: &Reverse<Candidate>| Neighbor {
             index: c.0.index as u32,
             distance: (-c.0.value).sqrt(),
         };

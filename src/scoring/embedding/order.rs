@@ -14,7 +14,8 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn new(cloud: &Cloud<'_>, index: usize, value: f64) -> Self {
-        Self { value, tie: cloud.ties[index], index }
+        // -0 and 0 are equal.
+        Self { value: value + 0.0, tie: cloud.ties[index], index }
     }
 }
 

@@ -34,7 +34,7 @@ fn start(cloud: &Cloud<'_>, k: usize, rng: &mut Random) -> Vec<f32> {
     for step in 0..k {
         let Some(drawn) = draw(&nearest, rng) else { break };
         centroids.extend_from_slice(cloud.point(drawn));
-        points.from_row(cloud.point(drawn), &mut squared);
+        points.measure(cloud.point(drawn), &mut squared);
         for (nearest, squared) in nearest.iter_mut().zip(&squared) {
             *nearest = if step == 0 { *squared } else { nearest.min(*squared) };
         }
@@ -57,7 +57,7 @@ fn draw(weights: &[f32], rng: &mut Random) -> Option<usize> {
 }
 
 /// Lloyd's steps over `k x width` centroids.
-fn lloyd(cloud: &Cloud<'_>, mut centroids: Vec<f32>) -> Vec<f32> {
+pub(super) fn lloyd(cloud: &Cloud<'_>, mut centroids: Vec<f32>) -> Vec<f32> {
     let mut before = Vec::new();
     for _ in 0..STEPS {
         let owners: Vec<usize> = assign(cloud, &centroids).into_iter().map(|(_, c)| c).collect();
@@ -87,9 +87,9 @@ fn move_to_means(cloud: &Cloud<'_>, owners: &[usize], centroids: &mut [f32]) {
 }
 
 /// The squared distance to the nearest centroid of each point, and which it is: the first of equals.
-fn assign(cloud: &Cloud<'_>, centroids: &[f32]) -> Vec<(f32, usize)> {
+pub(super) fn assign(cloud: &Cloud<'_>, centroids: &[f32]) -> Vec<(f32, usize)> {
     let centroids = Points::new(centroids, cloud.width);
-    centroids.from_rows(cloud.points, |_| Closest { squared: f32::INFINITY, index: 0 })
+    centroids.compare(cloud.points, |_| Closest { squared: f32::INFINITY, index: 0 })
 }
 
 struct Closest {

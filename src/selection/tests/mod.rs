@@ -5,9 +5,9 @@ mod cases;
 use polars::prelude::*;
 use proptest::prelude::*;
 
-use super::prelude::*;
 use super::reference::Row;
 use super::{SelectionPlan, aggregate, coreset, finish, remaining, stage};
+use crate::prelude::*;
 use crate::recipe::{Average, Classes, Method, Recipe, Scale, Score};
 use crate::scoring::{Criterion, Direction, Prediction};
 use crate::seed::Seed;

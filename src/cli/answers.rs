@@ -72,7 +72,10 @@ fn select_from_tables(args: &Select, place: Option<&NewFile>) -> Result<Selected
         None => Recipe::for_scores(&changes)?,
     };
     let storage = given.over(&recipe.storage);
-    let scores = Scores::read(&args.scores, &recipe.select.by, &storage)?;
+    let mut scores = Scores::read(&args.scores, &recipe.select.by, &storage)?;
+    if let Some(uri) = &args.metadata {
+        scores = scores.beside(uri, &recipe.select, &storage)?;
+    }
     scores.select_into(&recipe, place)
 }
 

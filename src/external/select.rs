@@ -1,8 +1,9 @@
 //! Selection from any score table: nothing is trained, nothing but the table is needed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
@@ -10,11 +11,11 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::table::Table;
+use super::table::{Kind, Table, text};
 use crate::error::{Error, Result};
-use crate::recipe::{By, Recipe, Storage};
+use crate::recipe::{By, Recipe, Select, Storage};
 use crate::seed::Seed;
-use crate::selection::{self, SelectionPlan};
+use crate::selection::{self, Terms};
 use crate::storage::{NewFile, frame};
 use crate::tables;
 
@@ -22,8 +23,8 @@ use crate::tables;
 pub struct Scores {
     scores: DataFrame,
     classes: Vec<String>,
-    /// The class of each sample.
-    labels: BTreeMap<String, i32>,
+    metadata: Option<DataFrame>,
+    clusters: Option<DataFrame>,
     /// Rows of later stages, which are left out: they score only what was not yet kept.
     later: u64,
 }
@@ -89,22 +90,52 @@ impl Scores {
             return Err(Error::input("the scores table has no rows"));
         };
         let scores = concat_batches(&schema, &batches)?;
-        let labels = labels_of(&scores)?;
-        let most = labels.values().max().copied().unwrap_or(0);
+        let most = checked_labels(&scores)?;
         let classes = (0..=most).map(|label| label.to_string()).collect();
-        Ok(Self { scores: frame::from_arrow(&scores)?, classes, labels, later })
+        let scores = frame::from_arrow(&scores)?;
+        Ok(Self { scores, classes, metadata: None, clusters: None, later })
     }
 
-    /// The score tables of a run's stage 1.
+    /// The score tables of a run's stage 1; `samples` is its table of samples.
     ///
     /// # Errors
     /// `Internal` if their columns differ.
     pub fn of_run(
         tables: Vec<DataFrame>,
         classes: Vec<String>,
-        labels: BTreeMap<String, i32>,
+        samples: DataFrame,
     ) -> Result<Self> {
-        Ok(Self { scores: frame::stack(tables)?.collect()?, classes, labels, later: 0 })
+        let scores = frame::stack(tables)?.collect()?;
+        Ok(Self { scores, classes, metadata: None, clusters: Some(samples), later: 0 })
+    }
+
+    /// With the columns that a selection names, from the table at `uri`, which has a row for each
+    /// sample with its `id`.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it lacks a column, or an id is null.
+    pub fn beside(self, uri: &str, select: &Select, storage: &Storage) -> Result<Self> {
+        let table = Table::open(&[uri.to_owned()], "metadata", storage)?;
+        table.need("id", Kind::Text)?;
+        let names = selection::named_columns(select)?;
+        names.iter().try_for_each(|name| table.need(name, Kind::Flat))?;
+        let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
+        columns.push("id");
+        let mut batches = Vec::new();
+        table.each(&columns, |first, batch| {
+            batches.push(with_text_ids(batch, &names, first)?);
+            Ok(())
+        })?;
+        let Some(first) = batches.first() else {
+            return Err(Error::input("the metadata table has no rows"));
+        };
+        Ok(self.with(frame::from_arrow(&concat_batches(&first.schema(), &batches)?)?))
+    }
+
+    /// With these columns: `id` and what a selection names.
+    #[must_use]
+    pub fn with(self, metadata: DataFrame) -> Self {
+        Self { metadata: Some(metadata), ..self }
     }
 
     /// The selection that `recipe` makes of these scores in one step: the contract of
@@ -114,15 +145,16 @@ impl Scores {
     /// `InvalidRecipe` if its rules cannot hold for these classes; `InvalidInput` if the scores do not
     /// fit together.
     pub fn select(&self, recipe: &Recipe) -> Result<RecordBatch> {
-        let mut sizes = vec![0; self.classes.len()];
-        for label in self.labels.values() {
-            sizes[*label as usize] += 1;
-        }
-        let plan = SelectionPlan::new(&recipe.select, &self.classes, &sizes)?;
+        let terms = Terms {
+            score: &recipe.score,
+            select: &recipe.select,
+            classes: &self.classes,
+            metadata: self.metadata.clone(),
+            clusters: self.clusters.clone(),
+            seed: &Seed::new(recipe.seed),
+        };
         let scores = frame::stack(vec![self.scores.clone()])?;
-        let seed = Seed::new(recipe.seed);
-        let selected = selection::stage(None, scores, &plan, 1, recipe, &seed)?;
-        frame::to_arrow(selected, &tables::selection())
+        frame::to_arrow(selection::select(&scores, &terms)?, &tables::selection())
     }
 
     /// As [`Scores::select`], with the table written to `output` if there is one.
@@ -186,8 +218,8 @@ impl Scores {
     }
 }
 
-/// The class of each sample, which must be one.
-fn labels_of(scores: &RecordBatch) -> Result<BTreeMap<String, i32>> {
+/// The highest label; every sample must have one and no other.
+fn checked_labels(scores: &RecordBatch) -> Result<i32> {
     let mut labels = BTreeMap::new();
     let (ids, values) = (&scores["id"], scores["label"].as_primitive::<Int32Type>());
     for (id, label) in ids.as_string::<i32>().iter().flatten().zip(values.values()) {
@@ -195,10 +227,20 @@ fn labels_of(scores: &RecordBatch) -> Result<BTreeMap<String, i32>> {
             let message = format!("sample `{id}` has the label {label}; classes count from 0");
             return Err(Error::input(message));
         }
-        if labels.insert(id.to_owned(), *label).is_some_and(|before| before != *label) {
+        if labels.insert(id, *label).is_some_and(|before| before != *label) {
             let message = format!("sample `{id}` has different labels in different rows");
             return Err(Error::input(message));
         }
     }
-    Ok(labels)
+    Ok(labels.into_values().max().unwrap_or(0))
+}
+
+/// The batch with ids as texts and these columns.
+fn with_text_ids(batch: &RecordBatch, names: &[String], first: u64) -> Result<RecordBatch> {
+    let ids = text(batch, "id", first)?;
+    let ids: ArrayRef = Arc::new(StringArray::from_iter_values(ids.iter().flatten()));
+    let columns = names.iter().map(|name| (name.as_str(), Arc::clone(&batch[name.as_str()])));
+    Ok(RecordBatch::try_from_iter_with_nullable(
+        [("id", ids)].into_iter().chain(columns).map(|(name, values)| (name, values, true)),
+    )?)
 }

@@ -28,6 +28,8 @@ pub(super) enum Kind {
     Number,
     /// Lists of numbers.
     Numbers,
+    /// Anything but bytes, lists and structs.
+    Flat,
 }
 
 impl Kind {
@@ -37,6 +39,7 @@ impl Kind {
             Self::Text => holds_texts(kind),
             Self::Integer => kind.is_integer(),
             Self::Number => kind.is_numeric(),
+            Self::Flat => !kind.is_nested() && !kind.is_binary(),
             Self::Numbers => match kind {
                 List(item) | LargeList(item) | FixedSizeList(item, _) => {
                     item.data_type().is_numeric()
@@ -52,6 +55,7 @@ impl Kind {
             Self::Integer => "integers",
             Self::Number => "numbers",
             Self::Numbers => "lists of numbers",
+            Self::Flat => "texts, numbers, truth values or times",
         }
     }
 }

@@ -8,9 +8,10 @@ use crate::error::{Error, Result};
 /// What says how much is kept. A recipe has one of them.
 const AMOUNTS: [&str; 4] = ["select.keep", "select.prune", "select.keep_rows", "select.budget"];
 
-/// A recipe for tables of scores: its data and its output play no part.
+/// A recipe for tables of scores: its data, its training and its output play no part.
 const FOR_SCORES: &str = "
 data = { uri = 'scores', features = 'unused' }
+train.epochs = 1000000
 select = { keep = 1.0, stages = 1 }
 output = { uri = 'selection' }
 ";

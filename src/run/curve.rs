@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::rows::{column, kept_ids, strings};
 use super::stored::Stored;
 use crate::error::Result;
-use crate::recipe::{Override, Recipe, Storage};
+use crate::recipe::Storage;
 
 /// The shares that a curve asks about, in per cent.
 const PER_CENT: std::ops::RangeInclusive<u32> = 1..=19;
@@ -64,6 +64,8 @@ pub struct Point {
 /// `InvalidInput` if no run began there or a model of stage 1 has not scored yet.
 pub fn curve(uri: &str, storage: &Storage) -> Result<Curve> {
     let stored = Stored::read(uri, storage)?;
+    let recipe = stored.file.recipe.in_one_step(&["select.keep=0.5".parse()?])?;
+    let stored = stored.beside(&recipe, storage)?;
     let recipe = &stored.file.recipe;
     let points = PER_CENT.map(|step| point(&stored, 5 * step)).collect::<Result<_>>()?;
     let stages = super::task::stages(recipe);
@@ -77,29 +79,25 @@ pub fn curve(uri: &str, storage: &Storage) -> Result<Curve> {
         uri: uri.to_owned(),
         usable: stored.samples.num_rows() as u64,
         by: recipe.select.by.name().to_owned(),
-        run_keeps: recipe.select.keep.or(recipe.select.prune.map(|prune| 1.0 - prune)),
+        run_keeps: recipe.select.keep_share(),
         note,
         points,
     })
 }
 
 fn point(stored: &Stored, per_cent: u32) -> Result<Point> {
-    let changed = |more: &[&str]| -> Result<Recipe> {
-        let mut changes: Vec<Override> =
-            vec![format!("select.keep={}", f64::from(per_cent) / 100.0).parse()?];
-        changes.extend(more.iter().map(|text| text.parse()).collect::<Result<Vec<_>>>()?);
-        stored.file.recipe.in_one_step(&changes)
-    };
     let keep = f64::from(per_cent) / 100.0;
+    let recipe = stored.file.recipe.in_one_step(&[format!("select.keep={keep}").parse()?]);
     // The rules of the run need not hold for every share: a floor may ask for more.
-    let selection = match changed(&[]).and_then(|recipe| Ok((stored.select(&recipe)?, recipe))) {
-        Ok(selection) => selection,
+    let (recipe, table) = match recipe.and_then(|r| Ok((stored.scores.select(&r)?, r))) {
+        Ok((table, recipe)) => (recipe, table),
         Err(e) => return Ok(Point::impossible(keep, e.to_string())),
     };
-    let (table, recipe) = selection;
     let summary = stored.scores.summary(&recipe, &table);
     let kept = kept_ids(&table);
-    let twin = kept_ids(&stored.select(&changed(RANDOM)?)?);
+    let twin = column(&table, "random")?.as_boolean();
+    let shared = column(&table, "kept")?.as_boolean().iter().zip(twin);
+    let shared = shared.filter(|both| *both == (Some(true), Some(true))).count();
     let shares = summary.classes.iter().filter(|class| class.total > 0);
     let shares: Vec<f64> = shares.map(|class| class.kept as f64 / class.total as f64).collect();
     let (least, most) = shares.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), share| {
@@ -115,13 +113,10 @@ fn point(stored: &Stored, per_cent: u32) -> Result<Point> {
         most_class: most,
         balance: if most > 0.0 { least / most } else { 1.0 },
         overlap_expected: rows as f64 / stored.samples.num_rows().max(1) as f64,
-        overlap: kept.intersection(&twin).count() as f64 / rows.max(1) as f64,
+        overlap: shared as f64 / rows.max(1) as f64,
         impossible: None,
     })
 }
-
-/// The random twin: as many samples, whatever their score and class.
-const RANDOM: &[&str] = &["select.strategy=random", "select.drop_hardest=0.0"];
 
 impl Point {
     fn impossible(keep: f64, why: String) -> Self {

@@ -1,22 +1,21 @@
 //! The stored scores of a run's stage 1, to ask what if: nothing is trained.
 
-use std::collections::BTreeMap;
-
 use arrow::record_batch::RecordBatch;
 
 use super::identity::RunFile;
-use super::rows::{ints, strings};
 use super::status::open;
-use super::task::{INGEST, Task, models};
+use super::task::{INGEST, METADATA, Task, models, needs_metadata};
+use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::external::{Scores, Selected};
 use crate::recipe::{Override, Recipe, Storage};
 use crate::storage::{Ledger, NewFile, frame, parquet};
-use crate::tables;
+use crate::{selection, tables};
 
 /// The scores of stage 1 with all that decided beside them.
 pub(super) struct Stored {
     pub(super) file: RunFile,
+    ledger: Ledger,
     pub(super) samples: RecordBatch,
     pub(super) scores: Scores,
 }
@@ -35,18 +34,37 @@ impl Stored {
             tables.push(frame::decode(&output(&task, "scores.parquet")?)?);
         }
         let samples = output(INGEST, "samples.parquet")?;
+        let clusters = frame::decode(&samples)?;
         let samples = parquet::decode_table(samples, &tables::samples())?;
         let classes = serde_json::from_slice(&output(INGEST, "classes.json")?)?;
-        let (ids, labels) = (strings(&samples, "id")?, ints(&samples, "label")?);
-        let labels: BTreeMap<String, i32> =
-            ids.iter().flatten().map(str::to_owned).zip(labels.values().iter().copied()).collect();
-        let scores = Scores::of_run(tables, classes, labels)?;
-        Ok(Self { file, samples, scores })
+        let scores = Scores::of_run(tables, classes, clusters)?;
+        Ok(Self { file, ledger, samples, scores })
     }
 
-    /// The selection with a recipe.
-    pub(super) fn select(&self, recipe: &Recipe) -> Result<RecordBatch> {
-        self.scores.select(recipe)
+    /// The same with the columns that a recipe names: those that the run has stored, or, for other
+    /// columns, from the source and the joined tables once more.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` for a column that nobody has; `Unavailable` if the source is gone.
+    pub(super) fn beside(self, recipe: &Recipe, storage: &Storage) -> Result<Self> {
+        if !needs_metadata(recipe) {
+            return Ok(self);
+        }
+        let named = selection::named_columns(&recipe.select)?;
+        let own = &self.file.recipe;
+        let stored = match self.ledger.find(METADATA)? {
+            Some(record) if selection::named_columns(&own.select)? == named => Some(record),
+            _ => None,
+        };
+        let metadata = match stored {
+            Some(record) => frame::decode(&self.ledger.output(&record, "metadata.parquet")?.0)?,
+            None => {
+                let file = RunFile { recipe: recipe.clone(), ..self.file.clone() };
+                let ledger = Ledger::new(self.ledger.dir().clone(), self.ledger.run());
+                Run::reopen(file, ledger, storage).gathered(&self.samples)?.table
+            }
+        };
+        Ok(Self { scores: self.scores.with(metadata), ..self })
     }
 }
 
@@ -70,5 +88,6 @@ pub fn select_again(
 ) -> Result<Selected> {
     let stored = Stored::read(uri, storage)?;
     let recipe = stored.file.recipe.in_one_step(changes)?;
+    let stored = stored.beside(&recipe, storage)?;
     stored.scores.select_into(&recipe, output)
 }

@@ -72,13 +72,14 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
     let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
-    let proofs: [(&'static str, Proof); 11] = [
+    let proofs: [(&'static str, Proof); 12] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
         ("folds", Prover::folds),
         ("members", Prover::members),
         ("unseen", Prover::unseen),
         ("coverage", Prover::coverage),
+        ("metadata", Prover::metadata),
         ("dynamics", Prover::dynamics),
         ("labels", Prover::label_errors),
         ("selection", Prover::selection),

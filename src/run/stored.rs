@@ -6,7 +6,7 @@ use super::identity::RunFile;
 use super::status::open;
 use super::task::{INGEST, METADATA, Task, models, needs_metadata};
 use super::worker::Run;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::external::{Scores, Selected};
 use crate::recipe::{Override, Recipe, Storage};
 use crate::storage::{Ledger, NewFile, frame, parquet};
@@ -45,7 +45,7 @@ impl Stored {
     /// columns, from the source and the joined tables once more.
     ///
     /// # Errors
-    /// `InvalidRecipe` for a column that nobody has; `Unavailable` if the source is gone.
+    /// `InvalidRecipe` for a column that nobody has; `Conflict` if the source has changed since the run.
     pub(super) fn beside(self, recipe: &Recipe, storage: &Storage) -> Result<Self> {
         if !needs_metadata(recipe) {
             return Ok(self);
@@ -59,9 +59,14 @@ impl Stored {
         let metadata = match stored {
             Some(record) => frame::decode(&self.ledger.output(&record, "metadata.parquet")?.0)?,
             None => {
-                let file = RunFile { recipe: recipe.clone(), ..self.file.clone() };
-                let ledger = Ledger::new(self.ledger.dir().clone(), self.ledger.run());
-                Run::reopen(file, ledger, storage).gathered(&self.samples)?.table
+                let mut recipe = recipe.clone();
+                recipe.storage = storage.over(&recipe.storage);
+                let run = Run::on(recipe, self.ledger.dir().clone())?;
+                // Rows are found by their places, which hold for the input of the run alone.
+                if let Some(change) = run.file.input_changes(&self.file).first() {
+                    return Err(Error::new(ErrorKind::Conflict, change));
+                }
+                run.gathered(&self.samples)?.table
             }
         };
         Ok(Self { scores: self.scores.with(metadata), ..self })

@@ -292,6 +292,15 @@ fn stored_logits_score_and_select_like_the_run_that_made_them() {
     ]);
     assert!(text.starts_with("Would keep 30 of 300 samples: keep 10.0 %, prune 90.0 %"), "{text}");
     assert_eq!(text.matches("        10       100   10.0 %").count(), 3, "{text}");
+    let one =
+        json(&["select", &run, "--dry-run", "--keep", "0.1", "--set", "select.filter=label = '1'"]);
+    let kept: Vec<_> =
+        one["classes"].as_array().unwrap().iter().map(|c| c["kept"].as_u64()).collect();
+    assert_eq!(kept, [Some(0), Some(30), Some(0)]);
+}
+
+fn scoring<'a>(predictions: &'a str, output: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["score", "--predictions", predictions, "--output", output], more].concat()
 }
 
 #[test]
@@ -300,9 +309,7 @@ fn wrong_questions_are_refused_with_one_error() {
     let run = pruned(&place, "run", "", &["select.stages=1", "score.logits=true"]);
     let (predictions, members) = handed_over(&place, &run);
     let out = place.text("never.parquet");
-    let score = |more: &[&str]| {
-        [&["score", "--predictions", &predictions, "--output", &out], more].concat()
-    };
+    let score = |more| scoring(&predictions, &out, more);
     let cases: [(Vec<&str>, i32, &str); 10] = [
         (score(&[]), 2, "--members is missing"),
         (score(&["--members", &predictions, "--mode", "unseen"]), 1, "trained on the sample: `s"),

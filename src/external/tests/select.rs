@@ -49,3 +49,38 @@ fn a_bare_table_of_ids_labels_and_scores_is_enough() {
     let error = read(&good, &By::Method(Method::El2n)).err().unwrap().to_string();
     assert!(error.contains("there is no column `el2n`; it has `id`, `label`, `margin`"), "{error}");
 }
+
+#[test]
+fn columns_of_a_table_of_their_own_filter_and_cost() {
+    let place = Place::new();
+    let scores = place.write(
+        "scores.parquet",
+        vec![
+            ("id", texts(&["a", "b", "c", "d"])),
+            ("label", Arc::new(Int32Array::from(vec![0, 1, 0, 1]))),
+            ("margin", Arc::new(Float64Array::from(vec![0.1, 0.2, 0.3, 0.4]))),
+        ],
+    );
+    let metadata = |ids: &[&str]| {
+        let source = ["web", "book", "web", "web", "web"];
+        let uri = place.uri(&format!("meta-{}.parquet", ids.len()));
+        let columns = vec![("id", texts(ids)), ("source", texts(&source[..ids.len()]))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        NewFile::at(&uri, &Storage::default()).unwrap().write_table(&batch).unwrap();
+        uri
+    };
+    let recipe = recipe(&["select.keep=0.5", "select.by=margin", "select.filter=source = 'web'"]);
+    let storage = Storage::default();
+    let select = |uri: &str, recipe: &Recipe| {
+        let scores = Scores::read(std::slice::from_ref(&scores), &recipe.select.by, &storage)?;
+        scores.beside(uri, &recipe.select, &storage)?.select(recipe)
+    };
+    let table = select(&metadata(&["a", "b", "c", "d"]), &recipe).unwrap();
+    let reasons: Vec<&str> = table["reason"].as_string::<i32>().iter().flatten().collect();
+    assert_eq!(reasons, ["kept", "filtered", "kept", "below-cut"]);
+    let error = select(&metadata(&["a", "b", "c"]), &recipe).unwrap_err().to_string();
+    assert!(error.contains("`d`"), "{error}");
+    let other = self::recipe(&["select.keep=0.5", "select.by=margin", "select.filter=licence = 1"]);
+    let error = select(&place.uri("meta-4.parquet"), &other).unwrap_err().to_string();
+    assert!(error.contains("there is no column `licence`; it has `id`, `source`"), "{error}");
+}

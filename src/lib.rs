@@ -37,7 +37,7 @@
 //! [`recipe`] says what to do and [`run`] does it. Between them: [`ingest`] decodes foreign Parquet,
 //! [`folds`] splits, [`models`] and [`training`] make predictions, [`scoring`] turns those into
 //! scores, [`selection`] decides (Polars queries), [`lazy`] offers all that to anyone's queries, [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
-//! [`tables`] are the contracts.
+//! [`tables`] are the contracts. [`external`] takes predictions and score tables from anywhere, without a run.
 //!
 //! # Features
 //!
@@ -56,6 +56,7 @@
 pub mod cli;
 mod distance;
 pub mod error;
+pub mod external;
 mod fence;
 pub mod folds;
 pub mod ingest;

@@ -1,10 +1,16 @@
 //! What people read: plans, states, proofs and summaries as text.
 
+mod ask;
+mod tables;
+
 use std::fmt::Write as _;
 
 use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verification};
 use crate::samples::Shape;
 use crate::storage::doctor::Diagnosis;
+
+pub(super) use ask::{curve, difference, explanation};
+pub(super) use tables::{extended, folds, scored, selected};
 
 /// A plan as text.
 pub(super) fn plan(plan: &Plan) -> String {

@@ -52,6 +52,25 @@ pub fn assign(
     Ok(folds)
 }
 
+/// The folds of samples that were appended under `folds.by = "hash"`: those that [`assign`] would give
+/// them among the others, which stay where they are. `seed` is the run's.
+///
+/// # Errors
+/// `InvalidRecipe` for folds that depend on all samples together.
+pub fn of_appended(
+    ids: &[String],
+    groups: Option<&[Option<String>]>,
+    spec: &Folds,
+    seed: &Seed,
+) -> Result<Vec<u32>> {
+    if spec.by != FoldsBy::Hash {
+        return Err(Error::recipe(
+            "`folds.by` is not `hash`: new samples would move old ones to other folds, so the old models would have seen what they score; run again with folds.by = \"hash\"",
+        ));
+    }
+    Ok(deal::hashed(ids, groups, spec.k, &seed.of("fold")))
+}
+
 /// The fold of a sample without a group under `by = "hash"`: the keyed hash of its id modulo `k` (at
 /// least 1). `seed` is the run's.
 pub fn hashed(id: &str, k: usize, seed: &Seed) -> u32 {

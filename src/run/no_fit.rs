@@ -34,7 +34,7 @@ pub(super) fn sizes(_: &Recipe, _: Shape, _: usize) -> Result<Sizes> {
     Err(no_models())
 }
 
-fn no_models() -> Error {
+pub(super) fn no_models() -> Error {
     let message =
         "this build has no models; build it with the feature `train` (it is on by default)";
     Error::new(ErrorKind::DeviceUnavailable, message)

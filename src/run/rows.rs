@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int32Array, StringArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::samples::{Inputs, floats};
 use crate::shards::Kept;
-use crate::storage::sha256_hex;
+use crate::storage::{parquet, sha256_hex};
 
 /// SHA-256 over the ids of the kept samples, ascending, one a line: `sort ids | sha256sum`.
 pub(super) fn selection_digest(selection: &RecordBatch) -> String {
@@ -20,6 +22,12 @@ pub(super) fn selection_digest(selection: &RecordBatch) -> String {
         lines.push('\n');
     }
     sha256_hex(lines.as_bytes())
+}
+
+/// One of our own tables with whatever columns it has.
+pub(super) fn decode(bytes: Bytes) -> Result<RecordBatch> {
+    let (schema, batches) = parquet::decode(bytes)?;
+    Ok(concat_batches(&schema, &batches.collect::<Result<Vec<_>>>()?)?)
 }
 
 pub(super) fn kept_ids(selection: &RecordBatch) -> BTreeSet<String> {

@@ -19,6 +19,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("models", &["error", "recipe", "samples", "seed"]),
     ("training", &["error", "recipe", "samples", "seed", "models"]),
     ("scoring", &["distance", "error", "recipe", "seed"]),
+    (
+        "external",
+        &[
+            "error",
+            "ingest",
+            "recipe",
+            "samples",
+            "scoring",
+            "seed",
+            "selection",
+            "storage",
+            "tables",
+        ],
+    ),
     ("selection", &["error", "recipe", "scoring", "seed", "sql", "tables"]),
     ("lazy", &["error", "folds", "recipe", "scoring", "seed", "selection"]),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
@@ -34,6 +48,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/storage/frame.rs",
             "src/selection/",
+            "src/external/select.rs",
             "src/sql.rs",
             "src/lazy/",
             "src/error.rs",

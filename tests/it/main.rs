@@ -8,6 +8,7 @@
 mod architecture;
 mod bad_input;
 mod bombs;
+mod commands;
 mod contract;
 mod damage;
 mod datasets;

@@ -70,6 +70,7 @@ pub mod secret;
 pub mod seed;
 pub mod selection;
 pub mod shards;
+mod sql;
 pub mod storage;
 pub mod tables;
 #[cfg(feature = "train")]

@@ -22,6 +22,7 @@ mod scan;
 mod schema;
 mod survey;
 mod table;
+mod thin;
 
 #[cfg(test)]
 mod tests;
@@ -35,3 +36,4 @@ pub use peek::decoded_bytes;
 pub use place::Room;
 pub use survey::{InputFile, Row, Survey, survey, survey_objects};
 pub use table::tables;
+pub use thin::{empty_columns, read_table, thin_columns};

@@ -58,7 +58,7 @@ impl<'a> Plan<'a> {
 
     /// Every thin column once.
     fn columns(&self) -> Vec<&str> {
-        let filter = self.filter.iter().flat_map(|f| f.columns.iter().map(String::as_str));
+        let filter = self.filter.iter().flat_map(|f| f.columns().iter().map(String::as_str));
         let mut columns: Vec<&str> = filter.chain([self.label]).collect();
         columns.extend(self.id);
         columns.extend(self.group);

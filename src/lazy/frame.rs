@@ -121,7 +121,7 @@ impl UnseenLazyFrame for LazyFrame {
     }
 
     fn unseen_top(self, score: &str, direction: Direction, n: u32, seed: &Seed) -> LazyFrame {
-        ordered(self, None, score, direction, seed).limit(n)
+        ordered(self, score, direction, seed).limit(n)
     }
 
     fn unseen_select(
@@ -135,7 +135,7 @@ impl UnseenLazyFrame for LazyFrame {
         if classes == Classes::Global {
             return self.unseen_top(score, direction, n, seed);
         }
-        ordered(self, None, score, direction, seed).filter(balanced(u64::from(n), classes))
+        ordered(self, score, direction, seed).filter(balanced(u64::from(n), classes))
     }
 }
 

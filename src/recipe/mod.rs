@@ -9,6 +9,7 @@
 //! - `address`: what an address means.
 //! - `check`: the laws between fields.
 //! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences.
+//! - `sql`: the words of an SQL text, `suggest`: the name that was meant.
 
 mod address;
 mod check;
@@ -17,6 +18,7 @@ mod expand;
 mod file;
 mod shape;
 mod show;
+mod sql;
 mod storage;
 mod suggest;
 mod types;
@@ -24,6 +26,7 @@ mod types;
 pub use address::{Address, Scheme};
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
+pub(crate) use sql::words;
 pub use storage::Storage;
 pub(crate) use suggest::nearest;
 pub use types::*;

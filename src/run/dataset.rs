@@ -67,7 +67,7 @@ impl Run {
         let last = Task::Select { stage: task::stages(&self.recipe) }.to_string();
         let state = attempt.frame(&last, "selection.parquet")?;
         let quarantine = attempt.frame(INGEST, "quarantine.parquet")?;
-        let selection = selection::finish(state, quarantine)?;
+        let selection = selection::finish(state, quarantine, &self.seed)?;
         attempt.write_frame("selection.parquet", selection.clone(), &tables::selection())?;
         let selection = storage::frame::to_arrow(selection, &tables::selection())?;
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;

@@ -144,8 +144,7 @@ impl Run {
         let all = 0..samples.len() as u32;
         if stage > 1 {
             let before = Task::Select { stage: stage - 1 }.to_string();
-            let kept =
-                kept_ids(&attempt.table(&before, "selection.parquet", &tables::selection())?);
+            let kept = kept_ids(&attempt.table(&before, "selection.parquet", &tables::state())?);
             return Ok(all.filter(|i| kept.contains(&samples.ids[*i as usize])).collect());
         }
         if self.recipe.mode == Mode::Fitting {

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::label_errors::LABEL_ERRORS;
-use super::task::{CORESET, DYNAMICS, FOLDS, INGEST, Task, models, stages, tasks};
+use super::task::{
+    CORESET, DYNAMICS, FOLDS, INGEST, METADATA, Task, models, needs_metadata, stages, tasks,
+};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::{Form, Mode, Needs};
@@ -131,6 +133,9 @@ pub(super) fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
         name(INGEST, "quarantine.parquet", "tables/quarantine.parquet"),
         name(INGEST, "classes.json", "tables/classes.json"),
     ];
+    if needs_metadata(&run.recipe) {
+        all.push(name(METADATA, "metadata.parquet", "tables/metadata.parquet"));
+    }
     if run.recipe.mode == Mode::Unseen {
         all.push(name(FOLDS, "folds.parquet", "tables/folds.parquet"));
     }

@@ -22,6 +22,7 @@ mod identity;
 mod label_errors;
 mod manifest;
 mod memory;
+mod metadata;
 mod plan;
 mod rows;
 #[cfg(feature = "train")]

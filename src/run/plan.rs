@@ -83,6 +83,7 @@ impl Plan {
         let parameters = fit::sizes(recipe, shape, class_count)?.parameters;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, &survey.classes)?;
+        run.check_metadata()?;
         let stage_rows = selection.sizes().to_vec();
         let keep_bytes = keep_bytes(survey, selection.kept());
         let rows = survey.rows.len() as u64;
@@ -220,6 +221,7 @@ fn planned(run: &Run, rows: u64, stage_rows: &[u64]) -> Vec<PlannedTask> {
             }
             Task::Score { stage, .. } => (scored(stage), scored(stage)),
             Task::Ingest
+            | Task::Metadata
             | Task::Folds
             | Task::Select { .. }
             | Task::Coreset

@@ -10,7 +10,7 @@ use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
 use crate::error::Result;
 use crate::recipe::{Address, Aggregate, Average, By, FitOn, Form, Mode, Outputs, Recipe, Scale};
-use crate::scoring::{Direction, criterion, direction};
+use crate::scoring::{Direction, criterion};
 use crate::selection::{self, Spread};
 use crate::storage::{Ledger, frame, parquet};
 use crate::{shards, tables};
@@ -136,12 +136,12 @@ fn python(recipe: &Recipe) -> String {
 }
 
 fn by(recipe: &Recipe) -> String {
-    let By::Method(method) = recipe.select.by else { return recipe.select.by.name().to_owned() };
-    let end = match direction(method) {
-        Direction::KeepHigh => "high",
-        Direction::KeepLow => "low",
-    };
-    format!("{} ({end} is kept)", method.name())
+    let name = recipe.select.by.name();
+    match selection::end(&recipe.score, &recipe.select.by) {
+        Ok(Direction::KeepHigh) => format!("{name} (high is kept)"),
+        Ok(Direction::KeepLow) => format!("{name} (low is kept)"),
+        Err(_) => name.to_owned(),
+    }
 }
 
 fn scored_by(recipe: &Recipe) -> String {
@@ -215,23 +215,18 @@ fn spread(ledger: &Ledger, recipe: &Recipe) -> Result<Spread> {
     }
     let names: Vec<String> =
         serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
-    let By::Method(method) = recipe.select.by else {
-        return Err(crate::Error::internal("own scores"));
-    };
-    let scores = selection::aggregate(frame::stack(tables)?, &recipe.score, method).collect()?;
+    let scores = selection::one_score(frame::stack(tables)?, &recipe.score, &recipe.select.by)?;
     selection::spread(&scores, score_range(recipe, names.len()))
 }
 
 /// The range in which aggregated scores can lie; `None` if there is no bound.
 fn score_range(recipe: &Recipe, classes: usize) -> Option<(f64, f64)> {
     let ranks = recipe.score.aggregate == Aggregate::MeanRank || recipe.score.scale == Scale::Rank;
+    let By::Method(method) = recipe.select.by else { return None };
     match (recipe.score.average, recipe.score.scale) {
         (Average::Scores, _) if ranks => Some((0.0, 1.0)),
         (Average::Scores, Scale::Z) => None,
-        _ => {
-            let By::Method(method) = recipe.select.by else { return None };
-            criterion(method)?.maximum(classes).map(|maximum| (0.0, maximum))
-        }
+        _ => criterion(method)?.maximum(classes).map(|maximum| (0.0, maximum)),
     }
 }
 

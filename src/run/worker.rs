@@ -8,6 +8,7 @@ use super::attempt::Attempt;
 use super::identity::RunFile;
 use super::manifest::Manifest;
 use super::memory::{Memory, Needs, Split};
+use super::metadata::join_objects;
 use super::plan::{Plan, keep_bytes};
 use super::rows::texts;
 use super::scored::most_scored;
@@ -44,6 +45,8 @@ pub struct Run {
     pub(super) ledger: Ledger,
     pub(super) file: RunFile,
     objects: Vec<Object>,
+    /// The tables of `[[join]]`, in the recipe's order.
+    pub(super) joins: Vec<Object>,
     pub(super) memory: Memory,
     survey: OnceCell<Survey>,
     loaded: RefCell<Option<Rc<Loaded>>>,
@@ -80,9 +83,10 @@ impl Run {
     /// `InvalidRecipe` if the recipe breaks a law.
     pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
         recipe.check()?;
-        let file = RunFile::new(&recipe, &objects)?;
+        let joins = join_objects(&recipe)?;
+        let file = RunFile::new(&recipe, &objects, &joins)?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
-        Ok(Self::of(recipe, file, ledger, objects))
+        Ok(Self::of(recipe, file, ledger, objects, joins))
     }
 
     /// The same run within this memory; without it, within [`Memory::default`].
@@ -92,11 +96,29 @@ impl Run {
         self
     }
 
-    fn of(recipe: Recipe, file: RunFile, ledger: Ledger, objects: Vec<Object>) -> Self {
+    fn of(
+        recipe: Recipe,
+        file: RunFile,
+        ledger: Ledger,
+        objects: Vec<Object>,
+        joins: Vec<Object>,
+    ) -> Self {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
         let (survey, spill) = (OnceCell::new(), OnceCell::new());
         let (loaded, embeddings) = (RefCell::default(), RefCell::default());
-        Self { recipe, seed, ledger, file, objects, memory, survey, loaded, embeddings, spill }
+        Self {
+            recipe,
+            seed,
+            ledger,
+            file,
+            objects,
+            joins,
+            memory,
+            survey,
+            loaded,
+            embeddings,
+            spill,
+        }
     }
 
     /// The run that a directory holds, as it was begun; its input may be gone.
@@ -105,7 +127,8 @@ impl Run {
         let mut recipe = file.recipe.clone();
         recipe.storage = storage.over(&recipe.storage);
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
-        Self::of(recipe, file, ledger, objects)
+        let joins = join_objects(&recipe).unwrap_or_default();
+        Self::of(recipe, file, ledger, objects, joins)
     }
 
     /// Does what is left to do and returns what came out. A finished run does nothing.
@@ -238,6 +261,7 @@ impl Run {
             Attempt::begin(&self.ledger, &name, self.recipe.seed, &self.recipe.device)?;
         let note = match task {
             Task::Ingest => self.ingest(&mut attempt),
+            Task::Metadata => self.metadata(&mut attempt),
             Task::Folds => self.folds(&mut attempt),
             Task::Train { stage, model } => self.train(&mut attempt, stage, model, observer),
             Task::Score { stage, model } => self.score(&mut attempt, stage, model, observer),

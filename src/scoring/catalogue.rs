@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::{Direction, criterion, direction, trajectory};
+use super::{Criterion, Direction, criterion, direction, trajectory};
 use crate::recipe::{Embedding, Method, Needs, Trajectory};
 
 /// One method.
@@ -45,7 +45,7 @@ pub fn table() -> String {
             Direction::KeepLow => "low",
         };
         let needs = match method.needs() {
-            Needs::Snapshot if criterion(*method).is_some_and(|c| c.needs_embedding()) => {
+            Needs::Snapshot if criterion(*method).is_some_and(Criterion::needs_embedding) => {
                 "snapshot, embedding norm"
             }
             Needs::Snapshot => "snapshot",
@@ -104,11 +104,13 @@ fn memory(method: Method) -> String {
 fn held(method: Method) -> &'static str {
     match method {
         Method::Grand => "4",
-        Method::Moderate => "4 d + 8",
-        Method::Prototypicality | Method::KCenter | Method::FacilityLocation => "4 d + 16",
-        Method::Herding => "4 d + 8",
-        Method::Cal => "4 d + 4 C + 8 neighbors",
-        Method::D2 => "4 d + 16 neighbors",
+        Method::Moderate => "4 d + 24",
+        Method::Prototypicality => "8 d + 16",
+        Method::KCenter => "8 d + 24",
+        Method::Herding => "8 d + 20",
+        Method::Cal => "8 d + 4 C",
+        Method::D2 => "8 d + 40 neighbors + 64",
+        Method::FacilityLocation => "12 d + 48",
         _ => "0",
     }
 }
@@ -176,12 +178,12 @@ fn of_embeddings(method: Method) -> (&'static str, &'static str, &'static [&'sta
         Method::Moderate => (
             "`abs(d_i - median d)`, d_i the distance to the median embedding of the class",
             "Xia et al., ICLR 2023",
-            &["from", "max_rows"],
+            &["from"],
         ),
         Method::Prototypicality => (
             "distance to the nearest k-means centroid",
             "Sorscher et al., NeurIPS 2022",
-            &["from", "max_rows", "prototypes"],
+            &["from", "prototypes"],
         ),
         Method::KCenter => (
             "place in the farthest-first order",

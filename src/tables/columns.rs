@@ -104,7 +104,8 @@ pub(super) static SCORES: &[Column] = &[
     ),
 ];
 
-pub(super) static SELECTION: &[Column] = &[
+/// The columns that the selection and the state between stages begin with.
+pub(super) static SELECTED: &[Column] = &[
     required("id", DataType::Utf8, "The id of the sample."),
     optional("label", DataType::Int32, "Its class, from 0; null if it is unknown."),
     optional("fold", DataType::Int32, "Its fold, from 0; null in mode `fitting`."),
@@ -126,6 +127,27 @@ pub(super) static SELECTION: &[Column] = &[
         "`kept`; `below-cut` (other samples were wanted more); `quota` (ranked among the rows of its stage, but its class or cell was full, or the place was kept for one that lacks samples); `noise-guard`; `filtered` (by `select.filter`); `duplicate` (another of its cluster stands for it); `budget` (it costs more than was left); `quarantined: ` and why.",
     ),
 ];
+
+/// The columns that end the selection.
+pub(super) static TWINS: &[Column] = &[
+    required(
+        "random",
+        DataType::Boolean,
+        "Whether it is in a random subset of the usable samples, as large as what is kept: for comparison.",
+    ),
+    required(
+        "random_stratified",
+        DataType::Boolean,
+        "The same for a random subset in which each class keeps its share.",
+    ),
+];
+
+/// The column that ends the state between stages.
+pub(super) static WRONG: &[Column] = &[optional(
+    "wrong",
+    DataType::Int32,
+    "How many predictions of stage 1 were of another class; null if they are not known.",
+)];
 
 pub(super) static VIEW: &[Column] = &[
     required("id", DataType::Utf8, "The id of a kept sample."),

@@ -79,7 +79,16 @@ pub fn contracts() -> Vec<TableContract> {
             "How well the label of each usable sample agrees with the models of stage 1 that never saw it, ascending by id.",
             columns::LABEL_ERRORS,
         ),
-        table("selection", "What became of every sample, ascending by id.", columns::SELECTION),
+        table(
+            "selection",
+            "What became of every sample, ascending by id.",
+            &[columns::SELECTED, columns::TWINS].concat(),
+        ),
+        table(
+            "state",
+            "The selection after one stage, without the quarantine, ascending by id.",
+            &[columns::SELECTED, columns::WRONG].concat(),
+        ),
         table("view", "The kept samples, in the order of the shards.", columns::VIEW),
     ]
 }
@@ -153,6 +162,7 @@ mod tests {
             tables::scores(&Method::ALL, &lists, Outputs::Training),
             tables::label_errors(),
             tables::selection(),
+            tables::state(),
             tables::view(),
         ];
         let contracts = contracts();

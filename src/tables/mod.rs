@@ -84,8 +84,14 @@ fn list(name: &str, classes: usize) -> Field {
 /// What became of every sample, ascending by id. `score` is the aggregated score that decided
 /// (of the stage of entry for kept samples, of the last stage that scored it otherwise), `rank`
 /// counts from 1 (the most wanted) within that stage, `stage` is the stage of entry.
+/// `random` and `random_stratified` are subsets of the same size, for comparison.
 pub fn selection() -> SchemaRef {
-    schema(columns::SELECTION)
+    schema(&[columns::SELECTED, columns::TWINS].concat())
+}
+
+/// The selection after one stage: its columns, and how often stage 1 was wrong about a sample.
+pub fn state() -> SchemaRef {
+    schema(&[columns::SELECTED, columns::WRONG].concat())
 }
 
 /// The kept rows in the order of the shards: a subset without a copy.

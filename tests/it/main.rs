@@ -27,6 +27,7 @@ mod s3;
 mod schemas;
 mod scores;
 mod secrets;
+mod selecting;
 mod server;
 mod support;
 mod suspects;

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::recipe::words;
+
 /// Which scores are computed and how those of several models become one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -76,6 +78,13 @@ pub struct Own {
     /// Which end is kept.
     #[serde(default)]
     pub keep: End,
+}
+
+impl Own {
+    /// The names and keywords in its SQL.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        words(&self.sql).into_iter().map(|word| &self.sql[word])
+    }
 }
 
 /// The end of a score that is kept.

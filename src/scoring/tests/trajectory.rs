@@ -116,8 +116,8 @@ fn deviations_divide_by_one_less_than_the_window() {
     assert_close(score(Method::DynUnc, &options(2), &p), deviation);
     assert_close(score(Method::Dual, &options(2), &p), deviation * 0.5);
     // One window when there are as many epochs as it has.
-    let all: f64 = ((1.0f64 / 6.0).powi(2) * 2.0 + (1.0f64 / 3.0).powi(2)) / 2.0;
-    assert_close(score(Method::DynUnc, &options(3), &p), all.sqrt());
+    // The mean is 5/12, the squares are twice 1/36 and once 1/9, and two divides them.
+    assert_close(score(Method::DynUnc, &options(3), &p), (1f64 / 12.0).sqrt());
 }
 
 /// TDDS as published, with whole arrays.

@@ -31,6 +31,7 @@ impl Run {
         attempt.fact("max_quarantined", self.recipe.data.max_quarantined);
         let (usable, bad, copies) = (samples.num_rows(), quarantine.num_rows(), copies(&samples)?);
         attempt.fact("duplicates", copies);
+        attempt.fact("clustered", usable - column(&samples, "cluster")?.null_count());
         Ok(format!("{usable} samples ({copies} exact copies of another), {bad} quarantined"))
     }
 

@@ -110,7 +110,8 @@ pub(super) fn places(batch: &RecordBatch) -> Result<Vec<(u32, u32, u32)>> {
 
 /// The vectors of some samples, one after another.
 pub(super) fn packed(inputs: &Inputs, indices: &[u32]) -> Result<Vec<f32>> {
-    let (mut buffer, mut all) = (Vec::new(), Vec::new());
+    let mut buffer = Vec::new();
+    let mut all = Vec::with_capacity(indices.len() * inputs.shape().len());
     for index in indices {
         all.extend(floats(inputs.get(*index, &mut buffer)?));
     }

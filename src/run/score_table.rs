@@ -43,6 +43,8 @@ impl<'a> ScoreTable<'a> {
     ) -> Self {
         let score = &recipe.score;
         let lists = stored_lists(recipe, stage);
+        // As large as they get, or they would take twice that while they grow.
+        let room = scored.len() * samples.classes.len();
         let compared = !score.computed(Needs::Embeddings).is_empty();
         let from_model = compared && score.embedding.from == EmbeddingFrom::Model;
         let probabilities =
@@ -54,8 +56,8 @@ impl<'a> ScoreTable<'a> {
             stage,
             snapshots: score.computed(Needs::Snapshot),
             scores: BTreeMap::new(),
-            logits: lists.contains(&"logits").then(Vec::new),
-            probabilities: probabilities.then(Vec::new),
+            logits: lists.contains(&"logits").then(|| Vec::with_capacity(room)),
+            probabilities: probabilities.then(|| Vec::with_capacity(room)),
             embeddings: from_model.then(Vec::new),
             predicted: Vec::new(),
             right: 0,
@@ -91,6 +93,9 @@ impl<'a> ScoreTable<'a> {
             all.extend_from_slice(batch.logits);
         }
         if let (Some(all), Some(rows)) = (&mut self.embeddings, batch.embeddings) {
+            if all.is_empty() {
+                all.reserve_exact(rows.len() / labels.len().max(1) * self.scored.len());
+            }
             all.extend_from_slice(rows);
         }
         for (logits, label) in batch.logits.chunks(classes).zip(&labels) {

@@ -70,7 +70,8 @@ pub(super) fn most_scored(
         (Mode::Unseen, FitOn::Fold) => rows - smallest,
         (Mode::Unseen, FitOn::Complement) => sizes.into_iter().max().unwrap_or(0),
     };
-    let later = if stages(recipe) > 1 { rows - stage_rows[0] } else { 0 };
+    let added = stage_rows.first().copied().unwrap_or(0);
+    let later = if stages(recipe) > 1 { rows - added } else { 0 };
     first.max(later)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
+use super::score_table::labels_of;
 use super::scored::{trajectories, watched_epochs};
 use crate::error::{Place, Result};
 use crate::recipe::{Method, Needs, Outputs, Recipe};
@@ -51,8 +52,7 @@ impl<'a> Watch<'a> {
         let request = Request { indices: scored, view: view(recipe, &seed), embeddings: false };
         let mut first = 0;
         model.predict(&request, &mut |batch| {
-            let labels: Vec<u32> =
-                batch.indices.iter().map(|i| samples.labels[*i as usize]).collect();
+            let labels = labels_of(samples, batch.indices);
             let block = Block {
                 values: Values::Logits(batch.logits),
                 classes: samples.classes.len(),

@@ -220,7 +220,7 @@ fn fitting_mode_scores_and_watches_everything() {
 }
 
 /// Grey pictures of 8x8 pixels, one corner of which is bright: that of the class.
-fn write_pictures(path: &Path, rows: usize) {
+pub(crate) fn write_pictures(path: &Path, rows: usize) {
     let mut random = Seed::new(4).rng();
     let pictures: Vec<Vec<u8>> = (0..rows)
         .map(|i| {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Float32Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Int32Type};
+use arrow::datatypes::{DataType, Float32Type, Int32Type};
 use unseen::seed::Seed;
 
 use crate::options::{forge, table};
-use crate::scores::{everything, floats, ids, pruned, recipe};
-use crate::support::{Place, Toy, run, succeed};
+use crate::scores::{everything, floats, ids, pruned, recipe, write_pictures};
+use crate::support::{Place, Toy, run, succeed, toy_recipe};
 
 #[test]
 fn planted_wrong_labels_are_found() {
@@ -89,6 +89,37 @@ fn near_duplicates_share_a_fold_and_no_model_scores_one_of_what_it_saw() {
         let saw: BTreeSet<&str> = ids(&members).into_iter().map(|id| cluster[id]).collect();
         assert!(ids(&scores).into_iter().all(|id| !saw.contains(cluster[id])));
     }
+}
+
+#[test]
+fn near_duplicates_of_pictures_are_those_of_their_embeddings() {
+    let place = Place::new();
+    write_pictures(&place.path("toy.parquet"), 60);
+    let text = toy_recipe(&place.text("toy.parquet"), &place.text("run"), "")
+        .replace("features = \"features\"", "image = \"image\"\nembedding = \"vector\"");
+    let path = place.recipe("toy.toml", &text);
+    succeed(&["run", &path, "--quiet", "--set", "folds.near=0.95"]);
+    let proof = succeed(&["verify", &place.text("run")]);
+    assert!(proof.contains("clusters of duplicates, derived again from the input"), "{proof}");
+    // Chains of near pairs, the plain way: names run down until nothing changes.
+    let source = table(&place.path(""), "toy.parquet");
+    let vectors = source["vector"].as_fixed_size_list().values().clone();
+    let vectors: Vec<&[f32]> = vectors.as_primitive::<Float32Type>().values().chunks(3).collect();
+    let dot =
+        |a: usize, b: usize| -> f32 { vectors[a].iter().zip(vectors[b]).map(|(x, y)| x * y).sum() };
+    let near = |a: usize, b: usize| dot(a, b) >= 0.95 * (dot(a, a) * dot(b, b)).sqrt();
+    let mut first: Vec<usize> = (0..60).collect();
+    for _ in 0..60 {
+        for a in 0..60 {
+            first[a] = (0..60).filter(|b| near(a, *b)).map(|b| first[b]).min().unwrap();
+        }
+    }
+    let names = ids(&source);
+    let alone = |a: usize| first.iter().filter(|f| **f == first[a]).count() == 1;
+    let wanted: Vec<_> = (0..60).map(|a| (!alone(a)).then(|| names[first[a]])).collect();
+    assert!(wanted.contains(&None) && wanted.iter().flatten().count() > 20, "{wanted:?}");
+    let samples = table(&place.path("run"), "tables/samples.parquet");
+    assert_eq!(samples["cluster"].as_string::<i32>().iter().collect::<Vec<_>>(), wanted);
 }
 
 /// A finished run in which one number of a table is another, with every checksum made to fit.

@@ -10,11 +10,27 @@ use super::super::rows::{ids, ints, kept_ids, labels, selection_digest, strings,
 use super::super::task::{FOLDS, INGEST, METADATA, Task, models, needs_metadata, stages};
 use super::Prover;
 use crate::error::{Error, Result};
-use crate::recipe::{Classes, FitOn, Mode};
+use crate::recipe::{Classes, Copies, FitOn, Mode};
 use crate::storage::{frame, parquet};
 use crate::{selection, tables};
 
 impl Prover {
+    /// The clusters of duplicates follow from the input: decoding holds the digests against it.
+    pub(super) fn clusters(&self) -> Result<String> {
+        let recipe = &self.run.recipe;
+        if !recipe.folds.together() && recipe.select.duplicates == Copies::All {
+            return Ok("duplicates are samples like all others".to_owned());
+        }
+        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
+        let derived = self.run.clusters(&*self.run.loaded()?)?;
+        if derived != texts(&samples, "cluster")? {
+            let message = "the clusters of duplicates are not those of the input";
+            return Err(Error::corrupt(message));
+        }
+        let names: BTreeSet<&String> = derived.iter().flatten().collect();
+        Ok(format!("{} clusters of duplicates, derived again from the input", names.len()))
+    }
+
     /// The folds follow from the ids and the seed, and they partition the samples.
     pub(super) fn folds(&self) -> Result<String> {
         if self.run.recipe.mode == Mode::Fitting {
@@ -24,9 +40,6 @@ impl Prover {
         let folds = self.table(FOLDS, "folds.parquet", &tables::folds())?;
         if ids(&samples)? != ids(&folds)? {
             return Err(Error::corrupt("the folds table does not hold exactly the samples"));
-        }
-        if self.run.recipe.folds.together() {
-            self.clusters(&samples)?;
         }
         let derived = assign(&samples, &self.run.recipe, &self.run.seed)?;
         let stored = ints(&folds, "fold")?;
@@ -46,15 +59,6 @@ impl Prover {
             "{} disjoint folds of {sizes:?} samples, derived again from the seed",
             sizes.len()
         ))
-    }
-
-    /// Clusters follow from the input: decoding holds the digests against it.
-    fn clusters(&self, samples: &RecordBatch) -> Result<()> {
-        let derived = self.run.clusters(&*self.run.loaded()?)?;
-        if derived == texts(samples, "cluster")? {
-            return Ok(());
-        }
-        Err(Error::corrupt("the clusters of duplicates are not those of the input"))
     }
 
     /// Every model was trained on what the method says: its fold, the others, all, or the coreset.

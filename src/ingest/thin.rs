@@ -45,6 +45,10 @@ pub fn thin_columns(
     names: &[&str],
 ) -> Result<RecordBatch> {
     let empty = empty_columns(survey, names)?;
+    // A filter on the label alone names no column, and a batch of none cannot be read.
+    if names.is_empty() {
+        return Ok(empty);
+    }
     let mut groups: BTreeMap<(u32, u32), Vec<(u32, u32)>> = BTreeMap::new();
     for (at, (file, group, row)) in (0..).zip(places) {
         groups.entry((*file, *group)).or_default().push((*row, at));

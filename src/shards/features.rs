@@ -272,10 +272,10 @@ mod tests {
 - name: grid
   dtype:
     array2_d:
-      dtype: float32
       shape:
         - 2
         - 2
+      dtype: float32
 "#;
         assert_eq!(yaml(columns, HINTS, NOTHING).unwrap(), wanted);
     }

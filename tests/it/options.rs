@@ -251,7 +251,8 @@ fn a_guard_that_may_break_a_rule_is_a_warning_and_one_that_does_an_error() {
     let told = String::from_utf8(answer.stderr).unwrap();
     assert_eq!(answer.status.code(), Some(2), "{told}");
     assert!(
-        told.contains("task select-s1") && told.contains("that the noise guard leaves"),
+        told.contains("task select-s1")
+            && told.contains("that the noise guard, the filter and duplicates leave"),
         "{told}"
     );
 }

@@ -19,7 +19,7 @@ use parquet::basic::{BrotliLevel, Compression, Encoding, GzipLevel, ZstdLevel};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use unseen::recipe::Data;
 use unseen::seed::{Random, Seed};
-use unseen::storage::{Dir, Ledger, Record};
+use unseen::storage::{Dir, FORMAT, Ledger, Record};
 use unseen::{ErrorKind, ingest};
 
 use crate::support::{Place, run, toy_recipe};
@@ -271,7 +271,7 @@ fn mutated_records_are_refused_by_name() {
     let ledger = Ledger::new(Dir::on(store.clone(), "memory:run"), "0123456789abcdef");
     let output = ledger.write("ingest", "a1", "x.parquet", &[7; 100], Some(3)).unwrap();
     let record = Record {
-        format: 2,
+        format: FORMAT,
         run: ledger.run().to_owned(),
         task: "ingest".to_owned(),
         attempt: "a1".to_owned(),

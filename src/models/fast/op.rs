@@ -1,0 +1,103 @@
+//! The backbone as one operation of Candle's autograd.
+//!
+//! One operation per layer would cost a pass over fresh memory for each gradient and lose the
+//! fusions: with the same kernels it reached under half of this speed. Candle keeps the head, the
+//! loss and the optimiser.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+
+use super::super::kernels::{floats, with_floats};
+use super::plan::Plan;
+use super::train::Trainer;
+
+/// A net in training. Its buffers hold one forward pass, that of the last call.
+pub(crate) struct Backbone {
+    features: usize,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    trainer: Trainer,
+    /// Counts forward passes.
+    generation: u64,
+}
+
+impl Backbone {
+    pub(crate) fn new(plan: Plan) -> Self {
+        let features = plan.features();
+        let state = State { trainer: Trainer::new(plan), generation: 0 };
+        Self { features, state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// Features `[batch, channels]` of `x [batch, channels, height, width]`, differentiable by `x`
+    /// and `theta` until the next call, and the batch's means and unbiased variances.
+    ///
+    /// # Errors
+    /// If a tensor is not contiguous f32 on the CPU, or of another size than the plan says.
+    pub(crate) fn forward(&self, x: &Tensor, theta: &Tensor) -> Result<(Tensor, Vec<f32>)> {
+        let (features, statistics, generation) = {
+            let mut state = lock(&self.state);
+            state.generation += 1;
+            let (features, statistics) =
+                with_floats([x, theta], |[x, theta]| state.trainer.forward(x, theta))??;
+            (features, statistics, state.generation)
+        };
+        let shape = (features.len() / self.features, self.features).into();
+        let state = Arc::clone(&self.state);
+        let step = Step { features: Mutex::new(features), shape, generation, state };
+        Ok((x.apply_op2(theta, step)?, statistics))
+    }
+}
+
+/// One forward pass, already computed.
+struct Step {
+    features: Mutex<Vec<f32>>,
+    shape: Shape,
+    generation: u64,
+    state: Arc<Mutex<State>>,
+}
+
+impl CustomOp2 for Step {
+    fn name(&self) -> &'static str {
+        "backbone"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        theta: &CpuStorage,
+        theta_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        floats(x, x_layout)?;
+        floats(theta, theta_layout)?;
+        let features = std::mem::take(&mut *lock(&self.features));
+        Ok((CpuStorage::F32(features), self.shape.clone()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        theta: &Tensor,
+        _: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let mut state = lock(&self.state);
+        if state.generation != self.generation {
+            bail!("the net ran forward again before this backward pass, which needs its buffers");
+        }
+        let gradient = gradient.contiguous()?;
+        let (by_theta, by_x) = with_floats([x, theta, &gradient], |[values, theta, gradient]| {
+            state.trainer.backward(values, theta, gradient, x.track_op())
+        })??;
+        let by_x = by_x.map(|by_x| Tensor::from_vec(by_x, x.shape(), x.device())).transpose()?;
+        Ok((by_x, Some(Tensor::from_vec(by_theta, theta.shape(), theta.device())?)))
+    }
+}
+
+/// A panic of another holder leaves buffers that the next forward pass overwrites.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,149 @@
+//! 2x2 max-pooling and the last average, forward and backward.
+
+use pulp::{Simd, WithSimd};
+
+use super::plan::Size;
+use super::simd::{AffineVector, LANES, Pixel, View, per_pixel, vectors, vectors_mut};
+
+/// The larger; not a number if either is not.
+#[inline(always)]
+fn larger<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    let larger = simd.select_f32s(simd.less_than_or_equal_f32s(b, a), a, b);
+    simd.select_f32s(simd.less_than_or_equal_f32s(a, a), larger, a)
+}
+
+/// The places of a window's four inputs in a plane of width `width`, for output `i` of a plane of
+/// width `out`.
+#[inline(always)]
+fn window(width: usize, out: usize, i: usize) -> [usize; 4] {
+    let corner = i / out * 2 * width + i % out * 2;
+    [corner, corner + 1, corner + width, corner + width + 1]
+}
+
+/// The values of a window.
+#[inline(always)]
+fn values<S: Simd>(simd: S, affine: AffineVector<S>, x: &[S::f32s], window: [usize; 4]) -> [S::f32s; 4] {
+    let mut values = [simd.splat_f32s(0.0); 4];
+    for i in 0..4 {
+        values[i] = affine.of(simd, x[window[i]]);
+    }
+    values
+}
+
+/// The largest of a window.
+#[inline(always)]
+fn largest<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> S::f32s {
+    larger(simd, larger(simd, a, b), larger(simd, c, d))
+}
+
+/// Pools one image.
+pub(super) struct Pool<'a> {
+    pub(super) input: Size,
+    pub(super) output: Size,
+    pub(super) view: View<'a>,
+    pub(super) out: &'a mut [Pixel],
+}
+
+impl WithSimd for Pool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (per, Size { height, width, .. }) = (per_pixel::<S>(), self.output);
+        let planes = self.view.pixels.chunks_exact(self.input.plane());
+        let outs = self.out.chunks_exact_mut(self.output.plane());
+        for (block, (x, out)) in planes.zip(outs).enumerate() {
+            let (x, out) = (vectors::<S>(x), vectors_mut::<S>(out));
+            for v in 0..per {
+                let affine = self.view.affine.vector(simd, block, v);
+                for i in 0..height * width {
+                    let window = window(self.input.width, width, i).map(|p| p * per + v);
+                    out[i * per + v] = largest(simd, values(simd, affine, x, window));
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of one image by the inputs: of equal maxima the first gets it, as in PyTorch;
+/// inputs that were cropped get none.
+pub(super) struct PoolGradient<'a> {
+    pub(super) input: Size,
+    pub(super) output: Size,
+    pub(super) view: View<'a>,
+    pub(super) gradient: &'a [Pixel],
+    pub(super) out: &'a mut [Pixel],
+}
+
+impl WithSimd for PoolGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
+        let Size { height, width, .. } = self.output;
+        vectors_mut::<S>(self.out).fill(zero);
+        let planes = self.view.pixels.chunks_exact(self.input.plane());
+        let gradients = self.gradient.chunks_exact(self.output.plane());
+        let outs = self.out.chunks_exact_mut(self.input.plane());
+        for (block, (out, (x, gradient))) in outs.zip(planes.zip(gradients)).enumerate() {
+            let (x, gradient) = (vectors::<S>(x), vectors::<S>(gradient));
+            let out = vectors_mut::<S>(out);
+            for v in 0..per {
+                let affine = self.view.affine.vector(simd, block, v);
+                for i in 0..height * width {
+                    let window = window(self.input.width, width, i).map(|p| p * per + v);
+                    let values = values(simd, affine, x, window);
+                    let top = largest(simd, values);
+                    let mut rest = gradient[i * per + v];
+                    for j in 0..4 {
+                        let first = simd.less_than_or_equal_f32s(top, values[j]);
+                        out[window[j]] = simd.select_f32s(first, rest, zero);
+                        rest = simd.select_f32s(first, zero, rest);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The mean of each channel of one image.
+pub(super) struct Average<'a> {
+    pub(super) size: Size,
+    pub(super) view: View<'a>,
+    pub(super) out: &'a mut [f32],
+}
+
+impl WithSimd for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (per, len) = (per_pixel::<S>(), self.size.plane());
+        for (block, out) in self.out.chunks_mut(LANES).enumerate() {
+            let plane = vectors::<S>(&self.view.pixels[block * len..][..len]);
+            let mut mean = [0.0; LANES];
+            for v in 0..per {
+                let affine = self.view.affine.vector(simd, block, v);
+                let mut sum = simd.splat_f32s(0.0);
+                for x in plane[v..].iter().step_by(per) {
+                    sum = simd.add_f32s(sum, affine.of(simd, *x));
+                }
+                let mean = vectors_mut::<S>(std::slice::from_mut(&mut mean));
+                mean[v] = simd.mul_f32s(sum, simd.splat_f32s(1.0 / len as f32));
+            }
+            out.copy_from_slice(&mean[..out.len()]);
+        }
+    }
+}
+
+/// Spreads the gradient by one image's means over its pixels.
+pub(super) fn average_gradient(size: Size, gradient: &[f32], out: &mut [Pixel]) {
+    let share = 1.0 / size.plane() as f32;
+    let channels = gradient.chunks(LANES);
+    for (gradient, out) in channels.zip(out.chunks_exact_mut(size.plane())) {
+        let mut pixel = [0.0; LANES];
+        pixel.iter_mut().zip(gradient).for_each(|(pixel, gradient)| *pixel = gradient * share);
+        out.fill(pixel);
+    }
+}

@@ -107,7 +107,7 @@ impl<'a> Backward<'a> {
         conv.pack(self.theta, true, &mut self.memory.packed);
         self.memory.partials.resize_with(kept.runs(), Buffer::default);
         let Memory { packed, partials, scratch, .. } = &mut *self.memory;
-        let targets = targets(kept, conv, target.as_mut(), by_x);
+        let targets = targets(kept, conv, &mut target, by_x);
         let sums_of_runs = split(&mut sums, kept.run() * sums_len, kept.runs());
         let runs = partials.par_iter_mut().zip(targets).zip(sums_of_runs).enumerate();
         runs.for_each(|(run, ((partial, target), sums))| {
@@ -177,7 +177,7 @@ impl<'a> Backward<'a> {
 fn targets<'a>(
     kept: &Kept,
     conv: &Conv,
-    node: Option<&'a mut (Buffer, bool)>,
+    node: &'a mut Option<(Buffer, bool)>,
     images: Option<&'a mut [f32]>,
 ) -> Vec<Target<'a>> {
     if let Some((buffer, add)) = node {

@@ -2,7 +2,7 @@
 //!
 //! Fresh memory costs a page fault per 4 kB, which at these speeds is a good part of a step.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::simd::{LANES, Pixel};
 
@@ -39,9 +39,9 @@ impl Buffer {
 
 /// Working memory that tasks borrow; the one given back last is still in some cache.
 #[derive(Default)]
-pub(super) struct Pool<T>(Mutex<Vec<T>>);
+pub(super) struct Shelf<T>(Mutex<Vec<T>>);
 
-impl<T: Default> Pool<T> {
+impl<T: Default> Shelf<T> {
     pub(super) fn with<R>(&self, task: impl FnOnce(&mut T) -> R) -> R {
         let mut item = self.lock().pop().unwrap_or_default();
         let result = task(&mut item);
@@ -49,7 +49,7 @@ impl<T: Default> Pool<T> {
         result
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<T>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

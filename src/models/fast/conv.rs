@@ -121,15 +121,24 @@ impl Conv {
     }
 
     /// Sums partial gradients in order, into `[outputs, inputs, taps]`.
-    pub(super) fn unpack(&self, partials: &[Buffer], theta_gradient: &mut [f32]) {
-        let (depth, taps) = (self.depth(), self.taps());
-        let outputs = theta_gradient[self.weight()].par_chunks_mut(depth * taps).enumerate();
-        outputs.for_each(|(o, out)| {
-            for (i, out) in out.chunks_exact_mut(taps).enumerate() {
-                let block = o / LANES * self.input_blocks() + i / LANES;
-                for (tap, out) in out.iter_mut().enumerate() {
-                    let place = (block * taps + tap) * LANES + i % LANES;
-                    *out = partials.iter().map(|partial| partial.get()[place][o % LANES]).sum();
+    pub(super) fn unpack(&self, partials: &[Buffer], by_theta: &mut [f32]) {
+        let (depth, kernel) = (self.depth(), self.taps() * LANES);
+        let outputs = by_theta[self.weight()].par_chunks_mut(LANES * depth * self.taps());
+        outputs.enumerate().for_each(|(block, out)| {
+            let mut sums = vec![[0.0; LANES]; kernel];
+            for i in 0..depth {
+                if i % LANES == 0 {
+                    let start = (block * self.input_blocks() + i / LANES) * kernel;
+                    total(
+                        partials.iter().map(|partial| &partial.get()[start..][..kernel]),
+                        &mut sums,
+                    );
+                }
+                for (lane, out) in out.chunks_exact_mut(depth * self.taps()).enumerate() {
+                    let out = &mut out[i * self.taps()..][..self.taps()];
+                    for (tap, out) in out.iter_mut().enumerate() {
+                        *out = sums[tap * LANES + i % LANES][lane];
+                    }
                 }
             }
         });
@@ -327,6 +336,15 @@ impl Conv {
                 }
             }
         }
+    }
+}
+
+/// Sums slices in order.
+fn total<'a>(parts: impl Iterator<Item = &'a [Pixel]>, sums: &mut [Pixel]) {
+    sums.fill([0.0; LANES]);
+    for part in parts {
+        let numbers = sums.as_flattened_mut().iter_mut().zip(part.as_flattened());
+        numbers.for_each(|(sum, number)| *sum += number);
     }
 }
 

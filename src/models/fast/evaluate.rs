@@ -6,11 +6,11 @@
 use candle_core::{Result, bail};
 use rayon::prelude::*;
 
-use super::buffer::{Buffer, Pool};
+use super::buffer::{Buffer, Shelf};
 use super::conv::Scratch;
 use super::forward::{Inputs, average, compute};
 use super::norm::Norm;
-use super::plan::{Kind, Plan};
+use super::plan::{Kind, Node, Plan};
 use super::simd::{Affine, View, blocks};
 
 /// Images that go through the net at once.
@@ -22,7 +22,7 @@ pub(crate) struct Evaluator {
     nodes: Vec<(Buffer, Affine)>,
     /// The place of each node's result among as few buffers as do.
     places: Vec<usize>,
-    memory: Pool<(Scratch, Vec<Buffer>)>,
+    memory: Shelf<(Scratch, Vec<Buffer>)>,
 }
 
 impl Evaluator {
@@ -34,7 +34,7 @@ impl Evaluator {
         if theta.len() != plan.theta_len() || statistics.len() != plan.statistics_len() {
             bail!("weights or statistics of another net than the plan's");
         }
-        let node = |node: &super::plan::Node| {
+        let node = |node: &Node| {
             let Kind::Conv(conv) = &node.kind else {
                 return (Buffer::default(), Affine::identity(blocks(node.size.channels)));
             };
@@ -44,7 +44,7 @@ impl Evaluator {
         };
         let nodes = plan.nodes.iter().map(node).collect();
         let (plan, places) = (plan.clone(), places(plan));
-        Ok(Self { plan, nodes, places, memory: Pool::default() })
+        Ok(Self { plan, nodes, places, memory: Shelf::default() })
     }
 
     /// Features `[batch, channels]` of images `x [batch, channels, height, width]`.
@@ -52,7 +52,7 @@ impl Evaluator {
     /// # Errors
     /// If `x` does not hold whole images.
     pub(crate) fn features(&self, x: &[f32]) -> Result<Vec<f32>> {
-        if x.len() % self.plan.image_len() != 0 {
+        if !x.len().is_multiple_of(self.plan.image_len()) {
             bail!("{} numbers are no images of {:?}", x.len(), self.plan.input);
         }
         let (len, features) = (self.plan.image_len(), self.plan.features());
@@ -69,7 +69,7 @@ impl Evaluator {
         for (i, node) in self.plan.nodes.iter().enumerate() {
             let mut own = std::mem::take(&mut buffers[self.places[i]]);
             own.fit(images * node.size.len());
-            let inputs = Inputs { images: x, node: |source| self.view(buffers, source, images) };
+            let inputs = &Inputs { images: x, node: |source| self.view(buffers, source, images) };
             let (weights, result) = (self.nodes[i].0.get(), own.get_mut());
             let result = &mut result[..images * node.size.len()];
             compute(&self.plan, node, inputs, weights, result, scratch, |_, _| ());
@@ -91,7 +91,7 @@ fn places(plan: &Plan) -> Vec<usize> {
         let read_later = |node: usize| plan.nodes[i..].iter().any(|later| later.reads(node));
         let taken = (0..i).filter(|node| read_later(*node)).map(|node| places[node]);
         let taken: Vec<usize> = taken.collect();
-        places.push((0..).find(|place| !taken.contains(place)).unwrap_or(i));
+        places.push((0..i).find(|place| !taken.contains(place)).unwrap_or(i));
     }
     places
 }

@@ -18,7 +18,7 @@ pub(super) struct Inputs<'a, F> {
 pub(super) fn compute<'a, F: Fn(usize) -> View<'a>>(
     plan: &Plan,
     node: &Node,
-    inputs: Inputs<'a, F>,
+    inputs: &Inputs<'a, F>,
     weights: &[Pixel],
     out: &mut [Pixel],
     scratch: &mut Scratch,

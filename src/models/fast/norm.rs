@@ -94,7 +94,9 @@ impl WithSimd for Mask<'_> {
             let (gradient, view) = (vectors_mut::<S>(gradient), vectors::<S>(view));
             for v in 0..per {
                 let affine = self.view.affine.vector(simd, block, v);
-                for (g, x) in gradient[v..].iter_mut().step_by(per).zip(view[v..].iter().step_by(per)) {
+                for (g, x) in
+                    gradient[v..].iter_mut().step_by(per).zip(view[v..].iter().step_by(per))
+                {
                     let off = simd.less_than_or_equal_f32s(affine.of(simd, *x), zero);
                     *g = simd.select_f32s(off, zero, *g);
                 }
@@ -125,9 +127,8 @@ impl WithSimd for GradientSums<'_> {
             let mean = vectors::<S>(&self.mean[block..=block]);
             let at = block * LANES..(block + 1) * LANES;
             plain[at.clone()].copy_from_slice(&sum(simd, len, |i, _| gradient[i]));
-            let product = |i: usize, v: usize| {
-                simd.mul_f32s(gradient[i], simd.sub_f32s(y[i], mean[v]))
-            };
+            let product =
+                |i: usize, v: usize| simd.mul_f32s(gradient[i], simd.sub_f32s(y[i], mean[v]));
             products[at].copy_from_slice(&sum(simd, len, product));
         }
     }
@@ -147,9 +148,11 @@ impl Norm {
     pub(super) fn of(moments: &[f64], images: usize, plane: usize) -> Self {
         let channels = moments.len() / images / 2;
         let (n, count) = (plane as f64, (plane * images) as f64);
-        let each = |c: usize| moments.chunks_exact(2 * channels).map(move |m| (m[c], m[channels + c]));
-        let mean: Vec<f64> =
-            (0..channels).map(|c| each(c).map(|(mean, _)| mean).sum::<f64>() / images as f64).collect();
+        let each =
+            |c: usize| moments.chunks_exact(2 * channels).map(move |m| (m[c], m[channels + c]));
+        let mean: Vec<f64> = (0..channels)
+            .map(|c| each(c).map(|(mean, _)| mean).sum::<f64>() / images as f64)
+            .collect();
         let square = |c: usize, mean: f64| {
             each(c).map(|(m, square)| square + n * (m - mean) * (m - mean)).sum::<f64>()
         };
@@ -176,7 +179,8 @@ impl Norm {
         let factors: Vec<f64> =
             scale.iter().enumerate().map(|(c, s)| f64::from(*s) * self.inverse(c)).collect();
         let shifts = factors.iter().zip(&self.mean).zip(offset);
-        let shifts = shifts.map(|((factor, mean), offset)| (f64::from(*offset) - mean * factor) as f32);
+        let shifts =
+            shifts.map(|((factor, mean), offset)| (f64::from(*offset) - mean * factor) as f32);
         Affine {
             shift: pixels(shifts),
             scale: pixels(factors.iter().map(|factor| *factor as f32)),
@@ -293,9 +297,15 @@ impl WithSimd for Join<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
-        let sides = self.left.pixels.chunks_exact(self.plane).zip(self.right.pixels.chunks_exact(self.plane));
+        let sides = self
+            .left
+            .pixels
+            .chunks_exact(self.plane)
+            .zip(self.right.pixels.chunks_exact(self.plane));
         let blocks = self.left.affine.scale.len();
-        for (i, (out, (left, right))) in self.out.chunks_exact_mut(self.plane).zip(sides).enumerate() {
+        for (i, (out, (left, right))) in
+            self.out.chunks_exact_mut(self.plane).zip(sides).enumerate()
+        {
             let (left, right) = (vectors::<S>(left), vectors::<S>(right));
             let out = vectors_mut::<S>(out);
             for v in 0..per {

@@ -179,7 +179,7 @@ impl Plan {
     /// # Errors
     /// If `x` or theta have another size than the plan says.
     pub(super) fn count(&self, x: &[f32], theta: &[f32]) -> Result<usize> {
-        if theta.len() != self.theta || x.is_empty() || x.len() % self.image_len() != 0 {
+        if theta.len() != self.theta || x.is_empty() || !x.len().is_multiple_of(self.image_len()) {
             bail!(
                 "{} numbers and {} weights do not fit images of {:?} and {} weights",
                 x.len(),
@@ -242,10 +242,8 @@ impl Plan {
         let join = self.nodes.len() + body.len() + shortcut.len();
         let identity = shortcut.is_empty();
         let left = self.chain(body, input, Role::Body { join, identity }, join)?;
-        let right = match identity {
-            true => input,
-            false => self.chain(shortcut, input, Role::Shortcut, join)?,
-        };
+        let right =
+            if identity { input } else { self.chain(shortcut, input, Role::Shortcut, join)? };
         let size = self.nodes[left].size;
         if size != self.nodes[right].size {
             bail!("body and shortcut of a residual block differ in size");

@@ -22,7 +22,12 @@ fn window(width: usize, out: usize, i: usize) -> [usize; 4] {
 
 /// The values of a window.
 #[inline(always)]
-fn values<S: Simd>(simd: S, affine: AffineVector<S>, x: &[S::f32s], window: [usize; 4]) -> [S::f32s; 4] {
+fn values<S: Simd>(
+    simd: S,
+    affine: AffineVector<S>,
+    x: &[S::f32s],
+    window: [usize; 4],
+) -> [S::f32s; 4] {
     let mut values = [simd.splat_f32s(0.0); 4];
     for i in 0..4 {
         values[i] = affine.of(simd, x[window[i]]);

@@ -94,7 +94,7 @@ pub(super) struct View<'a> {
     pub(super) affine: &'a Affine,
 }
 
-impl<'a> View<'a> {
+impl View<'_> {
     /// The part of one image of `len` pixels.
     pub(super) fn image(self, i: usize, len: usize) -> Self {
         Self { pixels: &self.pixels[i * len..][..len], ..self }

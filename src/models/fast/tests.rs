@@ -377,7 +377,14 @@ fn pool(x: &Tensor) -> Tensor {
     let (n, c, height, width) = x.dims4().unwrap();
     let (h, w) = (height / 2, width / 2);
     let x = x.narrow(2, 0, 2 * h).unwrap().narrow(3, 0, 2 * w).unwrap().contiguous().unwrap();
-    x.reshape((n * c, h, 2, w, 2)).unwrap().max(4).unwrap().max(2).unwrap().reshape((n, c, h, w)).unwrap()
+    x.reshape((n * c, h, 2, w, 2))
+        .unwrap()
+        .max(4)
+        .unwrap()
+        .max(2)
+        .unwrap()
+        .reshape((n, c, h, w))
+        .unwrap()
 }
 
 #[test]

@@ -8,7 +8,7 @@ use candle_core::{Result, bail};
 use rayon::prelude::*;
 
 use super::backward::Backward;
-use super::buffer::{Buffer, Pool};
+use super::buffer::{Buffer, Shelf};
 use super::conv::Scratch;
 use super::forward::{Inputs, average, compute};
 use super::norm::{Moments, Norm};
@@ -45,7 +45,7 @@ pub(super) struct Memory {
     pub(super) packed: Buffer,
     pub(super) partials: Vec<Buffer>,
     pub(super) spare: Vec<Buffer>,
-    pub(super) scratch: Pool<Scratch>,
+    pub(super) scratch: Shelf<Scratch>,
 }
 
 impl Trainer {
@@ -93,7 +93,7 @@ impl Trainer {
         let runs = outs.zip(moments.par_chunks_mut(kept.run() * padded)).enumerate();
         runs.for_each(|(run, (out, moments))| {
             let images = &x[run * kept.run() * kept.plan.image_len()..];
-            let inputs = Inputs { images, node: |source| kept.view(source, run) };
+            let inputs = &Inputs { images, node: |source| kept.view(source, run) };
             let done = |i: usize, image: &[Pixel]| {
                 let out = &mut moments[i * padded..][..padded];
                 simd::run(Moments { size: node.size, image, out });

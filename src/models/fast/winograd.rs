@@ -39,7 +39,8 @@ impl TileRow {
     fn kept(self) -> [Option<usize>; 4] {
         [0, 1, 2, 3].map(|r| {
             let y = 4 * self.row + r;
-            (y % self.stride == 0 && y / self.stride < self.size.height).then_some(y / self.stride)
+            (y.is_multiple_of(self.stride) && y / self.stride < self.size.height)
+                .then_some(y / self.stride)
         })
     }
 
@@ -305,7 +306,8 @@ pub(super) fn weights<S: Simd>(simd: S, taps: &[Pixel; 9], out: &mut [Pixel; FRE
     for v in 0..per {
         let mut half = [[zero; 6]; 3];
         for x in 0..3 {
-            half[x] = kernel(simd, [taps[x * per + v], taps[(3 + x) * per + v], taps[(6 + x) * per + v]]);
+            half[x] =
+                kernel(simd, [taps[x * per + v], taps[(3 + x) * per + v], taps[(6 + x) * per + v]]);
         }
         for f in 0..6 {
             let row = kernel(simd, [half[0][f], half[1][f], half[2][f]]);

@@ -7,7 +7,6 @@
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::conv::{Source, Target};
 use super::norm::{GradientSums, GradientView, Mask};
 use super::plan::{Conv, Kind, Role};
 use super::pool::{PoolGradient, average_gradient};
@@ -37,25 +36,18 @@ impl<'a> Backward<'a> {
         Self { kept, memory, theta, by_theta: vec![0.0; theta.len()], gradients }
     }
 
-    /// The gradients by theta and, if wanted, by `x`.
-    pub(super) fn run(
-        mut self,
-        x: &[f32],
-        by_features: &[f32],
-        wants_x: bool,
-    ) -> (Vec<f32>, Option<Vec<f32>>) {
-        let kept = self.kept;
-        let mut by_x = wants_x.then(|| vec![0.0; x.len()]);
+    /// The gradient by theta.
+    pub(super) fn run(mut self, by_features: &[f32]) -> Vec<f32> {
         self.average(by_features);
-        for (i, node) in kept.plan.nodes.iter().enumerate().rev() {
+        for (i, node) in self.kept.plan.nodes.iter().enumerate().rev() {
             match &node.kind {
-                Kind::Conv(conv) => self.conv(i, conv, x, by_x.as_deref_mut()),
-                Kind::Pool { source } => self.pool(i, *source),
-                // Its gradient is that of both its sides.
-                Kind::Join { .. } => {}
+                Kind::Conv(conv) => self.conv(i, conv),
+                Kind::Pool { source, .. } => self.pool(i, *source),
+                // A join's gradient is that of both its sides, and nobody wants that of images.
+                Kind::Join { .. } | Kind::Unfold(_) => {}
             }
         }
-        (self.by_theta, by_x)
+        self.by_theta
     }
 
     fn average(&mut self, by_features: &[f32]) {
@@ -90,8 +82,8 @@ impl<'a> Backward<'a> {
         self.memory.spare.push(own);
     }
 
-    fn conv(&mut self, i: usize, conv: &Conv, x: &[f32], by_x: Option<&mut [f32]>) {
-        let kept = self.kept;
+    fn conv(&mut self, i: usize, conv: &Conv) {
+        let (kept, source) = (self.kept, conv.source);
         let slot = conv.joins.unwrap_or(i);
         let (Some(norm), Some(own)) = (&kept.states[i].norm, self.gradients[slot].buffer.take())
         else {
@@ -99,22 +91,17 @@ impl<'a> Backward<'a> {
         };
         let totals = kept.totals(slot, i, &self.gradients[slot].sums);
         let affine = norm.gradient(conv, self.theta, &totals, &mut self.by_theta);
-        let mut target = conv.source.map(|source| self.target(conv, source));
-        let completes = conv.role != Role::Shortcut;
-        let sums_len = conv.source.filter(|_| completes).map_or(0, |source| kept.sums_len(source));
+        let mut target = self.target(conv);
+        let sums_len = if conv.role == Role::Shortcut { 0 } else { kept.sums_len(source) };
         let mut sums = vec![0.0; kept.images * sums_len];
 
         conv.pack(self.theta, true, &mut self.memory.packed);
         self.memory.partials.resize_with(kept.runs(), Buffer::default);
         let Memory { packed, partials, scratch, .. } = &mut *self.memory;
-        let targets = targets(kept, conv, &mut target, by_x);
+        let targets = targets(kept, conv, &mut target);
         let sums_of_runs = split(&mut sums, kept.run() * sums_len, kept.runs());
         let runs = partials.par_iter_mut().zip(targets).zip(sums_of_runs).enumerate();
         runs.for_each(|(run, ((partial, target), sums))| {
-            let source = match conv.source {
-                Some(source) => Source::Node(kept.view(source, run)),
-                None => Source::Images(&x[run * kept.run() * kept.plan.image_len()..]),
-            };
             let gradient = GradientView {
                 gradient: kept.part(i, run, &own),
                 y: kept.part(i, run, &kept.states[i].out),
@@ -124,33 +111,35 @@ impl<'a> Backward<'a> {
             let partial = &mut partial.get_mut()[..conv.partial_len()];
             partial.fill([0.0; LANES]);
             let done = |image: usize, out: &mut [Pixel]| {
-                if let (Some(source), true) = (conv.source, completes) {
+                if conv.role != Role::Shortcut {
                     let sums = &mut sums[image * sums_len..][..sums_len];
                     kept.complete(source, run * kept.run() + image, out, sums);
                 }
             };
             scratch.with(|scratch| {
-                let from = (source, gradient);
+                let from = (kept.view(source, run), gradient);
                 conv.backward(from, packed.get(), (partial, target), scratch, done);
             });
         });
         conv.unpack(partials, &mut self.by_theta);
-        if let (Some(source), Some((buffer, _))) = (conv.source, target) {
-            self.gradients[source] = Gradient { buffer: Some(buffer), sums };
-        }
+        self.gradients[source] = Gradient { buffer: target.map(|(buffer, _)| buffer), sums };
         self.release(conv, slot, own);
     }
 
-    /// The buffer for the gradient by what a convolution reads, and whether to add to it.
-    fn target(&mut self, conv: &Conv, source: usize) -> (Buffer, bool) {
+    /// The buffer for the gradient by what a convolution reads, and whether to add to it; none for
+    /// images.
+    fn target(&mut self, conv: &Conv) -> Option<(Buffer, bool)> {
+        if let Kind::Unfold(_) = self.kept.plan.nodes[conv.source].kind {
+            return None;
+        }
         let begun = match conv.role {
             Role::Body { join, identity: true } => join,
-            _ => source,
+            _ => conv.source,
         };
-        match self.gradients[begun].buffer.take() {
+        Some(match self.gradients[begun].buffer.take() {
             Some(buffer) => (buffer, true),
             None => (self.buffer(self.kept.images * conv.input.len()), false),
-        }
+        })
     }
 
     /// Keeps a gradient that others will read, or that becomes part of another.
@@ -173,24 +162,15 @@ impl<'a> Backward<'a> {
     }
 }
 
-/// Where each run's gradient by the inputs goes.
+/// The part of a target that belongs to each run.
 fn targets<'a>(
     kept: &Kept,
     conv: &Conv,
-    node: &'a mut Option<(Buffer, bool)>,
-    images: Option<&'a mut [f32]>,
-) -> Vec<Target<'a>> {
-    if let Some((buffer, add)) = node {
-        let parts = split(buffer.get_mut(), kept.run() * conv.input.len(), kept.runs());
-        return parts.into_iter().map(|part| Target::Node(part, *add)).collect();
-    }
-    match images {
-        Some(images) => {
-            let parts = split(images, kept.run() * kept.plan.image_len(), kept.runs());
-            parts.into_iter().map(Target::Images).collect()
-        }
-        None => (0..kept.runs()).map(|_| Target::Nowhere).collect(),
-    }
+    target: &'a mut Option<(Buffer, bool)>,
+) -> Vec<Option<(&'a mut [Pixel], bool)>> {
+    let Some((buffer, add)) = target else { return (0..kept.runs()).map(|_| None).collect() };
+    let parts = split(buffer.get_mut(), kept.run() * conv.input.len(), kept.runs());
+    parts.into_iter().map(|part| Some((part, *add))).collect()
 }
 
 /// `parts` pieces of `len`, the last of which may be shorter or longer.
@@ -217,7 +197,7 @@ impl Kept {
         let [left, right] = match self.plan.nodes[node].kind {
             Kind::Conv(_) => [Some(node), None],
             Kind::Join { left, right } => [Some(left), Some(right)],
-            Kind::Pool { .. } => [None, None],
+            Kind::Pool { .. } | Kind::Unfold(_) => [None, None],
         };
         let joins = move |i: &usize| match &self.plan.nodes[*i].kind {
             Kind::Conv(conv) => conv.joins.unwrap_or(*i) == node,
@@ -237,7 +217,7 @@ impl Kept {
         let masked = match &self.plan.nodes[node].kind {
             Kind::Conv(conv) => conv.relu,
             Kind::Join { .. } => true,
-            Kind::Pool { .. } => false,
+            Kind::Pool { .. } | Kind::Unfold(_) => false,
         };
         if masked {
             simd::run(Mask { size, view: self.image(node, image), gradient });

@@ -11,34 +11,18 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::buffer::Buffer;
-use super::gemm::{Product, Tiles, outer};
+use super::gemm::{Product, outer};
 use super::norm::GradientView;
 use super::plan::Conv;
-use super::point::{self, PixelRow};
+use super::rows::{Input, InputGradient, Output, OutputGradient, Row, Tiles};
 use super::simd::{self, LANES, Pixel, View, blocks};
-use super::winograd::{self, FREQUENCIES, TileRow};
+use super::winograd::{self, FREQUENCIES};
 
 /// Tiles of a group: enough to reuse weights from the cache, and few enough to stay there.
 const GROUP: Range<usize> = 16..64;
 
 /// Pixels that the tiles of a group may take together: half a megabyte.
 const GROUP_PIXELS: usize = 1 << 13;
-
-/// What a convolution reads.
-#[derive(Clone, Copy)]
-pub(super) enum Source<'a> {
-    /// `[image, channel, height, width]`.
-    Images(&'a [f32]),
-    Node(View<'a>),
-}
-
-/// Where its gradient by what it reads goes.
-pub(super) enum Target<'a> {
-    Nowhere,
-    Images(&'a mut [f32]),
-    /// Whether to add to what is there.
-    Node(&'a mut [Pixel], bool),
-}
 
 /// Working memory of a task.
 #[derive(Default)]
@@ -58,29 +42,15 @@ struct Group {
 
 impl Conv {
     fn winograd(&self) -> bool {
-        self.source.is_some() && self.kernel == 3
+        self.kernel == 3
     }
 
     fn frequencies(&self) -> usize {
         if self.winograd() { FREQUENCIES } else { 1 }
     }
 
-    /// Taps that are not part of the depth.
     fn taps(&self) -> usize {
-        if self.winograd() { 9 } else { 1 }
-    }
-
-    /// Input channels of the matrix product.
-    fn depth(&self) -> usize {
-        self.input.channels * self.kernel * self.kernel / self.taps()
-    }
-
-    fn input_blocks(&self) -> usize {
-        blocks(self.depth())
-    }
-
-    fn output_blocks(&self) -> usize {
-        blocks(self.output.channels)
+        self.kernel * self.kernel
     }
 
     /// Rows of tiles in an image, and tiles in a row.
@@ -98,7 +68,7 @@ impl Conv {
     }
 
     fn lanes_and_depth(&self, transposed: bool) -> (usize, usize) {
-        let (outputs, inputs) = (self.output.channels, self.depth());
+        let (outputs, inputs) = (self.output.channels, self.input.channels);
         if transposed { (inputs, outputs) } else { (outputs, inputs) }
     }
 
@@ -117,18 +87,18 @@ impl Conv {
 
     /// Pixels that a gradient by the weights takes, `[output block][input block][tap][input]`.
     pub(super) fn partial_len(&self) -> usize {
-        self.output_blocks() * self.input_blocks() * self.taps() * LANES
+        blocks(self.output.channels) * blocks(self.input.channels) * self.taps() * LANES
     }
 
     /// Sums partial gradients in order, into `[outputs, inputs, taps]`.
     pub(super) fn unpack(&self, partials: &[Buffer], by_theta: &mut [f32]) {
-        let (depth, kernel) = (self.depth(), self.taps() * LANES);
+        let (depth, kernel) = (self.input.channels, self.taps() * LANES);
         let outputs = by_theta[self.weight()].par_chunks_mut(LANES * depth * self.taps());
         outputs.enumerate().for_each(|(block, out)| {
             let mut sums = vec![[0.0; LANES]; kernel];
             for i in 0..depth {
                 if i % LANES == 0 {
-                    let start = (block * self.input_blocks() + i / LANES) * kernel;
+                    let start = (block * blocks(self.input.channels) + i / LANES) * kernel;
                     total(
                         partials.iter().map(|partial| &partial.get()[start..][..kernel]),
                         &mut sums,
@@ -146,7 +116,7 @@ impl Conv {
 
     /// Groups of rows of tiles of `images` images.
     fn groups(&self, images: usize) -> impl Iterator<Item = (Range<usize>, Group)> + use<> {
-        let (inputs, outputs) = (self.input_blocks(), self.output_blocks());
+        let (inputs, outputs) = (blocks(self.input.channels), blocks(self.output.channels));
         let (rows, across) = self.grid();
         let fit = GROUP_PIXELS / (self.frequencies() * (inputs + outputs));
         let size = (fit.clamp(GROUP.start, GROUP.end) / across).max(1);
@@ -166,25 +136,47 @@ impl Conv {
         scratch.products.fit(self.frequencies() * LANES);
     }
 
-    /// Convolves the images of `source` into `out`; `done` sees each result while it is hot.
+    /// A row of tiles of a run of images, the `i`th of a group: its image and the rest.
+    fn row(&self, row: usize, i: usize, group: Group, output: bool) -> (usize, Row) {
+        let (rows, across) = self.grid();
+        let (size, tiles) =
+            if output { (self.output, group.outputs) } else { (self.input, group.inputs) };
+        let winograd = self.winograd();
+        let stride = if output == winograd { self.stride } else { 1 };
+        let at = i * across;
+        (row / rows, Row { winograd, size, stride, row: row % rows, across, at, tiles })
+    }
+
+    fn is_last(&self, row: Row) -> bool {
+        row.row + 1 == self.grid().0
+    }
+
+    /// Brings the inputs of a group into tiles.
+    fn load(&self, x: View, range: Range<usize>, group: Group, scratch: &mut Scratch) {
+        for (i, row) in range.enumerate() {
+            let (image, row) = self.row(row, i, group, false);
+            let view = x.image(image, self.input.len());
+            let (strip, out) = (scratch.strip.get_mut(), scratch.inputs.get_mut());
+            simd::run(Input { row, view, strip, out });
+        }
+    }
+
+    /// Convolves a run of images into `out`; `done` sees each result while it is hot.
     pub(super) fn forward(
         &self,
-        source: Source,
+        x: View,
         weights: &[Pixel],
         out: &mut [Pixel],
         scratch: &mut Scratch,
         mut done: impl FnMut(usize, &[Pixel]),
     ) {
-        let (rows, across) = self.grid();
         let len = self.output.len();
         for (range, group) in self.groups(out.len() / len) {
             self.fit(group, scratch);
-            for (i, row) in range.clone().enumerate() {
-                self.load(source, row / rows, (row % rows, i * across), group.inputs, scratch);
-            }
+            self.load(x, range.clone(), group, scratch);
             simd::run(Product {
                 frequencies: self.frequencies(),
-                depth: self.depth(),
+                depth: self.input.channels,
                 x: scratch.inputs.get(),
                 x_tiles: group.inputs,
                 weights,
@@ -192,39 +184,40 @@ impl Conv {
                 out_tiles: group.outputs,
             });
             for (i, row) in range.enumerate() {
-                let image = &mut out[row / rows * len..][..len];
-                self.store((row % rows, i * across), group.outputs, scratch, image);
-                if row % rows + 1 == rows {
-                    done(row / rows, image);
+                let (image, row) = self.row(row, i, group, true);
+                let out = &mut out[image * len..][..len];
+                let (products, strip) = (scratch.outputs.get(), scratch.strip.get_mut());
+                simd::run(Output { row, products, strip, out });
+                if self.is_last(row) {
+                    done(image, out);
                 }
             }
         }
     }
 
-    /// From the gradient by the outputs to that by the inputs, `target`, and by the weights, which
-    /// is added to `partial`. `done` sees each image's gradient while it is hot.
+    /// From the gradient by the outputs of a run of images to that by the weights, which is added
+    /// to `partial`, and to that by the inputs, if there is a `target` for it; `target.1` says
+    /// whether to add. `done` sees each image's result while it is hot.
     pub(super) fn backward(
         &self,
-        (source, gradient): (Source, GradientView),
+        (x, gradient): (View, GradientView),
         weights: &[Pixel],
-        (partial, mut target): (&mut [Pixel], Target),
+        (partial, mut target): (&mut [Pixel], Option<(&mut [Pixel], bool)>),
         scratch: &mut Scratch,
         mut done: impl FnMut(usize, &mut [Pixel]),
     ) {
-        let (rows, across) = self.grid();
-        let images = gradient.gradient.len() / self.output.len();
-        for (range, group) in self.groups(images) {
+        let (len, out_len) = (self.input.len(), self.output.len());
+        for (range, group) in self.groups(gradient.gradient.len() / out_len) {
             self.fit(group, scratch);
+            self.load(x, range.clone(), group, scratch);
             for (i, row) in range.clone().enumerate() {
-                let place = (row % rows, i * across);
-                self.load(source, row / rows, place, group.inputs, scratch);
-                let image = gradient.image(row / rows, self.output.len());
-                self.load_gradient(image, place, group.outputs, scratch);
+                let (image, row) = self.row(row, i, group, true);
+                let gradient = gradient.image(image, out_len);
+                let (strip, out) = (scratch.strip.get_mut(), scratch.outputs.get_mut());
+                simd::run(OutputGradient { row, gradient, strip, out });
             }
             simd::run(WeightGradient { conv: self, group, scratch, out: partial });
-            if matches!(target, Target::Nowhere) {
-                continue;
-            }
+            let Some((target, add)) = &mut target else { continue };
             simd::run(Product {
                 frequencies: self.frequencies(),
                 depth: self.output.channels,
@@ -235,104 +228,12 @@ impl Conv {
                 out_tiles: group.inputs,
             });
             for (i, row) in range.enumerate() {
-                let place = (row % rows, i * across);
-                self.store_gradient(&mut target, row / rows, place, group.inputs, scratch);
-                if let (Target::Node(out, _), true) = (&mut target, row % rows + 1 == rows) {
-                    done(row / rows, &mut out[row / rows * self.input.len()..][..self.input.len()]);
-                }
-            }
-        }
-    }
-
-    fn tile_row(&self, (row, at): (usize, usize), output: bool) -> TileRow {
-        let (size, stride) = if output { (self.output, self.stride) } else { (self.input, 1) };
-        TileRow { size, stride, row, across: self.grid().1, at }
-    }
-
-    fn pixel_row(&self, (row, at): (usize, usize), output: bool) -> PixelRow {
-        let (size, stride) = if output { (self.output, 1) } else { (self.input, self.stride) };
-        PixelRow { size, row, across: self.output.width, stride, at }
-    }
-
-    fn load(
-        &self,
-        source: Source,
-        image: usize,
-        place: (usize, usize),
-        tiles: Tiles,
-        scratch: &mut Scratch,
-    ) {
-        let out = scratch.inputs.get_mut();
-        match source {
-            Source::Images(images) => {
-                let len = self.input.channels * self.input.plane();
-                let row = self.pixel_row(place, false);
-                point::unfold(self, row, &images[image * len..][..len], out, tiles);
-            }
-            Source::Node(view) => {
-                let view = view.image(image, self.input.len());
-                if self.winograd() {
-                    let (row, strip) = (self.tile_row(place, false), scratch.strip.get_mut());
-                    simd::run(winograd::Input { row, view, strip, out, tiles });
-                } else {
-                    let row = self.pixel_row(place, false);
-                    simd::run(point::Input { row, view, out, tiles });
-                }
-            }
-        }
-    }
-
-    fn store(&self, place: (usize, usize), tiles: Tiles, scratch: &mut Scratch, out: &mut [Pixel]) {
-        let products = scratch.outputs.get();
-        if self.winograd() {
-            let (row, strip) = (self.tile_row(place, true), scratch.strip.get_mut());
-            simd::run(winograd::Output { row, products, tiles, strip, out });
-        } else {
-            point::output(self.pixel_row(place, true), products, tiles, out);
-        }
-    }
-
-    fn load_gradient(
-        &self,
-        gradient: GradientView,
-        place: (usize, usize),
-        tiles: Tiles,
-        scratch: &mut Scratch,
-    ) {
-        let out = scratch.outputs.get_mut();
-        if self.winograd() {
-            let (row, strip) = (self.tile_row(place, true), scratch.strip.get_mut());
-            simd::run(winograd::OutputGradient { row, gradient, strip, out, tiles });
-        } else {
-            let row = self.pixel_row(place, true);
-            simd::run(point::OutputGradient { row, gradient, out, tiles });
-        }
-    }
-
-    fn store_gradient(
-        &self,
-        target: &mut Target,
-        image: usize,
-        place: (usize, usize),
-        tiles: Tiles,
-        scratch: &mut Scratch,
-    ) {
-        let products = scratch.inputs.get();
-        match target {
-            Target::Nowhere => {}
-            Target::Images(out) => {
-                let len = self.input.channels * self.input.plane();
-                let row = self.pixel_row(place, false);
-                point::fold(self, row, products, tiles, &mut out[image * len..][..len]);
-            }
-            Target::Node(out, add) => {
-                let (out, add) = (&mut out[image * self.input.len()..][..self.input.len()], *add);
-                if self.winograd() {
-                    let (row, strip) = (self.tile_row(place, false), scratch.strip.get_mut());
-                    let kernel = winograd::InputGradient { row, products, tiles, strip, out, add };
-                    simd::run(kernel);
-                } else {
-                    point::input_gradient(self.pixel_row(place, false), products, tiles, out, add);
+                let (image, row) = self.row(row, i, group, false);
+                let out = &mut target[image * len..][..len];
+                let (products, strip) = (scratch.inputs.get(), scratch.strip.get_mut());
+                simd::run(InputGradient { row, products, strip, out, add: *add });
+                if self.is_last(row) {
+                    done(image, out);
                 }
             }
         }
@@ -362,7 +263,7 @@ impl WithSimd for Pack<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (taps, inputs) = (self.conv.taps(), self.conv.depth());
+        let (taps, inputs) = (self.conv.taps(), self.conv.input.channels);
         let (lanes, depth) = self.conv.lanes_and_depth(self.transposed);
         let here = LANES.min(lanes - self.block * LANES);
         // Lanes beyond the last channel stay zero.
@@ -407,7 +308,7 @@ impl WithSimd for WeightGradient<'_> {
             let gradient = &scratch.outputs.get()[o * outputs.count..];
             for (i, out) in (0..inputs.blocks).zip(&mut kernels) {
                 let x = &scratch.inputs.get()[i * inputs.count..];
-                let rows = LANES.min(conv.depth() - i * LANES);
+                let rows = LANES.min(conv.input.channels - i * LANES);
                 for (f, products) in products.chunks_exact_mut(LANES).enumerate() {
                     let x = &x[f * inputs.step()..][..inputs.count];
                     let gradient = &gradient[f * outputs.step()..][..outputs.count];

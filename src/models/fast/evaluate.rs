@@ -50,13 +50,10 @@ impl Evaluator {
     /// Features `[batch, channels]` of images `x [batch, channels, height, width]`.
     ///
     /// # Errors
-    /// If `x` does not hold whole images.
+    /// If `x` does not hold whole images, or none.
     pub(crate) fn features(&self, x: &[f32]) -> Result<Vec<f32>> {
-        if !x.len().is_multiple_of(self.plan.image_len()) {
-            bail!("{} numbers are no images of {:?}", x.len(), self.plan.input);
-        }
         let (len, features) = (self.plan.image_len(), self.plan.features());
-        let mut out = vec![0.0; x.len() / len * features];
+        let mut out = vec![0.0; self.plan.count(x)? * features];
         let runs = out.par_chunks_mut(RUN * features).zip(x.par_chunks(RUN * len));
         runs.for_each(|(out, x)| self.memory.with(|memory| self.run(x, out, memory)));
         Ok(out)
@@ -72,7 +69,7 @@ impl Evaluator {
             let inputs = &Inputs { images: x, node: |source| self.view(buffers, source, images) };
             let (weights, result) = (self.nodes[i].0.get(), own.get_mut());
             let result = &mut result[..images * node.size.len()];
-            compute(&self.plan, node, inputs, weights, result, scratch, |_, _| ());
+            compute(node, inputs, weights, result, scratch, |_, _| ());
             buffers[self.places[i]] = own;
         }
         average(&self.plan, self.view(buffers, self.plan.nodes.len() - 1, images), out);

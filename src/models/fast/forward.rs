@@ -1,9 +1,8 @@
 //! One node over a run of images, in training and in evaluation.
 
-use super::conv::{Scratch, Source};
-use super::norm::Join;
+use super::conv::Scratch;
 use super::plan::{Kind, Node, Plan};
-use super::pool::{Average, Pool};
+use super::pool::{Average, Join, Pool};
 use super::simd::{self, Pixel, View};
 
 /// What a node reads, for the images of a run.
@@ -16,7 +15,6 @@ pub(super) struct Inputs<'a, F> {
 
 /// Computes a node into `out`; `done` sees the number and result of each image of a convolution.
 pub(super) fn compute<'a, F: Fn(usize) -> View<'a>>(
-    plan: &Plan,
     node: &Node,
     inputs: &Inputs<'a, F>,
     weights: &[Pixel],
@@ -24,23 +22,22 @@ pub(super) fn compute<'a, F: Fn(usize) -> View<'a>>(
     scratch: &mut Scratch,
     done: impl FnMut(usize, &[Pixel]),
 ) {
+    let view = &inputs.node;
+    let images = out.chunks_exact_mut(node.size.len());
     match &node.kind {
-        Kind::Conv(conv) => {
-            let source = match conv.source {
-                None => Source::Images(inputs.images),
-                Some(source) => Source::Node((inputs.node)(source)),
-            };
-            conv.forward(source, weights, out, scratch, done);
+        Kind::Unfold(unfold) => {
+            let len = unfold.input.channels * unfold.input.plane();
+            images.zip(inputs.images.chunks_exact(len)).for_each(|(out, x)| unfold.run(x, out));
         }
-        Kind::Pool { source } => {
-            let (input, output) = (plan.nodes[*source].size, node.size);
-            for (i, out) in out.chunks_exact_mut(output.len()).enumerate() {
-                let view = (inputs.node)(*source).image(i, input.len());
-                simd::run(Pool { input, output, view, out });
+        Kind::Conv(conv) => conv.forward(view(conv.source), weights, out, scratch, done),
+        Kind::Pool { source, input } => {
+            for (i, out) in images.enumerate() {
+                let view = view(*source).image(i, input.len());
+                simd::run(Pool { input: *input, output: node.size, view, out });
             }
         }
         Kind::Join { left, right } => {
-            let (left, right) = ((inputs.node)(*left), (inputs.node)(*right));
+            let (left, right) = (view(*left), view(*right));
             simd::run(Join { plane: node.size.plane(), left, right, out });
         }
     }

@@ -5,22 +5,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::rows::Tiles;
 use super::simd::{LANES, Pixel, per_pixel, vectors, vectors_mut};
-
-/// How the tiles of a group lie: `[frequency][block][tile]`.
-#[derive(Clone, Copy)]
-pub(super) struct Tiles {
-    pub(super) blocks: usize,
-    pub(super) count: usize,
-}
-
-impl Tiles {
-    /// Pixels from one frequency to the next: odd, as 36 lines that are a power of two apart would
-    /// share one set of the first-level cache.
-    pub(super) fn step(self) -> usize {
-        (self.blocks * self.count) | 1
-    }
-}
 
 /// `out[f][o][tile] = sum over c of x[f][c][tile] * weights[o][f][c]`, for output blocks `o` of
 /// sixteen and single input channels `c`.

@@ -11,8 +11,8 @@
 //! - `simd`: sixteen channels of a pixel lie together, `[image][block][pixel][16]`; kernels are
 //!   generic over the width of vectors and safe.
 //! - `gemm`: two register-blocked products, at over nine tenths of the processor's peak.
-//! - `winograd`, `point`: how 3x3 and 1x1 convolutions become such products; `conv` drives both
-//!   through groups of rows that fit the second-level cache.
+//! - `rows`, `winograd`, `point`: how 3x3 and 1x1 convolutions become such products; `conv` drives
+//!   both through groups of rows that fit the second-level cache.
 //! - `norm`, `pool`: the rest. Batch norm and ReLU are never computed for their own sake but applied
 //!   whenever a convolution's result is read, forward and backward.
 //! - `plan`: which nets there are; `forward`, `train`, `backward` and `evaluate` walk them.
@@ -41,6 +41,7 @@ mod op;
 mod plan;
 mod point;
 mod pool;
+mod rows;
 mod simd;
 mod train;
 mod winograd;

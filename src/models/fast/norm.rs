@@ -9,7 +9,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::plan::{Conv, Size};
-use super::simd::{Affine, LANES, Pixel, View, at_least, blocks, per_pixel, vectors, vectors_mut};
+use super::simd::{Affine, LANES, Pixel, View, blocks, per_pixel, vectors, vectors_mut};
 
 /// Added to variances, as in PyTorch's `BatchNorm2d`.
 const EPSILON: f64 = 1e-5;
@@ -280,42 +280,5 @@ impl<S: Simd> GradientVector<S> {
     pub(super) fn of(&self, simd: S, gradient: S::f32s, y: S::f32s) -> S::f32s {
         let rest = simd.mul_add_e_f32s(self.by_y, y, self.offset);
         simd.mul_add_e_f32s(self.by_gradient, gradient, rest)
-    }
-}
-
-/// `relu(left + right)`, both as their readers see them.
-pub(super) struct Join<'a> {
-    pub(super) plane: usize,
-    pub(super) left: View<'a>,
-    pub(super) right: View<'a>,
-    pub(super) out: &'a mut [Pixel],
-}
-
-impl WithSimd for Join<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
-        let sides = self
-            .left
-            .pixels
-            .chunks_exact(self.plane)
-            .zip(self.right.pixels.chunks_exact(self.plane));
-        let blocks = self.left.affine.scale.len();
-        for (i, (out, (left, right))) in
-            self.out.chunks_exact_mut(self.plane).zip(sides).enumerate()
-        {
-            let (left, right) = (vectors::<S>(left), vectors::<S>(right));
-            let out = vectors_mut::<S>(out);
-            for v in 0..per {
-                let a = self.left.affine.vector(simd, i % blocks, v);
-                let b = self.right.affine.vector(simd, i % blocks, v);
-                for p in (v..out.len()).step_by(per) {
-                    let sum = simd.add_f32s(a.of(simd, left[p]), b.of(simd, right[p]));
-                    out[p] = at_least(simd, sum, zero);
-                }
-            }
-        }
     }
 }

@@ -31,8 +31,8 @@ impl Backbone {
         Self { features, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Features `[batch, channels]` of `x [batch, channels, height, width]`, differentiable by `x`
-    /// and `theta` until the next call, and the batch's means and unbiased variances.
+    /// Features `[batch, channels]` of `x [batch, channels, height, width]`, differentiable by
+    /// `theta` until the next call, and the batch's means and unbiased variances.
     ///
     /// # Errors
     /// If a tensor is not contiguous f32 on the CPU, or of another size than the plan says.
@@ -88,12 +88,14 @@ impl CustomOp2 for Step {
         if state.generation != self.generation {
             bail!("the net ran forward again before this backward pass, which needs its buffers");
         }
+        if x.track_op() {
+            bail!("the fast path has no gradient by images");
+        }
         let gradient = gradient.contiguous()?;
-        let (by_theta, by_x) = with_floats([x, theta, &gradient], |[values, theta, gradient]| {
-            state.trainer.backward(values, theta, gradient, x.track_op())
+        let by_theta = with_floats([theta, &gradient], |[theta, gradient]| {
+            state.trainer.backward(theta, gradient)
         })??;
-        let by_x = by_x.map(|by_x| Tensor::from_vec(by_x, x.shape(), x.device())).transpose()?;
-        Ok((by_x, Some(Tensor::from_vec(by_theta, theta.shape(), theta.device())?)))
+        Ok((None, Some(Tensor::from_vec(by_theta, theta.shape(), theta.device())?)))
     }
 }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use candle_core::{Result, bail};
 
+use super::point::Unfold;
 use super::simd::blocks;
 
 /// One layer of a convolution net.
@@ -39,6 +40,12 @@ impl Size {
     pub(super) fn plane(self) -> usize {
         self.height * self.width
     }
+
+    /// What a convolution with padding makes of it.
+    fn strided(self, channels: usize, stride: usize) -> Self {
+        let along = |len: usize| (len - 1) / stride + 1;
+        Self { channels, height: along(self.height), width: along(self.width) }
+    }
 }
 
 /// A convolution with its norm, and where its numbers lie.
@@ -53,8 +60,8 @@ pub(crate) struct Conv {
     pub(crate) theta: Range<usize>,
     /// In the statistics: the means, then the variances.
     pub(crate) statistics: Range<usize>,
-    /// The node it reads; `None` for the images.
-    pub(super) source: Option<usize>,
+    /// The node it reads.
+    pub(super) source: usize,
     /// The join whose gradient it takes, if its result goes there.
     pub(super) joins: Option<usize>,
     /// What the source's gradient is made of.
@@ -98,8 +105,9 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn reads(&self, node: usize) -> bool {
         match &self.kind {
-            Kind::Conv(conv) => conv.source == Some(node),
-            Kind::Pool { source } => *source == node,
+            Kind::Unfold(_) => false,
+            Kind::Conv(conv) => conv.source == node,
+            Kind::Pool { source, .. } => *source == node,
             Kind::Join { left, right } => *left == node || *right == node,
         }
     }
@@ -107,9 +115,17 @@ impl Node {
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
+    /// The images, ready for the first convolution.
+    Unfold(Unfold),
     Conv(Conv),
-    Pool { source: usize },
-    Join { left: usize, right: usize },
+    Pool {
+        source: usize,
+        input: Size,
+    },
+    Join {
+        left: usize,
+        right: usize,
+    },
 }
 
 /// A checked net: its nodes in the order in which they are computed.
@@ -130,13 +146,16 @@ impl Plan {
         let mut plan = Self { input, nodes: Vec::new(), theta: 0, statistics: 0 };
         for layer in layers {
             match layer {
-                Layer::Conv { .. } => plan.conv(layer, plan.last(), Role::Only)?,
+                Layer::Conv { .. } => match plan.last() {
+                    Some(source) => plan.conv(layer, source, Role::Only)?,
+                    None => plan.first(layer)?,
+                },
                 Layer::Pool => plan.pool()?,
                 Layer::Residual { body, shortcut } => plan.residual(body, shortcut)?,
             }
         }
         if plan.nodes.is_empty() {
-            bail!("a net for the fast path needs a convolution");
+            bail!("a net for the fast path has no layer");
         }
         Ok(plan)
     }
@@ -177,41 +196,51 @@ impl Plan {
     /// How many images `x` holds.
     ///
     /// # Errors
-    /// If `x` or theta have another size than the plan says.
-    pub(super) fn count(&self, x: &[f32], theta: &[f32]) -> Result<usize> {
-        if theta.len() != self.theta || x.is_empty() || !x.len().is_multiple_of(self.image_len()) {
-            bail!(
-                "{} numbers and {} weights do not fit images of {:?} and {} weights",
-                x.len(),
-                theta.len(),
-                self.input,
-                self.theta
-            );
+    /// If it does not hold whole images, or none.
+    pub(super) fn count(&self, x: &[f32]) -> Result<usize> {
+        if x.is_empty() || !x.len().is_multiple_of(self.image_len()) {
+            bail!("{} numbers are no images of {:?}", x.len(), self.input);
         }
         Ok(x.len() / self.image_len())
+    }
+
+    /// # Errors
+    /// If theta has another size than the plan says.
+    pub(super) fn check(&self, theta: &[f32]) -> Result<()> {
+        if theta.len() != self.theta {
+            bail!("{} weights for a net that has {}", theta.len(), self.theta);
+        }
+        Ok(())
     }
 
     fn last(&self) -> Option<usize> {
         self.nodes.len().checked_sub(1)
     }
 
-    fn conv(&mut self, layer: &Layer, source: Option<usize>, role: Role) -> Result<()> {
+    /// The first convolution: a 1x1 convolution over unfolded images.
+    fn first(&mut self, layer: &Layer) -> Result<()> {
+        let (input, Layer::Conv { outputs, kernel, stride, relu }) = (self.input, layer) else {
+            bail!("a net for the fast path begins with a convolution");
+        };
+        let (outputs, relu, kernel, stride) = (*outputs, *relu, *kernel, *stride);
+        if kernel % 2 == 0 || stride == 0 || input.channels * input.plane() == 0 {
+            bail!("the fast path has no {layer:?} over {input:?}");
+        }
+        let output = input.strided(input.channels * kernel * kernel, stride);
+        let unfold = Unfold { input, output, kernel, stride };
+        self.nodes.push(Node { kind: Kind::Unfold(unfold), size: output });
+        self.conv(&Layer::Conv { outputs, kernel: 1, stride: 1, relu }, 0, Role::Only)
+    }
+
+    fn conv(&mut self, layer: &Layer, source: usize, role: Role) -> Result<()> {
         let Layer::Conv { outputs, kernel, stride, relu } = *layer else {
             bail!("a residual block holds convolutions only, not {layer:?}");
         };
-        let input = source.map_or(self.input, |s| self.nodes[s].size);
-        let known = match source {
-            None => kernel % 2 == 1 && stride > 0,
-            Some(_) => (kernel == 1 || kernel == 3) && (stride == 1 || stride == 2),
-        };
-        if !known || outputs == 0 || input.channels * input.plane() == 0 {
-            bail!("the fast path has no {layer:?} over {input:?}");
+        if !(matches!(kernel, 1 | 3) && matches!(stride, 1 | 2) && outputs > 0) {
+            bail!("the fast path has no {layer:?}");
         }
-        let output = Size {
-            channels: outputs,
-            height: (input.height - 1) / stride + 1,
-            width: (input.width - 1) / stride + 1,
-        };
+        let input = self.nodes[source].size;
+        let output = input.strided(outputs, stride);
         let numbers = outputs * input.channels * kernel * kernel + 2 * outputs;
         let theta = self.theta..self.theta + numbers;
         let statistics = self.statistics..self.statistics + 2 * outputs;
@@ -225,12 +254,12 @@ impl Plan {
 
     fn pool(&mut self) -> Result<()> {
         let Some(source) = self.last() else { bail!("the fast path does not pool images") };
-        let Size { channels, height, width } = self.nodes[source].size;
+        let input @ Size { channels, height, width } = self.nodes[source].size;
         let size = Size { channels, height: height / 2, width: width / 2 };
         if size.plane() == 0 {
             bail!("images of {height}x{width} are too small to pool");
         }
-        self.nodes.push(Node { kind: Kind::Pool { source }, size });
+        self.nodes.push(Node { kind: Kind::Pool { source, input }, size });
         Ok(())
     }
 
@@ -256,7 +285,7 @@ impl Plan {
     fn chain(&mut self, layers: &[Layer], input: usize, first: Role, join: usize) -> Result<usize> {
         let mut source = input;
         for (i, layer) in layers.iter().enumerate() {
-            self.conv(layer, Some(source), if i == 0 { first } else { Role::Only })?;
+            self.conv(layer, source, if i == 0 { first } else { Role::Only })?;
             source = self.nodes.len() - 1;
         }
         if let Some(Node { kind: Kind::Conv(conv), .. }) = self.nodes.last_mut() {

@@ -1,117 +1,80 @@
-//! 1x1 convolutions, and the first convolution of any kernel size as one over unfolded images.
+//! 1x1 convolutions, and the unfolding that makes the first convolution one.
 //!
-//! They are a matrix product over pixels, so a "tile" is one output pixel and there is one
-//! frequency. Images have one or three channels, which would leave most of sixteen lanes empty:
-//! unfolded, the taps of the kernel fill them.
+//! Images have one or three channels, which would leave most of sixteen lanes empty: unfolded, the
+//! taps of the first kernel fill them, whatever its size.
 
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
-use super::gemm::Tiles;
-use super::norm::GradientView;
-use super::plan::{Conv, Size};
-use super::simd::{LANES, Pixel, View, per_pixel, vectors, vectors_mut};
+use super::plan::Size;
+use super::rows::{Input, InputGradient, Output, OutputGradient, Row};
+use super::simd::{LANES, Pixel, per_pixel, vectors, vectors_mut};
 
-/// One row of output pixels of one image.
-#[derive(Clone, Copy)]
-pub(super) struct PixelRow {
-    /// The size of the picture that is read or written.
-    pub(super) size: Size,
-    /// The output row.
-    pub(super) row: usize,
-    /// Outputs in a row.
-    pub(super) across: usize,
-    /// 1 where outputs are read or written.
-    pub(super) stride: usize,
-    /// The place of the first in the group.
-    pub(super) at: usize,
-}
-
-impl PixelRow {
-    /// Where the row starts in the picture.
+impl Row {
+    /// Where the row starts in a block of the picture.
     fn start(self, block: usize) -> usize {
         block * self.size.plane() + self.row * self.stride * self.size.width
+    }
+
+    /// Where its tiles lie in the group.
+    fn place(self, block: usize) -> Range<usize> {
+        let start = block * self.tiles.count + self.at;
+        start..start + self.across
     }
 }
 
 /// Picks the inputs of a row.
-pub(super) struct Input<'a> {
-    pub(super) row: PixelRow,
-    pub(super) view: View<'a>,
-    pub(super) out: &'a mut [Pixel],
-    pub(super) tiles: Tiles,
-}
-
-impl WithSimd for Input<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (per, PixelRow { across, stride, at, .. }) = (per_pixel::<S>(), self.row);
-        for block in 0..self.tiles.blocks {
-            let x = vectors::<S>(&self.view.pixels[self.row.start(block)..]);
-            let out = &mut self.out[block * self.tiles.count + at..][..across];
-            let out = vectors_mut::<S>(out);
-            for v in 0..per {
-                let affine = self.view.affine.vector(simd, block, v);
-                for c in 0..across {
-                    out[c * per + v] = affine.of(simd, x[c * stride * per + v]);
-                }
-            }
-        }
-    }
-}
-
-/// The gradient by the outputs of a row.
-pub(super) struct OutputGradient<'a> {
-    pub(super) row: PixelRow,
-    pub(super) gradient: GradientView<'a>,
-    pub(super) out: &'a mut [Pixel],
-    pub(super) tiles: Tiles,
-}
-
-impl WithSimd for OutputGradient<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (per, PixelRow { across, at, .. }) = (per_pixel::<S>(), self.row);
-        for block in 0..self.tiles.blocks {
-            let (gradient, y) = self.gradient.row::<S>(self.row.start(block), across);
-            let out = &mut self.out[block * self.tiles.count + at..][..across];
-            let out = vectors_mut::<S>(out);
-            for v in 0..per {
-                let norm = self.gradient.vector::<S>(block, v);
-                for i in (v..out.len()).step_by(per) {
-                    out[i] = norm.of(simd, gradient[i], y[i]);
-                }
+#[inline(always)]
+pub(super) fn input<S: Simd>(simd: S, task: Input) {
+    let (per, row) = (per_pixel::<S>(), task.row);
+    for block in 0..row.tiles.blocks {
+        let x = vectors::<S>(&task.view.pixels[row.start(block)..]);
+        let out = vectors_mut::<S>(&mut task.out[row.place(block)]);
+        for v in 0..per {
+            let affine = task.view.affine.vector(simd, block, v);
+            for c in 0..row.across {
+                out[c * per + v] = affine.of(simd, x[c * row.stride * per + v]);
             }
         }
     }
 }
 
 /// Puts the products of a row where they belong.
-pub(super) fn output(row: PixelRow, products: &[Pixel], tiles: Tiles, out: &mut [Pixel]) {
-    for block in 0..tiles.blocks {
-        let products = &products[block * tiles.count + row.at..][..row.across];
-        out[row.start(block)..][..row.across].copy_from_slice(products);
+#[inline(always)]
+pub(super) fn output<S: Simd>(_: S, task: Output) {
+    let row = task.row;
+    for block in 0..row.tiles.blocks {
+        let products = &task.products[row.place(block)];
+        task.out[row.start(block)..][..row.across].copy_from_slice(products);
+    }
+}
+
+/// The gradient by the outputs of a row.
+#[inline(always)]
+pub(super) fn output_gradient<S: Simd>(simd: S, task: OutputGradient) {
+    let (per, row) = (per_pixel::<S>(), task.row);
+    for block in 0..row.tiles.blocks {
+        let (gradient, y) = task.gradient.row::<S>(row.start(block), row.across);
+        let out = vectors_mut::<S>(&mut task.out[row.place(block)]);
+        for v in 0..per {
+            let norm = task.gradient.vector::<S>(block, v);
+            for i in (v..out.len()).step_by(per) {
+                out[i] = norm.of(simd, gradient[i], y[i]);
+            }
+        }
     }
 }
 
 /// Puts the gradients by inputs of a row where they belong; inputs between strides have none.
-pub(super) fn input_gradient(
-    row: PixelRow,
-    products: &[Pixel],
-    tiles: Tiles,
-    out: &mut [Pixel],
-    add: bool,
-) {
+#[inline(always)]
+pub(super) fn input_gradient<S: Simd>(_: S, task: InputGradient) {
+    let row = task.row;
     let rows = row.stride.min(row.size.height - row.row * row.stride);
-    for block in 0..tiles.blocks {
-        let products = &products[block * tiles.count + row.at..][..row.across];
-        let out = &mut out[row.start(block)..][..rows * row.size.width];
-        if !add {
+    for block in 0..row.tiles.blocks {
+        let products = &task.products[row.place(block)];
+        let out = &mut task.out[row.start(block)..][..rows * row.size.width];
+        if !task.add {
             out.fill([0.0; LANES]);
         }
         for (out, product) in out.iter_mut().step_by(row.stride).zip(products) {
@@ -120,48 +83,42 @@ pub(super) fn input_gradient(
     }
 }
 
-/// For each tap of the first convolution that falls into the image at an output row: its channel
-/// when unfolded, the outputs of the row, and the place of the first one's input in the image.
-fn taps(conv: &Conv, row: usize) -> impl Iterator<Item = (usize, Range<usize>, usize)> {
-    let Conv { input, output, kernel, stride, .. } = *conv;
-    (0..input.channels * kernel * kernel).filter_map(move |q| {
-        let (channel, tap) = (q / (kernel * kernel), q % (kernel * kernel));
-        let y = (row * stride + tap / kernel).checked_sub(kernel / 2)?;
-        let (left, right) = (kernel / 2, input.width + kernel / 2);
-        let first = left.saturating_sub(tap % kernel).div_ceil(stride);
-        let end = right.saturating_sub(tap % kernel).div_ceil(stride).min(output.width);
-        (y < input.height && first < end).then(|| {
-            let start = channel * input.plane() + y * input.width;
-            (q, first..end, start + first * stride + tap % kernel - left)
-        })
-    })
+/// A first convolution's kernel over images of size `input`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unfold {
+    pub(super) input: Size,
+    pub(super) output: Size,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
 }
 
-/// Unfolds a row of an image `[channels, height, width]`: `[tap of channel]` per output pixel.
-pub(super) fn unfold(conv: &Conv, row: PixelRow, image: &[f32], out: &mut [Pixel], tiles: Tiles) {
-    for block in 0..tiles.blocks {
-        out[block * tiles.count + row.at..][..row.across].fill([0.0; LANES]);
-    }
-    for (q, outputs, place) in taps(conv, row.row) {
-        let out = &mut out[q / LANES * tiles.count + row.at..][outputs];
-        for (out, x) in out.iter_mut().zip(image[place..].iter().step_by(conv.stride)) {
-            out[q % LANES] = *x;
+impl Unfold {
+    /// Unfolds an image `[channel, height, width]`: `[tap of channel]` per output pixel.
+    pub(super) fn run(self, image: &[f32], out: &mut [Pixel]) {
+        let Self { input, output, kernel, .. } = self;
+        out.fill([0.0; LANES]);
+        for q in 0..output.channels {
+            let (channel, tap) = (q / (kernel * kernel), q % (kernel * kernel));
+            let block = &mut out[q / LANES * output.plane()..][..output.plane()];
+            let (rows, top) = self.inside(tap / kernel, input.height, output.height);
+            let (columns, left) = self.inside(tap % kernel, input.width, output.width);
+            for (i, row) in rows.enumerate() {
+                let start = channel * input.plane() + (top + i * self.stride) * input.width + left;
+                let out = &mut block[row * output.width..][columns.clone()];
+                for (out, x) in out.iter_mut().zip(image[start..].iter().step_by(self.stride)) {
+                    out[q % LANES] = *x;
+                }
+            }
         }
     }
-}
 
-/// The adjoint of [`unfold`]: adds to the gradient by the image.
-pub(super) fn fold(
-    conv: &Conv,
-    row: PixelRow,
-    products: &[Pixel],
-    tiles: Tiles,
-    image: &mut [f32],
-) {
-    for (q, outputs, place) in taps(conv, row.row) {
-        let products = &products[q / LANES * tiles.count + row.at..][outputs];
-        for (x, product) in image[place..].iter_mut().step_by(conv.stride).zip(products) {
-            *x += product[q % LANES];
-        }
+    /// Along one axis, the outputs for which a tap falls into the image, and where it first does.
+    fn inside(self, tap: usize, input: usize, output: usize) -> (Range<usize>, usize) {
+        let padding = self.kernel / 2;
+        let first = padding.saturating_sub(tap).div_ceil(self.stride);
+        let end = (input + padding).saturating_sub(tap).div_ceil(self.stride).min(output);
+        let place = (first * self.stride + tap).saturating_sub(padding);
+        // `start` of an empty range may lie beyond the image.
+        if first < end { (first..end, place) } else { (0..0, 0) }
     }
 }

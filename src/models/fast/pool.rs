@@ -1,9 +1,9 @@
-//! 2x2 max-pooling and the last average, forward and backward.
+//! Max-pooling, joins and the last average.
 
 use pulp::{Simd, WithSimd};
 
 use super::plan::Size;
-use super::simd::{AffineVector, LANES, Pixel, View, per_pixel, vectors, vectors_mut};
+use super::simd::{AffineVector, LANES, Pixel, View, at_least, per_pixel, vectors, vectors_mut};
 
 /// The larger; not a number if either is not.
 #[inline(always)]
@@ -150,5 +150,42 @@ pub(super) fn average_gradient(size: Size, gradient: &[f32], out: &mut [Pixel]) 
         let mut pixel = [0.0; LANES];
         pixel.iter_mut().zip(gradient).for_each(|(pixel, gradient)| *pixel = gradient * share);
         out.fill(pixel);
+    }
+}
+
+/// `relu(left + right)`, both as their readers see them.
+pub(super) struct Join<'a> {
+    pub(super) plane: usize,
+    pub(super) left: View<'a>,
+    pub(super) right: View<'a>,
+    pub(super) out: &'a mut [Pixel],
+}
+
+impl WithSimd for Join<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
+        let sides = self
+            .left
+            .pixels
+            .chunks_exact(self.plane)
+            .zip(self.right.pixels.chunks_exact(self.plane));
+        let blocks = self.left.affine.scale.len();
+        for (i, (out, (left, right))) in
+            self.out.chunks_exact_mut(self.plane).zip(sides).enumerate()
+        {
+            let (left, right) = (vectors::<S>(left), vectors::<S>(right));
+            let out = vectors_mut::<S>(out);
+            for v in 0..per {
+                let a = self.left.affine.vector(simd, i % blocks, v);
+                let b = self.right.affine.vector(simd, i % blocks, v);
+                for p in (v..out.len()).step_by(per) {
+                    let sum = simd.add_f32s(a.of(simd, left[p]), b.of(simd, right[p]));
+                    out[p] = at_least(simd, sum, zero);
+                }
+            }
+        }
     }
 }

@@ -64,7 +64,8 @@ impl Trainer {
     /// # Errors
     /// If images or theta have another size than the plan says.
     pub(super) fn forward(&mut self, x: &[f32], theta: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
-        self.kept.images = self.kept.plan.count(x, theta)?;
+        self.kept.plan.check(theta)?;
+        self.kept.images = self.kept.plan.count(x)?;
         for node in 0..self.kept.states.len() {
             self.node(node, x, theta);
         }
@@ -98,7 +99,7 @@ impl Trainer {
                 let out = &mut moments[i * padded..][..padded];
                 simd::run(Moments { size: node.size, image, out });
             };
-            scratch.with(|s| compute(&kept.plan, node, inputs, packed.get(), out, s, done));
+            scratch.with(|s| compute(node, inputs, packed.get(), out, s, done));
         });
         let norm = match &node.kind {
             Kind::Conv(conv) => Some((Norm::of(&moments, kept.images, node.size.plane()), conv)),
@@ -112,24 +113,17 @@ impl Trainer {
         state.out = out;
     }
 
-    /// From the gradient by the features of the last forward pass to that by theta, and by `x` if
-    /// it is wanted.
+    /// From the gradient by the features of the last forward pass to that by theta.
     ///
     /// # Errors
     /// If a size differs from that of the last forward pass.
-    pub(super) fn backward(
-        &mut self,
-        x: &[f32],
-        theta: &[f32],
-        by_features: &[f32],
-        wants_x: bool,
-    ) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
-        let images = self.kept.plan.count(x, theta)?;
-        let features = self.kept.plan.features();
-        if images != self.kept.images || by_features.len() != images * features {
+    pub(super) fn backward(&mut self, theta: &[f32], by_features: &[f32]) -> Result<Vec<f32>> {
+        let Kept { plan, images, .. } = &self.kept;
+        plan.check(theta)?;
+        if *images == 0 || by_features.len() != images * plan.features() {
             bail!("the gradient is of another batch than the last forward pass");
         }
-        Ok(Backward::new(&self.kept, &mut self.memory, theta).run(x, by_features, wants_x))
+        Ok(Backward::new(&self.kept, &mut self.memory, theta).run(by_features))
     }
 }
 

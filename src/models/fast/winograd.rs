@@ -10,31 +10,15 @@
 //! Each two-dimensional transform runs along columns for a whole row of tiles, and along rows tile
 //! by tile, with a strip in the first-level cache in between.
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
-use super::gemm::Tiles;
-use super::norm::GradientView;
-use super::plan::Size;
-use super::simd::{LANES, Pixel, View, per_pixel, vectors, vectors_mut};
+use super::rows::{Input, InputGradient, Output, OutputGradient, Row};
+use super::simd::{LANES, Pixel, per_pixel, vectors, vectors_mut};
 
 /// Numbers of a transformed tile.
 pub(super) const FREQUENCIES: usize = 36;
 
-/// One row of tiles of one image.
-#[derive(Clone, Copy)]
-pub(super) struct TileRow {
-    /// The size of the picture that is read or written, input or output.
-    pub(super) size: Size,
-    pub(super) stride: usize,
-    /// Which row of tiles.
-    pub(super) row: usize,
-    /// Tiles in a row.
-    pub(super) across: usize,
-    /// The place of the first in the group.
-    pub(super) at: usize,
-}
-
-impl TileRow {
+impl Row {
     /// For each row of the tile's outputs its row of pixels, if a stride keeps it.
     fn kept(self) -> [Option<usize>; 4] {
         [0, 1, 2, 3].map(|r| {
@@ -68,10 +52,10 @@ struct Strip<'a, S: Simd> {
 
 impl<'a, S: Simd> Strip<'a, S> {
     #[inline(always)]
-    fn new(pixels: &'a mut [Pixel], row: TileRow, overlap: usize, tiles: Tiles) -> Self {
+    fn new(pixels: &'a mut [Pixel], row: Row, overlap: usize) -> Self {
         let wide = 4 * row.across + overlap;
         let vectors = &mut vectors_mut::<S>(pixels)[..6 * wide * per_pixel::<S>()];
-        Self { vectors, wide, step: tiles.step(), across: row.across }
+        Self { vectors, wide, step: row.tiles.step(), across: row.across }
     }
 
     /// One vector of a column.
@@ -146,152 +130,102 @@ impl<'a, S: Simd> Strip<'a, S> {
     }
 }
 
-/// `B' x B` of a row of tiles, from activations as their readers see them.
-pub(super) struct Input<'a> {
-    pub(super) row: TileRow,
-    pub(super) view: View<'a>,
-    pub(super) strip: &'a mut [Pixel],
-    pub(super) out: &'a mut [Pixel],
-    pub(super) tiles: Tiles,
-}
-
-impl WithSimd for Input<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (zero, per, row) = (simd.splat_f32s(0.0), per_pixel::<S>(), self.row);
-        let width = row.size.width;
-        let mut strip = Strip::<S>::new(self.strip, row, 2, self.tiles);
-        strip.vectors.fill(zero);
-        for block in 0..self.tiles.blocks {
-            let plane = vectors::<S>(&self.view.pixels[block * row.size.plane()..]);
-            let rows = row.under().map(|y| y.map(|y| &plane[y * width * per..][..width * per]));
-            for v in 0..per {
-                let affine = self.view.affine.vector(simd, block, v);
-                for i in (v..width * per).step_by(per) {
-                    let mut x = [zero; 6];
-                    for r in 0..6 {
-                        if let Some(row) = rows[r] {
-                            x[r] = affine.of(simd, row[i]);
-                        }
-                    }
-                    strip.set_column(per + i, input(simd, x));
-                }
-            }
-            strip.to_tiles(simd, &mut self.out[block * self.tiles.count + row.at..], input::<S>);
-        }
-    }
-}
-
-/// `A' m A` of a row of tiles, into the outputs.
-pub(super) struct Output<'a> {
-    pub(super) row: TileRow,
-    pub(super) products: &'a [Pixel],
-    pub(super) tiles: Tiles,
-    pub(super) strip: &'a mut [Pixel],
-    pub(super) out: &'a mut [Pixel],
-}
-
-impl WithSimd for Output<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (per, row, kept) = (per_pixel::<S>(), self.row, self.row.kept());
-        let width = row.size.width;
-        let mut strip = Strip::<S>::new(self.strip, row, 0, self.tiles);
-        for block in 0..self.tiles.blocks {
-            let products = &self.products[block * self.tiles.count + row.at..];
-            strip.sum_tiles(simd, products, output::<S>);
-            let plane = &mut self.out[block * row.size.plane()..][..row.size.plane()];
-            let plane = vectors_mut::<S>(plane);
-            for i in 0..width * per {
-                let column = strip.column(simd, i / per * row.stride * per + i % per);
-                let column = output(simd, column);
-                for r in 0..4 {
-                    if let Some(y) = kept[r] {
-                        plane[y * width * per + i] = column[r];
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `A g A'` of a row of tiles, from the gradient by the outputs: the adjoint of [`Output`].
-pub(super) struct OutputGradient<'a> {
-    pub(super) row: TileRow,
-    pub(super) gradient: GradientView<'a>,
-    pub(super) strip: &'a mut [Pixel],
-    pub(super) out: &'a mut [Pixel],
-    pub(super) tiles: Tiles,
-}
-
-impl WithSimd for OutputGradient<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (zero, per, row) = (simd.splat_f32s(0.0), per_pixel::<S>(), self.row);
-        let width = row.size.width;
-        let mut strip = Strip::<S>::new(self.strip, row, 0, self.tiles);
-        strip.vectors.fill(zero);
-        for block in 0..self.tiles.blocks {
-            let start = block * row.size.plane();
-            let kept = row.kept();
-            let rows = kept.map(|y| y.map(|y| self.gradient.row::<S>(start + y * width, width)));
-            for v in 0..per {
-                let norm = self.gradient.vector::<S>(block, v);
-                for x in 0..width {
-                    let mut g = [zero; 4];
-                    for r in 0..4 {
-                        if let Some((gradient, y)) = rows[r] {
-                            g[r] = norm.of(simd, gradient[x * per + v], y[x * per + v]);
-                        }
-                    }
-                    strip.set_column(x * row.stride * per + v, output_adjoint(simd, g));
-                }
-            }
-            let out = &mut self.out[block * self.tiles.count + row.at..];
-            strip.to_tiles(simd, out, output_adjoint::<S>);
-        }
-    }
-}
-
-/// `B m B'` of a row of tiles, summed where tiles overlap: the adjoint of [`Input`].
-pub(super) struct InputGradient<'a> {
-    pub(super) row: TileRow,
-    pub(super) products: &'a [Pixel],
-    pub(super) tiles: Tiles,
-    pub(super) strip: &'a mut [Pixel],
-    pub(super) out: &'a mut [Pixel],
-    /// Whether `out` holds a gradient to add to.
-    pub(super) add: bool,
-}
-
-impl WithSimd for InputGradient<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (per, row, under) = (per_pixel::<S>(), self.row, self.row.under());
-        let width = row.size.width;
-        let mut strip = Strip::<S>::new(self.strip, row, 2, self.tiles);
-        for block in 0..self.tiles.blocks {
-            let products = &self.products[block * self.tiles.count + row.at..];
-            strip.sum_tiles(simd, products, input_adjoint::<S>);
-            let plane = &mut self.out[block * row.size.plane()..][..row.size.plane()];
-            let plane = vectors_mut::<S>(plane);
-            for i in 0..width * per {
-                let column = input_adjoint(simd, strip.column(simd, per + i));
+/// `B' x B` of a row of tiles.
+#[inline(always)]
+pub(super) fn input<S: Simd>(simd: S, task: Input) {
+    let (zero, per, row) = (simd.splat_f32s(0.0), per_pixel::<S>(), task.row);
+    let width = row.size.width;
+    let mut strip = Strip::<S>::new(task.strip, row, 2);
+    strip.vectors.fill(zero);
+    for block in 0..row.tiles.blocks {
+        let plane = vectors::<S>(&task.view.pixels[block * row.size.plane()..]);
+        let rows = row.under().map(|y| y.map(|y| &plane[y * width * per..][..width * per]));
+        for v in 0..per {
+            let affine = task.view.affine.vector(simd, block, v);
+            for i in (v..width * per).step_by(per) {
+                let mut x = [zero; 6];
                 for r in 0..6 {
-                    if let Some(y) = under[r] {
-                        let out = &mut plane[y * width * per + i];
-                        // The first two rows overlap with the row of tiles above.
-                        let add = self.add || (r < 2 && row.row > 0);
-                        *out = if add { simd.add_f32s(*out, column[r]) } else { column[r] };
+                    if let Some(row) = rows[r] {
+                        x[r] = affine.of(simd, row[i]);
                     }
+                }
+                strip.set_column(per + i, to_input(simd, x));
+            }
+        }
+        strip.to_tiles(simd, &mut task.out[block * row.tiles.count + row.at..], to_input::<S>);
+    }
+}
+
+/// `A' m A` of a row of tiles, into the outputs that a stride keeps.
+#[inline(always)]
+pub(super) fn output<S: Simd>(simd: S, task: Output) {
+    let (per, row, kept) = (per_pixel::<S>(), task.row, task.row.kept());
+    let width = row.size.width;
+    let mut strip = Strip::<S>::new(task.strip, row, 0);
+    for block in 0..row.tiles.blocks {
+        let products = &task.products[block * row.tiles.count + row.at..];
+        strip.sum_tiles(simd, products, to_output::<S>);
+        let plane = &mut task.out[block * row.size.plane()..][..row.size.plane()];
+        let plane = vectors_mut::<S>(plane);
+        for i in 0..width * per {
+            let column = strip.column(simd, i / per * row.stride * per + i % per);
+            let column = to_output(simd, column);
+            for r in 0..4 {
+                if let Some(y) = kept[r] {
+                    plane[y * width * per + i] = column[r];
+                }
+            }
+        }
+    }
+}
+
+/// `A g A'` of a row of tiles.
+#[inline(always)]
+pub(super) fn output_gradient<S: Simd>(simd: S, task: OutputGradient) {
+    let (zero, per, row) = (simd.splat_f32s(0.0), per_pixel::<S>(), task.row);
+    let width = row.size.width;
+    let mut strip = Strip::<S>::new(task.strip, row, 0);
+    strip.vectors.fill(zero);
+    for block in 0..row.tiles.blocks {
+        let start = block * row.size.plane();
+        let kept = row.kept();
+        let rows = kept.map(|y| y.map(|y| task.gradient.row::<S>(start + y * width, width)));
+        for v in 0..per {
+            let norm = task.gradient.vector::<S>(block, v);
+            for x in 0..width {
+                let mut g = [zero; 4];
+                for r in 0..4 {
+                    if let Some((gradient, y)) = rows[r] {
+                        g[r] = norm.of(simd, gradient[x * per + v], y[x * per + v]);
+                    }
+                }
+                strip.set_column(x * row.stride * per + v, to_output_adjoint(simd, g));
+            }
+        }
+        let out = &mut task.out[block * row.tiles.count + row.at..];
+        strip.to_tiles(simd, out, to_output_adjoint::<S>);
+    }
+}
+
+/// `B m B'` of a row of tiles, summed where tiles overlap.
+#[inline(always)]
+pub(super) fn input_gradient<S: Simd>(simd: S, task: InputGradient) {
+    let (per, row, under) = (per_pixel::<S>(), task.row, task.row.under());
+    let width = row.size.width;
+    let mut strip = Strip::<S>::new(task.strip, row, 2);
+    for block in 0..row.tiles.blocks {
+        let products = &task.products[block * row.tiles.count + row.at..];
+        strip.sum_tiles(simd, products, to_input_adjoint::<S>);
+        let plane = &mut task.out[block * row.size.plane()..][..row.size.plane()];
+        let plane = vectors_mut::<S>(plane);
+        for i in 0..width * per {
+            let column = to_input_adjoint(simd, strip.column(simd, per + i));
+            for r in 0..6 {
+                if let Some(y) = under[r] {
+                    let out = &mut plane[y * width * per + i];
+                    // The first two rows overlap with the row of tiles above.
+                    let add = task.add || (r < 2 && row.row > 0);
+                    *out = if add { simd.add_f32s(*out, column[r]) } else { column[r] };
                 }
             }
         }
@@ -356,7 +290,7 @@ fn plus<S: Simd>(simd: S, a: S::f32s, k: f32, b: S::f32s) -> S::f32s {
 
 /// `B' d`.
 #[inline(always)]
-fn input<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 6] {
+fn to_input<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 6] {
     let (even, odd) = (plus(simd, e, -4.0, c), plus(simd, d, -4.0, b));
     let (near, far) = (simd.sub_f32s(e, c), simd.sub_f32s(d, b));
     [
@@ -371,7 +305,7 @@ fn input<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 6] {
 
 /// `B m`.
 #[inline(always)]
-fn input_adjoint<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 6] {
+fn to_input_adjoint<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 6] {
     let (p, q) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
     let (r, s) = (simd.add_f32s(d, e), simd.sub_f32s(d, e));
     let four = simd.splat_f32s(4.0);
@@ -389,7 +323,7 @@ fn input_adjoint<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s
 
 /// `A' m`.
 #[inline(always)]
-fn output<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 4] {
+fn to_output<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 4] {
     let (p, q) = (simd.add_f32s(b, c), simd.sub_f32s(b, c));
     let (r, s) = (simd.add_f32s(d, e), simd.sub_f32s(d, e));
     [
@@ -402,7 +336,7 @@ fn output<S: Simd>(simd: S, [a, b, c, d, e, f]: [S::f32s; 6]) -> [S::f32s; 4] {
 
 /// `A g`.
 #[inline(always)]
-fn output_adjoint<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 6] {
+fn to_output_adjoint<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> [S::f32s; 6] {
     let (even, odd) = (simd.add_f32s(a, c), simd.add_f32s(b, d));
     let far = plus(simd, a, 4.0, c);
     let odd_far = plus(simd, simd.add_f32s(b, b), 8.0, d);

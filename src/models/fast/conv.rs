@@ -144,11 +144,11 @@ impl Conv {
         let winograd = self.winograd();
         let stride = if output == winograd { self.stride } else { 1 };
         let at = i * across;
-        (row / rows, Row { winograd, size, stride, row: row % rows, across, at, tiles })
+        (row / rows, Row { winograd, size, stride, index: row % rows, across, at, tiles })
     }
 
     fn is_last(&self, row: Row) -> bool {
-        row.row + 1 == self.grid().0
+        row.index + 1 == self.grid().0
     }
 
     /// Brings the inputs of a group into tiles.

@@ -14,7 +14,7 @@ use super::simd::{LANES, Pixel, per_pixel, vectors, vectors_mut};
 impl Row {
     /// Where the row starts in a block of the picture.
     fn start(self, block: usize) -> usize {
-        block * self.size.plane() + self.row * self.stride * self.size.width
+        block * self.size.plane() + self.index * self.stride * self.size.width
     }
 
     /// Where its tiles lie in the group.
@@ -26,7 +26,7 @@ impl Row {
 
 /// Picks the inputs of a row.
 #[inline(always)]
-pub(super) fn input<S: Simd>(simd: S, task: Input) {
+pub(super) fn input<S: Simd>(simd: S, task: &mut Input) {
     let (per, row) = (per_pixel::<S>(), task.row);
     for block in 0..row.tiles.blocks {
         let x = vectors::<S>(&task.view.pixels[row.start(block)..]);
@@ -42,7 +42,7 @@ pub(super) fn input<S: Simd>(simd: S, task: Input) {
 
 /// Puts the products of a row where they belong.
 #[inline(always)]
-pub(super) fn output<S: Simd>(_: S, task: Output) {
+pub(super) fn output<S: Simd>(_: S, task: &mut Output) {
     let row = task.row;
     for block in 0..row.tiles.blocks {
         let products = &task.products[row.place(block)];
@@ -52,7 +52,7 @@ pub(super) fn output<S: Simd>(_: S, task: Output) {
 
 /// The gradient by the outputs of a row.
 #[inline(always)]
-pub(super) fn output_gradient<S: Simd>(simd: S, task: OutputGradient) {
+pub(super) fn output_gradient<S: Simd>(simd: S, task: &mut OutputGradient) {
     let (per, row) = (per_pixel::<S>(), task.row);
     for block in 0..row.tiles.blocks {
         let (gradient, y) = task.gradient.row::<S>(row.start(block), row.across);
@@ -68,9 +68,9 @@ pub(super) fn output_gradient<S: Simd>(simd: S, task: OutputGradient) {
 
 /// Puts the gradients by inputs of a row where they belong; inputs between strides have none.
 #[inline(always)]
-pub(super) fn input_gradient<S: Simd>(_: S, task: InputGradient) {
+pub(super) fn input_gradient<S: Simd>(_: S, task: &mut InputGradient) {
     let row = task.row;
-    let rows = row.stride.min(row.size.height - row.row * row.stride);
+    let rows = row.stride.min(row.size.height - row.index * row.stride);
     for block in 0..row.tiles.blocks {
         let products = &task.products[row.place(block)];
         let out = &mut task.out[row.start(block)..][..rows * row.size.width];

@@ -12,12 +12,12 @@ fn larger<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
     simd.select_f32s(simd.less_than_or_equal_f32s(a, a), larger, a)
 }
 
-/// The places of a window's four inputs in a plane of width `width`, for output `i` of a plane of
-/// width `out`.
+/// The vectors of a window's four inputs in a plane of width `width`, for output `(y, x)`.
 #[inline(always)]
-fn window(width: usize, out: usize, i: usize) -> [usize; 4] {
-    let corner = i / out * 2 * width + i % out * 2;
-    [corner, corner + 1, corner + width, corner + width + 1]
+fn window<S: Simd>(width: usize, (y, x): (usize, usize), v: usize) -> [usize; 4] {
+    let per = per_pixel::<S>();
+    let corner = (2 * y * width + 2 * x) * per + v;
+    [corner, corner + per, corner + width * per, corner + (width + 1) * per]
 }
 
 /// The values of a window.
@@ -54,16 +54,18 @@ impl WithSimd for Pool<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (per, Size { height, width, .. }) = (per_pixel::<S>(), self.output);
+        let (per, width) = (per_pixel::<S>(), self.output.width);
         let planes = self.view.pixels.chunks_exact(self.input.plane());
         let outs = self.out.chunks_exact_mut(self.output.plane());
         for (block, (x, out)) in planes.zip(outs).enumerate() {
             let (x, out) = (vectors::<S>(x), vectors_mut::<S>(out));
             for v in 0..per {
                 let affine = self.view.affine.vector(simd, block, v);
-                for i in 0..height * width {
-                    let window = window(self.input.width, width, i).map(|p| p * per + v);
-                    out[i * per + v] = largest(simd, values(simd, affine, x, window));
+                for (y, out) in out.chunks_exact_mut(width * per).enumerate() {
+                    for column in 0..width {
+                        let window = window::<S>(self.input.width, (y, column), v);
+                        out[column * per + v] = largest(simd, values(simd, affine, x, window));
+                    }
                 }
             }
         }
@@ -86,7 +88,7 @@ impl WithSimd for PoolGradient<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
-        let Size { height, width, .. } = self.output;
+        let width = self.output.width;
         vectors_mut::<S>(self.out).fill(zero);
         let planes = self.view.pixels.chunks_exact(self.input.plane());
         let gradients = self.gradient.chunks_exact(self.output.plane());
@@ -96,15 +98,17 @@ impl WithSimd for PoolGradient<'_> {
             let out = vectors_mut::<S>(out);
             for v in 0..per {
                 let affine = self.view.affine.vector(simd, block, v);
-                for i in 0..height * width {
-                    let window = window(self.input.width, width, i).map(|p| p * per + v);
-                    let values = values(simd, affine, x, window);
-                    let top = largest(simd, values);
-                    let mut rest = gradient[i * per + v];
-                    for j in 0..4 {
-                        let first = simd.less_than_or_equal_f32s(top, values[j]);
-                        out[window[j]] = simd.select_f32s(first, rest, zero);
-                        rest = simd.select_f32s(first, zero, rest);
+                for (y, gradient) in gradient.chunks_exact(width * per).enumerate() {
+                    for column in 0..width {
+                        let window = window::<S>(self.input.width, (y, column), v);
+                        let values = values(simd, affine, x, window);
+                        let top = largest(simd, values);
+                        let mut rest = gradient[column * per + v];
+                        for j in 0..4 {
+                            let first = simd.less_than_or_equal_f32s(top, values[j]);
+                            out[window[j]] = simd.select_f32s(first, rest, zero);
+                            rest = simd.select_f32s(first, zero, rest);
+                        }
                     }
                 }
             }

@@ -35,7 +35,7 @@ pub(super) struct Row {
     /// are kept in a 3x3 convolution.
     pub(super) stride: usize,
     /// Which row of tiles of the image.
-    pub(super) row: usize,
+    pub(super) index: usize,
     /// Tiles in a row.
     pub(super) across: usize,
     /// The place of the first in the group.
@@ -83,11 +83,11 @@ macro_rules! kernel {
             type Output = ();
 
             #[inline(always)]
-            fn with_simd<S: Simd>(self, simd: S) {
+            fn with_simd<S: Simd>(mut self, simd: S) {
                 if self.row.winograd {
-                    winograd::$function(simd, self);
+                    winograd::$function(simd, &mut self);
                 } else {
-                    point::$function(simd, self);
+                    point::$function(simd, &mut self);
                 }
             }
         }

@@ -22,7 +22,7 @@ impl Row {
     /// For each row of the tile's outputs its row of pixels, if a stride keeps it.
     fn kept(self) -> [Option<usize>; 4] {
         [0, 1, 2, 3].map(|r| {
-            let y = 4 * self.row + r;
+            let y = 4 * self.index + r;
             (y.is_multiple_of(self.stride) && y / self.stride < self.size.height)
                 .then_some(y / self.stride)
         })
@@ -31,7 +31,7 @@ impl Row {
     /// For each row of the tile's inputs its row of pixels, if it is not padding.
     fn under(self) -> [Option<usize>; 6] {
         [0, 1, 2, 3, 4, 5].map(|r| {
-            let y = 4 * self.row + r;
+            let y = 4 * self.index + r;
             (1..=self.size.height).contains(&y).then(|| y - 1)
         })
     }
@@ -132,7 +132,7 @@ impl<'a, S: Simd> Strip<'a, S> {
 
 /// `B' x B` of a row of tiles.
 #[inline(always)]
-pub(super) fn input<S: Simd>(simd: S, task: Input) {
+pub(super) fn input<S: Simd>(simd: S, task: &mut Input) {
     let (zero, per, row) = (simd.splat_f32s(0.0), per_pixel::<S>(), task.row);
     let width = row.size.width;
     let mut strip = Strip::<S>::new(task.strip, row, 2);
@@ -158,7 +158,7 @@ pub(super) fn input<S: Simd>(simd: S, task: Input) {
 
 /// `A' m A` of a row of tiles, into the outputs that a stride keeps.
 #[inline(always)]
-pub(super) fn output<S: Simd>(simd: S, task: Output) {
+pub(super) fn output<S: Simd>(simd: S, task: &mut Output) {
     let (per, row, kept) = (per_pixel::<S>(), task.row, task.row.kept());
     let width = row.size.width;
     let mut strip = Strip::<S>::new(task.strip, row, 0);
@@ -181,7 +181,7 @@ pub(super) fn output<S: Simd>(simd: S, task: Output) {
 
 /// `A g A'` of a row of tiles.
 #[inline(always)]
-pub(super) fn output_gradient<S: Simd>(simd: S, task: OutputGradient) {
+pub(super) fn output_gradient<S: Simd>(simd: S, task: &mut OutputGradient) {
     let (zero, per, row) = (simd.splat_f32s(0.0), per_pixel::<S>(), task.row);
     let width = row.size.width;
     let mut strip = Strip::<S>::new(task.strip, row, 0);
@@ -209,7 +209,7 @@ pub(super) fn output_gradient<S: Simd>(simd: S, task: OutputGradient) {
 
 /// `B m B'` of a row of tiles, summed where tiles overlap.
 #[inline(always)]
-pub(super) fn input_gradient<S: Simd>(simd: S, task: InputGradient) {
+pub(super) fn input_gradient<S: Simd>(simd: S, task: &mut InputGradient) {
     let (per, row, under) = (per_pixel::<S>(), task.row, task.row.under());
     let width = row.size.width;
     let mut strip = Strip::<S>::new(task.strip, row, 2);
@@ -224,7 +224,7 @@ pub(super) fn input_gradient<S: Simd>(simd: S, task: InputGradient) {
                 if let Some(y) = under[r] {
                     let out = &mut plane[y * width * per + i];
                     // The first two rows overlap with the row of tiles above.
-                    let add = task.add || (r < 2 && row.row > 0);
+                    let add = task.add || (r < 2 && row.index > 0);
                     *out = if add { simd.add_f32s(*out, column[r]) } else { column[r] };
                 }
             }

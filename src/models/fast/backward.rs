@@ -154,11 +154,18 @@ impl<'a> Backward<'a> {
         }
     }
 
-    /// A buffer of `len` pixels at least, with anything in it.
+    /// A buffer of `len` pixels at least, with anything in it: the smallest spare one, or a new one
+    /// in the place of one that is too small, so that their number stays that of live gradients.
     fn buffer(&mut self, len: usize) -> Buffer {
         let spare = &mut self.memory.spare;
-        let found = spare.iter().position(|buffer| buffer.get().len() >= len);
-        found.map_or_else(|| Buffer::new(len), |i| spare.swap_remove(i))
+        let fits = (0..spare.len()).filter(|i| spare[*i].len() >= len);
+        match fits.min_by_key(|i| spare[*i].len()) {
+            Some(i) => spare.swap_remove(i),
+            None => {
+                spare.pop();
+                Buffer::new(len)
+            }
+        }
     }
 }
 

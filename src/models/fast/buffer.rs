@@ -28,6 +28,10 @@ impl Buffer {
         }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(super) fn get(&self) -> &[Pixel] {
         self.data[self.start..][..self.len * LANES].as_chunks().0
     }

@@ -62,7 +62,7 @@ impl Conv {
     }
 
     /// Pixels that packed weights take; `transposed` for the gradient by inputs.
-    fn packed_len(&self, transposed: bool) -> usize {
+    pub(super) fn packed_len(&self, transposed: bool) -> usize {
         let (lanes, depth) = self.lanes_and_depth(transposed);
         blocks(lanes) * self.frequencies() * depth
     }

@@ -56,7 +56,10 @@ pub(crate) struct Conv {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) relu: bool,
-    /// In theta: `[outputs, inputs, kernel, kernel]`, then the factors of the norm, then its offsets.
+    /// Of the weights in PyTorch's order, which `kernel` and `input` of the first convolution, being
+    /// one of 1x1 over unfolded images, do not show.
+    pub(crate) shape: [usize; 4],
+    /// In theta: the weights in that order, then the factors of the norm, then its offsets.
     pub(crate) theta: Range<usize>,
     /// In the statistics: the means, then the variances.
     pub(crate) statistics: Range<usize>,
@@ -80,17 +83,19 @@ pub(super) enum Role {
 }
 
 impl Conv {
-    /// Where the weights end and the factors of the norm start in theta.
-    pub(super) fn scale(&self) -> Range<usize> {
+    /// The factors of the norm in theta.
+    pub(crate) fn scale(&self) -> Range<usize> {
         let start = self.theta.end - 2 * self.output.channels;
         start..start + self.output.channels
     }
 
-    pub(super) fn weight(&self) -> Range<usize> {
+    /// The weights in theta.
+    pub(crate) fn weight(&self) -> Range<usize> {
         self.theta.start..self.scale().start
     }
 
-    pub(super) fn offset(&self) -> Range<usize> {
+    /// The offsets of the norm in theta.
+    pub(crate) fn offset(&self) -> Range<usize> {
         self.scale().end..self.theta.end
     }
 }
@@ -229,7 +234,11 @@ impl Plan {
         let output = input.strided(input.channels * kernel * kernel, stride);
         let unfold = Unfold { input, output, kernel, stride };
         self.nodes.push(Node { kind: Kind::Unfold(unfold), size: output });
-        self.conv(&Layer::Conv { outputs, kernel: 1, stride: 1, relu }, 0, Role::Only)
+        self.conv(&Layer::Conv { outputs, kernel: 1, stride: 1, relu }, 0, Role::Only)?;
+        if let Some(Node { kind: Kind::Conv(conv), .. }) = self.nodes.last_mut() {
+            conv.shape = [outputs, input.channels, kernel, kernel];
+        }
+        Ok(())
     }
 
     fn conv(&mut self, layer: &Layer, source: usize, role: Role) -> Result<()> {
@@ -245,9 +254,19 @@ impl Plan {
         let theta = self.theta..self.theta + numbers;
         let statistics = self.statistics..self.statistics + 2 * outputs;
         (self.theta, self.statistics) = (theta.end, statistics.end);
-        let joins = None;
-        let conv =
-            Conv { input, output, kernel, stride, relu, theta, statistics, source, joins, role };
+        let conv = Conv {
+            shape: [outputs, input.channels, kernel, kernel],
+            joins: None,
+            input,
+            output,
+            kernel,
+            stride,
+            relu,
+            theta,
+            statistics,
+            source,
+            role,
+        };
         self.nodes.push(Node { kind: Kind::Conv(conv), size: output });
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The fast path against an f64 reference, finite differences of it, and Candle's own operations.
 
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{Device, Tensor, Var};
 
 use super::train::Trainer;
 use super::*;
@@ -141,6 +141,21 @@ impl Case {
 }
 
 #[test]
+fn the_plan_says_where_pytorchs_tensors_lie_in_theta() {
+    let plan = Plan::new(size(3, 8, 8), &[conv(4, 3, 1), basic(8, 2, true)]).unwrap();
+    let shapes: Vec<[usize; 4]> = plan.convs().map(|conv| conv.shape).collect();
+    assert_eq!(shapes, [[4, 3, 3, 3], [8, 4, 3, 3], [8, 8, 3, 3], [8, 4, 1, 1]]);
+    let mut end = 0;
+    for conv in plan.convs() {
+        assert_eq!(conv.weight(), end..end + conv.shape.iter().product::<usize>());
+        assert_eq!((conv.weight().end, conv.scale().len()), (conv.scale().start, conv.shape[0]));
+        assert_eq!((conv.scale().end, conv.offset().len()), (conv.offset().start, conv.shape[0]));
+        end = conv.offset().end;
+    }
+    assert_eq!(end, plan.theta_len());
+}
+
+#[test]
 fn a_first_convolution_agrees_with_the_reference() {
     for (channels, kernel, stride) in [(1, 3, 1), (3, 3, 1), (3, 3, 2), (20, 1, 1), (3, 7, 2)] {
         Case::new(size(channels, 5, 7), vec![conv(18, kernel, stride)], 3, 1).check(1e-4);
@@ -274,6 +289,26 @@ fn buffers_of_an_earlier_batch_leave_no_trace() {
     step(&mut used, &case.x);
     assert!(step(&mut used, &few) == step(&mut Trainer::new(case.plan.clone()), &few));
     assert!(step(&mut used, &case.x) == step(&mut Trainer::new(case.plan.clone()), &case.x));
+}
+
+#[test]
+fn training_holds_as_much_memory_as_predicted() {
+    for (size, layers) in
+        [(size(1, 28, 28), convnet(16, 3)), (size(3, 16, 16), resnet(16, [2, 2, 2, 2]))]
+    {
+        let case = Case::new(size, layers, 32, 55);
+        let mut trainer = Trainer::new(case.plan.clone());
+        let mut step = || {
+            trainer.forward(&case.x, &case.theta).unwrap();
+            trainer.backward(&case.theta, &case.weights()).unwrap();
+            trainer.bytes() as f64 / case.plan.training_bytes(32) as f64
+        };
+        let first = step();
+        assert!((0.8..1.25).contains(&first), "{first} of what was predicted");
+        for _ in 0..3 {
+            assert!((0.8..1.25).contains(&step()), "buffers grow");
+        }
+    }
 }
 
 #[test]
@@ -419,7 +454,8 @@ fn a_second_forward_pass_before_the_backward_pass_is_an_error() {
     let loss = || backbone.forward(&x, &theta).unwrap().0.sqr().unwrap().sum_all().unwrap();
     let (first, second) = (loss(), loss());
     assert!(first.backward().unwrap_err().to_string().contains("ran forward again"));
-    let gradients = second.backward().unwrap();
-    assert!(gradients.get(&theta).unwrap().dtype() == DType::F32);
-    assert!(gradients.get(&x).is_none());
+    assert!(second.backward().unwrap().get(&theta).is_some());
+    let tracked = Var::from_tensor(&x).unwrap();
+    let error = backbone.forward(&tracked, &theta).unwrap_err().to_string();
+    assert!(error.contains("no gradient by images"));
 }

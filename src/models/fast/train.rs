@@ -12,7 +12,7 @@ use super::buffer::{Buffer, Shelf};
 use super::conv::Scratch;
 use super::forward::{Inputs, average, compute};
 use super::norm::{Moments, Norm};
-use super::plan::{Kind, Node, Plan};
+use super::plan::{Conv, Kind, Node, Plan};
 use super::simd::{self, Affine, LANES, Pixel, View, blocks};
 
 /// Runs of images. Weight gradients are summed per run and then over runs, so this number is part
@@ -124,6 +124,31 @@ impl Trainer {
             bail!("the gradient is of another batch than the last forward pass");
         }
         Ok(Backward::new(&self.kept, &mut self.memory, theta).run(by_features))
+    }
+
+    /// The bytes of its buffers.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        let Memory { packed, partials, spare, .. } = &self.memory;
+        let results = self.kept.states.iter().map(|state| &state.out);
+        let buffers = results.chain([packed]).chain(partials).chain(spare);
+        buffers.map(|buffer| buffer.len() * size_of::<Pixel>()).sum()
+    }
+}
+
+impl Plan {
+    /// Bytes that training with batches of `images` holds beside theta and its gradient: results of
+    /// nodes, the gradients of two that are alive at a time, packed weights and partial gradients
+    /// of the largest convolutions. Working memory, some megabytes per thread, is not counted.
+    pub(crate) fn training_bytes(&self, images: usize) -> usize {
+        let results: usize = self.nodes.iter().map(|node| node.size.len()).sum();
+        // The first node is the unfolded images, of which there is no gradient.
+        let largest = self.nodes.iter().skip(1).map(|node| node.size.len()).max();
+        let packed = self.convs().map(|c| c.packed_len(false).max(c.packed_len(true))).max();
+        let partial = self.convs().map(Conv::partial_len).max();
+        let of_images = images * (results + 2 * largest.unwrap_or(0));
+        let of_weights = packed.unwrap_or(0) + RUNS.min(images) * partial.unwrap_or(0);
+        (of_images + of_weights) * size_of::<Pixel>()
     }
 }
 

@@ -159,13 +159,11 @@ impl<'a> Backward<'a> {
     fn buffer(&mut self, len: usize) -> Buffer {
         let spare = &mut self.memory.spare;
         let fits = (0..spare.len()).filter(|i| spare[*i].len() >= len);
-        match fits.min_by_key(|i| spare[*i].len()) {
-            Some(i) => spare.swap_remove(i),
-            None => {
-                spare.pop();
-                Buffer::new(len)
-            }
+        if let Some(i) = fits.min_by_key(|i| spare[*i].len()) {
+            return spare.swap_remove(i);
         }
+        spare.pop();
+        Buffer::new(len)
     }
 }
 

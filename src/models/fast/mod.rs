@@ -51,6 +51,8 @@ pub(crate) use op::Backbone;
 pub(crate) use plan::{Conv, Layer, Plan, Size};
 
 #[cfg(test)]
+mod op_tests;
+#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,9 @@
-//! The fast path against an f64 reference, finite differences of it, and Candle's own operations.
-
-use candle_core::{Device, Tensor, Var};
+//! The fast path against an f64 reference and finite differences of it.
 
 use super::train::Trainer;
 use super::*;
 
-fn conv(outputs: usize, kernel: usize, stride: usize) -> Layer {
+pub(super) fn conv(outputs: usize, kernel: usize, stride: usize) -> Layer {
     Layer::Conv { outputs, kernel, stride, relu: true }
 }
 
@@ -13,18 +11,18 @@ fn bare(outputs: usize, kernel: usize, stride: usize) -> Layer {
     Layer::Conv { outputs, kernel, stride, relu: false }
 }
 
-fn size(channels: usize, height: usize, width: usize) -> Size {
+pub(super) fn size(channels: usize, height: usize, width: usize) -> Size {
     Size { channels, height, width }
 }
 
 /// A basic block, with a projection where the size changes.
-fn basic(channels: usize, stride: usize, projected: bool) -> Layer {
+pub(super) fn basic(channels: usize, stride: usize, projected: bool) -> Layer {
     let body = vec![conv(channels, 3, stride), bare(channels, 3, 1)];
     let shortcut = if projected { vec![bare(channels, 1, stride)] } else { Vec::new() };
     Layer::Residual { body, shortcut }
 }
 
-fn resnet(width: usize, blocks: [usize; 4]) -> Vec<Layer> {
+pub(super) fn resnet(width: usize, blocks: [usize; 4]) -> Vec<Layer> {
     let mut layers = vec![conv(width, 3, 1)];
     for (stage, count) in blocks.into_iter().enumerate() {
         for block in 0..count {
@@ -35,7 +33,7 @@ fn resnet(width: usize, blocks: [usize; 4]) -> Vec<Layer> {
     layers
 }
 
-fn convnet(width: usize, blocks: usize) -> Vec<Layer> {
+pub(super) fn convnet(width: usize, blocks: usize) -> Vec<Layer> {
     let block = |i| [Layer::Pool, conv(width << i, 3, 1)];
     (0..blocks).flat_map(block).skip(1).collect()
 }
@@ -64,12 +62,12 @@ fn theta(plan: &Plan, salt: u64) -> Vec<f32> {
     theta
 }
 
-fn wide(values: &[f32]) -> Vec<f64> {
+pub(super) fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|v| f64::from(*v)).collect()
 }
 
 /// The largest difference, as a share of the largest number.
-fn error(ours: &[f32], theirs: &[f64]) -> f64 {
+pub(super) fn error(ours: &[f32], theirs: &[f64]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
     let largest = theirs.iter().fold(1e-9_f64, |most, v| most.max(v.abs()));
     let difference = |(a, b): (&f32, &f64)| (f64::from(*a) - b).abs();
@@ -77,16 +75,16 @@ fn error(ours: &[f32], theirs: &[f64]) -> f64 {
     differences.fold(0.0, |most, d| if d > most || d.is_nan() { d } else { most }) / largest
 }
 
-struct Case {
-    size: Size,
-    layers: Vec<Layer>,
-    plan: Plan,
-    x: Vec<f32>,
-    theta: Vec<f32>,
+pub(super) struct Case {
+    pub(super) size: Size,
+    pub(super) layers: Vec<Layer>,
+    pub(super) plan: Plan,
+    pub(super) x: Vec<f32>,
+    pub(super) theta: Vec<f32>,
 }
 
 impl Case {
-    fn new(size: Size, layers: Vec<Layer>, images: usize, salt: u64) -> Self {
+    pub(super) fn new(size: Size, layers: Vec<Layer>, images: usize, salt: u64) -> Self {
         let plan = Plan::new(size, &layers).unwrap();
         let x = numbers(images * plan.image_len(), salt + 1);
         let theta = theta(&plan, salt + 2);
@@ -94,7 +92,7 @@ impl Case {
     }
 
     /// What weighs the features, so that gradients are not uniform.
-    fn weights(&self) -> Vec<f32> {
+    pub(super) fn weights(&self) -> Vec<f32> {
         numbers(self.x.len() / self.plan.image_len() * self.plan.features(), 77)
     }
 
@@ -357,105 +355,4 @@ fn refuses_what_it_does_not_compute() {
     assert!(Trainer::new(plan.clone()).forward(&[0.0; 16], &[0.0; 3]).is_err());
     assert!(Trainer::new(plan.clone()).forward(&[0.0; 15], &[0.0; 44]).is_err());
     assert!(Evaluator::new(&plan, &[0.0; 44], &[0.0; 7]).is_err());
-}
-
-/// The same net by Candle's own differentiable operations, with a pooling whose gradient is right.
-struct Plain<'a> {
-    theta: &'a Tensor,
-    at: usize,
-}
-
-impl Plain<'_> {
-    fn take(&mut self, shape: &[usize]) -> Tensor {
-        let count = shape.iter().product();
-        self.at += count;
-        self.theta.narrow(0, self.at - count, count).unwrap().reshape(shape).unwrap()
-    }
-
-    fn chain(&mut self, mut x: Tensor, layers: &[Layer]) -> Tensor {
-        for layer in layers {
-            x = match layer {
-                Layer::Conv { outputs, kernel, stride, relu } => {
-                    let weight = self.take(&[*outputs, x.dim(1).unwrap(), *kernel, *kernel]);
-                    let y = x.conv2d(&weight, kernel / 2, *stride, 1, 1).unwrap();
-                    let z = self.norm(&y);
-                    if *relu { z.relu().unwrap() } else { z }
-                }
-                Layer::Pool => pool(&x),
-                Layer::Residual { body, shortcut } => {
-                    let sum = self.chain(x.clone(), body);
-                    (sum + self.chain(x, shortcut)).unwrap().relu().unwrap()
-                }
-            };
-        }
-        x
-    }
-
-    fn norm(&mut self, y: &Tensor) -> Tensor {
-        let channels = y.dim(1).unwrap();
-        let shape = [1, channels, 1, 1];
-        let (scale, offset) = (self.take(&shape), self.take(&shape));
-        let centred = y.broadcast_sub(&y.mean_keepdim((0, 2, 3)).unwrap()).unwrap();
-        let variance = centred.sqr().unwrap().mean_keepdim((0, 2, 3)).unwrap();
-        let deviation = (variance + 1e-5).unwrap().sqrt().unwrap();
-        let normal = centred.broadcast_div(&deviation).unwrap();
-        normal.broadcast_mul(&scale).unwrap().broadcast_add(&offset).unwrap()
-    }
-}
-
-fn pool(x: &Tensor) -> Tensor {
-    let (n, c, height, width) = x.dims4().unwrap();
-    let (h, w) = (height / 2, width / 2);
-    let x = x.narrow(2, 0, 2 * h).unwrap().narrow(3, 0, 2 * w).unwrap().contiguous().unwrap();
-    x.reshape((n * c, h, 2, w, 2))
-        .unwrap()
-        .max(4)
-        .unwrap()
-        .max(2)
-        .unwrap()
-        .reshape((n, c, h, w))
-        .unwrap()
-}
-
-#[test]
-fn the_operation_agrees_with_candles_own() {
-    for (size, layers, images) in
-        [(size(1, 28, 28), convnet(16, 3), 12), (size(3, 16, 16), resnet(16, [2, 2, 2, 2]), 6)]
-    {
-        let case = Case::new(size, layers, images, 81);
-        let shape = (images, size.channels, size.height, size.width);
-        let x = Tensor::from_vec(case.x.clone(), shape, &Device::Cpu).unwrap();
-        let theta = Var::from_vec(case.theta.clone(), case.theta.len(), &Device::Cpu).unwrap();
-        let backbone = Backbone::new(case.plan.clone());
-        let (ours, _) = backbone.forward(&x, &theta).unwrap();
-        let mut plain = Plain { theta: &theta, at: 0 };
-        let theirs = plain.chain(x.clone(), &case.layers).mean((2, 3)).unwrap();
-        let weights = Tensor::from_vec(case.weights(), ours.shape(), &Device::Cpu).unwrap();
-        let gradients = |features: &Tensor| {
-            (features * &weights).unwrap().sum_all().unwrap().backward().unwrap()
-        };
-        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        let close = |ours: &Tensor, theirs: &Tensor, what: &str| {
-            let error = error(&values(ours), &wide(&values(theirs)));
-            assert!(error < 2e-3, "{what}: {error}");
-        };
-        close(&ours, &theirs, "features");
-        let (our, their) = (gradients(&ours), gradients(&theirs));
-        close(our.get(&theta).unwrap(), their.get(&theta).unwrap(), "gradient by theta");
-    }
-}
-
-#[test]
-fn a_second_forward_pass_before_the_backward_pass_is_an_error() {
-    let case = Case::new(size(1, 4, 4), vec![conv(4, 3, 1)], 2, 91);
-    let x = Tensor::from_vec(case.x.clone(), (2, 1, 4, 4), &Device::Cpu).unwrap();
-    let theta = Var::from_vec(case.theta.clone(), case.theta.len(), &Device::Cpu).unwrap();
-    let backbone = Backbone::new(case.plan.clone());
-    let loss = || backbone.forward(&x, &theta).unwrap().0.sqr().unwrap().sum_all().unwrap();
-    let (first, second) = (loss(), loss());
-    assert!(first.backward().unwrap_err().to_string().contains("ran forward again"));
-    assert!(second.backward().unwrap().get(&theta).is_some());
-    let tracked = Var::from_tensor(&x).unwrap();
-    let error = backbone.forward(&tracked, &theta).unwrap_err().to_string();
-    assert!(error.contains("no gradient by images"));
 }

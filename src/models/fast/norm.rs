@@ -195,24 +195,23 @@ impl Norm {
         self.mean.iter().take(channels).map(|mean| *mean as f32).chain(variances)
     }
 
-    /// What readers of the gradient apply, and the gradients of factors and offsets into `theta`:
-    /// with `s` the sum of gradients and `p` that of their products with deviations,
+    /// What readers of the gradient apply, and the gradients of factors and offsets, into
+    /// `by_theta`: with `s` and `p` the totals of [`GradientSums`] over the batch,
     /// `scale * inverse * (g - s / n - (y - mean) * inverse^2 * p / n)` (Ioffe & Szegedy 2015,
     /// section 3).
     pub(super) fn gradient(
         &self,
         conv: &Conv,
         theta: &[f32],
-        sums: &[f64],
-        theta_gradient: &mut [f32],
+        totals: &[f64],
+        by_theta: &mut [f32],
     ) -> GradientAffine {
-        let padded = blocks(conv.output.channels) * LANES;
-        let total = |c: usize| sums.iter().skip(c).step_by(2 * padded).sum::<f64>();
+        let (sums, products) = totals.split_at(totals.len() / 2);
         let mut out = [Vec::new(), Vec::new(), Vec::new()];
         for (c, scale) in theta[conv.scale()].iter().enumerate() {
-            let (plain, product, inverse) = (total(c), total(padded + c), self.inverse(c));
-            theta_gradient[conv.scale().start + c] = (product * inverse) as f32;
-            theta_gradient[conv.offset().start + c] = plain as f32;
+            let (plain, product, inverse) = (sums[c], products[c], self.inverse(c));
+            by_theta[conv.scale().start + c] = (product * inverse) as f32;
+            by_theta[conv.offset().start + c] = plain as f32;
             let factor = f64::from(*scale) * inverse;
             let slope = -factor * inverse * inverse * product / self.count;
             let offset = -factor * plain / self.count - slope * self.mean[c];

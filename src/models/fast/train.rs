@@ -101,16 +101,13 @@ impl Trainer {
             };
             scratch.with(|s| compute(node, inputs, packed.get(), out, s, done));
         });
-        let norm = match &node.kind {
-            Kind::Conv(conv) => Some((Norm::of(&moments, kept.images, node.size.plane()), conv)),
-            _ => None,
-        };
-        let norm = norm.map(|(norm, conv)| (norm.affine(conv, theta), norm));
-        let state = &mut self.kept.states[i];
-        if let Some((affine, norm)) = norm {
-            (state.affine, state.norm) = (affine, Some(norm));
+        if let Kind::Conv(conv) = &node.kind {
+            let norm = Norm::of(&moments, kept.images, node.size.plane());
+            let affine = norm.affine(conv, theta);
+            self.kept.states[i] = State { out, affine, norm: Some(norm) };
+        } else {
+            self.kept.states[i].out = out;
         }
-        state.out = out;
     }
 
     /// From the gradient by the features of the last forward pass to that by theta.

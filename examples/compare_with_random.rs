@@ -24,7 +24,7 @@ use unseen::samples::Samples;
 use unseen::seed::Seed;
 use unseen::selection::quota::{Quota, proportional};
 use unseen::storage::{Dir, parquet};
-use unseen::training::{Job, View, predict, steps_per_epoch, train};
+use unseen::training::{Job, Request, View, predict, steps_per_epoch, train};
 use unseen::{Error, Result, tables};
 
 /// Compares a coreset with random subsets of its size.
@@ -171,11 +171,13 @@ impl Bench {
     fn accuracy(&self, members: &[u32], training: &Train, seed: Seed) -> Result<f64> {
         let Self { recipe: Recipe { model, device, .. }, train: samples, test, .. } = self;
         let job = Job { samples, members, model, train: training, seed, device, start: None };
-        let checkpoint = train(&job, &mut |_| Ok(()))?.checkpoint;
+        let checkpoint = train(&job, &mut |_, _| Ok(()))?.checkpoint;
         let rows: Vec<u32> = (0..test.len() as u32).collect();
         let mut right = 0;
-        predict(&checkpoint, test, &rows, device, View::Clean, &mut |batch, logits| {
-            for (row, logits) in batch.iter().zip(logits.chunks(test.classes.len())) {
+        let request = Request { indices: &rows, view: View::Clean, embeddings: false };
+        predict(&checkpoint, test, device, &request, &mut |batch| {
+            let logits = batch.logits.chunks(test.classes.len());
+            for (row, logits) in batch.indices.iter().zip(logits) {
                 let class = (0..logits.len()).max_by(|a, b| logits[*a].total_cmp(&logits[*b]));
                 right += usize::from(class == Some(test.labels[*row as usize] as usize));
             }

@@ -1,5 +1,6 @@
 //! A scoring method of your own: implement `Criterion`, then score, aggregate and rank with it as
-//! with those that ship.
+//! with those that ship. A score of what happens while a model trains implements `Trajectory` instead;
+//! `scoring::Dynamics` feeds it.
 //!
 //! ```text
 //! cargo run --example custom_method
@@ -7,9 +8,10 @@
 #![allow(clippy::print_stdout)]
 
 use polars::prelude::*;
+use unseen::lazy::score_by;
 use unseen::prelude::*;
 use unseen::recipe::Score;
-use unseen::scoring::{Block, Criterion, Direction, Prediction, Values, score_block};
+use unseen::scoring::{Criterion, Direction, Prediction};
 use unseen::seed::Seed;
 
 /// Gini impurity, `1 - sum p^2`: the chance that two guesses drawn from the prediction differ.
@@ -30,32 +32,25 @@ impl Criterion for Gini {
 }
 
 fn main() -> unseen::Result<()> {
-    // What two models say about three samples of three classes: a row of logits for each pair.
+    // What two models say about three samples of three classes.
     #[rustfmt::skip]
     let logits = [
-        4.0, 0.0, 0.0,   3.0, 0.0, 0.5, // easy
-        1.0, 1.0, 1.1,   0.5, 0.4, 0.6, // open
-        2.0, 1.9, 0.0,   3.0, 0.0, 1.0, // close
+        [4.0f32, 0.0, 0.0], [3.0, 0.0, 0.5], // easy
+        [1.0, 1.0, 1.1],    [0.5, 0.4, 0.6], // open
+        [2.0, 1.9, 0.0],    [3.0, 0.0, 1.0], // close
     ];
-    let mut gini = [0.0; 6];
-    let values = Values::Logits(&logits);
-    let labels = &[0, 0, 2, 2, 1, 1];
-    let block = Block { values, classes: 3, labels, embedding_norms: None };
-    score_block(&block, &[&Gini], &mut gini)?;
-
-    let scores = df!(
+    let predictions = df!(
         "id" => ["easy", "easy", "open", "open", "close", "close"],
         "label" => [0, 0, 2, 2, 1, 1],
         "fold" => [0, 0, 0, 0, 0, 0],
         "model" => [1, 2, 1, 2, 1, 2],
-        "gini" => gini,
+        "logits" => logits.map(|row| Series::new("".into(), row)),
     )?;
-    let ranked = scores.lazy().unseen_aggregate(&Score::default(), &Gini).unseen_top(
-        "score",
-        Gini.direction(),
-        3,
-        &Seed::new(0),
-    );
+    let ranked = predictions
+        .lazy()
+        .with_column(score_by(&Gini, col("logits"), col("label")))
+        .unseen_aggregate(&Score::default(), &Gini)
+        .unseen_top("score", Gini.direction(), 3, &Seed::new(0));
     println!("{}", ranked.collect()?);
     Ok(())
 }

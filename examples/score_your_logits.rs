@@ -9,7 +9,7 @@
 use polars::prelude::*;
 use unseen::prelude::*;
 use unseen::recipe::{Method, Outputs};
-use unseen::scoring::{Block, Values, criterion, direction, score_block};
+use unseen::scoring::direction;
 use unseen::seed::Seed;
 use unseen::storage::{frame, parquet};
 use unseen::tables;
@@ -20,7 +20,7 @@ fn main() -> unseen::Result<()> {
         Some(path) => LazyFrame::scan_parquet((*path).into(), ScanArgsParquet::default())?,
         None => four_kinds_of_samples()?.lazy(),
     };
-    let scores = score(predictions)?;
+    let scores = score(predictions).collect()?;
     let columns = ["id"].into_iter().chain(Method::COMMON.map(Method::name));
     println!("{}", scores.select(columns)?);
 
@@ -41,44 +41,21 @@ fn main() -> unseen::Result<()> {
 }
 
 /// The scores of one model, ascending by id.
-fn score(predictions: LazyFrame) -> unseen::Result<DataFrame> {
-    let table = predictions
+fn score(predictions: LazyFrame) -> LazyFrame {
+    let logits = col("logits").cast(DataType::List(Box::new(DataType::Float32)));
+    predictions
         .select([
             col("id").cast(DataType::String),
             col("label").cast(DataType::Int32),
             lit(NULL).cast(DataType::Int32).alias("fold"), // which fold, if you have folds
             lit(1).alias("stage"),
             lit(0).alias("model"), // give each of your models its number
-            col("logits").cast(DataType::List(Box::new(DataType::Float32))),
+            logits.clone().list().arg_max().cast(DataType::Int32).alias("predicted"),
+            logits,
         ])
+        .unseen_score(&Method::COMMON, col("logits"))
+        .drop(by_name(["logits"], true, false))
         .sort(["id"], SortMultipleOptions::default())
-        .collect()?;
-
-    // One row of logits after another: n x classes numbers.
-    let flat = table.column("logits")?.list()?.get_inner();
-    let logits: Vec<f32> = flat.f32()?.iter().map(|z| z.unwrap_or(f32::NAN)).collect();
-    let labels: Vec<u32> =
-        table.column("label")?.i32()?.iter().flatten().map(|l| l as u32).collect();
-    let classes = logits.len() / table.height().max(1);
-
-    // One row of scores after another: n x criteria numbers.
-    let criteria: Vec<_> = Method::COMMON.into_iter().filter_map(criterion).collect();
-    let mut scores = vec![0.0; table.height() * criteria.len()];
-    let values = Values::Logits(&logits);
-    let block = Block { values, classes, labels: &labels, embedding_norms: None };
-    score_block(&block, &criteria, &mut scores)?;
-
-    let mut table = table.drop("logits")?;
-    let predicted = logits.chunks(classes).map(|row| {
-        let first = |best, i: usize| if row[i] > row[best] { i } else { best };
-        (0..classes).fold(0, first) as i32
-    });
-    table.with_column(Column::new("predicted".into(), predicted.collect::<Vec<_>>()))?;
-    for (i, criterion) in criteria.iter().enumerate() {
-        let column: Vec<f32> = scores.chunks(criteria.len()).map(|row| row[i]).collect();
-        table.with_column(Column::new(criterion.name().into(), column))?;
-    }
-    Ok(table)
 }
 
 /// Four samples of class 0 of three, and what a model may say about them.

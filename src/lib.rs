@@ -36,9 +36,8 @@
 //!
 //! [`recipe`] says what to do and [`run`] does it. Between them: [`ingest`] decodes foreign Parquet,
 //! [`folds`] splits, [`models`] and [`training`] make predictions, [`scoring`] turns those into
-//! scores, [`selection`] decides (Polars queries, also as the [`prelude`]'s extension of
-//! `LazyFrame`), [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
-//! [`tables`] are the contracts.
+//! scores, [`selection`] decides (Polars queries), [`lazy`] offers all that to anyone's queries, [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
+//! [`tables`] are the contracts. [`external`] takes predictions and score tables from anywhere, without a run.
 //!
 //! # Features
 //!
@@ -55,10 +54,13 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 
 pub mod cli;
+mod distance;
 pub mod error;
+pub mod external;
 mod fence;
 pub mod folds;
 pub mod ingest;
+pub mod lazy;
 #[cfg(feature = "train")]
 pub mod models;
 pub mod recipe;
@@ -69,10 +71,11 @@ pub mod secret;
 pub mod seed;
 pub mod selection;
 pub mod shards;
+mod sql;
 pub mod storage;
 pub mod tables;
 #[cfg(feature = "train")]
 pub mod training;
 
 pub use error::{Error, ErrorKind, Result};
-pub use selection::prelude;
+pub use lazy::prelude;

@@ -1,10 +1,19 @@
 //! The grammar of the command line.
+//!
+//! - `ask`: commands that ask about runs. `tables`: commands that make tables beside or without a run.
+
+mod ask;
+mod tables;
 
 use clap::{Parser, Subcommand};
 
 use crate::error::Result;
 use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
+
+pub use ask::{Curve, Diff, Explain};
+pub(super) use tables::storage;
+pub use tables::{Extend, FoldsOf, Score, Select, To};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,6 +69,25 @@ pub enum Command {
     /// Show the resolved recipe or the JSON Schema of recipes
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Say why one sample of a run is kept or not: scores, ranks, cut-offs, folds, its place
+    Explain(Explain),
+    /// Show what a run would keep at 5, 10, ... 95 %, from its stored scores, without training
+    Curve(Curve),
+    /// Compare two runs or two selection tables: samples, classes, scores, recipes
+    Diff(Diff),
+    /// Write the folds that a run of a recipe would use, for models that you train yourself
+    Folds(FoldsOf),
+    /// Turn the predictions of your own models into a score table
+    ///
+    /// Predictions and members are Parquet tables that PyTorch, JAX or anything may have written; see
+    /// docs/external.md. A prediction by a model that was trained on the sample is refused.
+    Score(Score),
+    /// Select from any score table, or again from the stored scores of a run; nothing is trained
+    Select(Select),
+    /// Score samples that came after a run with the models of its stage 1, and report drift
+    ///
+    /// Needs a run with `folds.by = "hash"`, in which new samples move no old one to another fold.
+    Extend(Extend),
 }
 
 /// A recipe and changes to it.
@@ -273,6 +301,15 @@ mod tests {
             "unseen clean r --older-than 7",
             "unseen clean r --older-than x",
             "unseen config",
+            "unseen explain r",
+            "unseen diff r",
+            "unseen select --keep 0.5 --dry-run",
+            "unseen select r --scores s.parquet --dry-run",
+            "unseen select r",
+            "unseen score --output s.parquet",
+            "unseen score --predictions p --output s --methods margn",
+            "unseen score --predictions p --output s --mode seen",
+            "unseen extend r --output s",
         ];
         for line in wrong {
             let error = Args::try_parse_from(line.split(' ')).unwrap_err();

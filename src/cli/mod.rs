@@ -1,12 +1,14 @@
 //! The command line: what is typed, and what is printed for it.
 //!
-//! `args` is the grammar, `text` what people read, `progress` what they watch, `log` what libraries
-//! say on the way. Machine output
+//! `args` is the grammar, `answers` the commands beside runs, `text` and `plot` what people read and see,
+//! `progress` what they watch, `log` what libraries say on the way. Machine output
 //! (`--json`) and results go to stdout, progress and errors to stderr.
 
+mod answers;
 mod args;
 mod config;
 mod log;
+mod plot;
 mod progress;
 mod text;
 
@@ -18,7 +20,8 @@ use clap::Parser;
 use serde::Serialize;
 
 pub use args::{
-    Args, Clean, Command, ConfigCommand, OnRecipe, OnRun, Plan, Run, TaskCommand, Verify,
+    Args, Clean, Command, ConfigCommand, Curve, Diff, Explain, Extend, FoldsOf, OnRecipe, OnRun,
+    Plan, Run, Score, Select, TaskCommand, To, Verify,
 };
 pub use config::config;
 
@@ -86,6 +89,13 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
             print(out, clean.on.json, &cleaned, text::cleaned)?;
         }
         Command::Config(command) => config(command, out)?,
+        Command::Explain(args) => answers::explain(args, out)?,
+        Command::Curve(args) => answers::curve(args, out)?,
+        Command::Diff(args) => answers::diff(args, out)?,
+        Command::Folds(args) => answers::folds(args, out)?,
+        Command::Score(args) => answers::score(args, out)?,
+        Command::Select(args) => answers::select(args, out)?,
+        Command::Extend(args) => answers::extend(args, out)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,16 @@
 //! What people read: plans, states, proofs and summaries as text.
 
+mod ask;
+mod tables;
+
 use std::fmt::Write as _;
 
 use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verification};
 use crate::samples::Shape;
 use crate::storage::doctor::Diagnosis;
+
+pub(super) use ask::{curve, difference, explanation};
+pub(super) use tables::{extended, folds, scored, selected};
 
 /// A plan as text.
 pub(super) fn plan(plan: &Plan) -> String {
@@ -265,6 +271,10 @@ fn places(text: &mut String, s: &Summary) {
         s.uri
     );
     let _ = writeln!(text, "Scores     {}/tables/scores/*.parquet", s.uri);
+    if let Some(suspected) = s.suspected_labels {
+        let labels = counted(suspected, "suspected label");
+        let _ = writeln!(text, "Labels     {}/tables/label_errors.parquet  ({labels})", s.uri);
+    }
     let _ = writeln!(text, "Digest     {}  (SHA-256 of the kept ids)", s.selection_sha256);
     let _ = writeln!(text, "Check      unseen verify {}", s.uri);
     if let Some(line) = &s.python {

@@ -50,7 +50,12 @@ pub(super) fn hashed(
 ) -> Vec<u32> {
     let group = |i: usize| groups.and_then(|groups| groups[i].as_deref());
     let name = |i: usize| Unit::of(&ids[i], group(i)).name();
-    (0..ids.len()).map(|i| (seed.hash(name(i)) % k as u64) as u32).collect()
+    (0..ids.len()).map(|i| of_hash(name(i), k, seed)).collect()
+}
+
+/// The keyed hash of a name, modulo `k`.
+pub(super) fn of_hash(name: &str, k: usize, seed: &Seed) -> u32 {
+    (seed.hash(name) % k as u64) as u32
 }
 
 /// What stays together: a group, or a sample without one. A group may be named like an id.

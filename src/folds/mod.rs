@@ -3,6 +3,8 @@
 //! A fold depends on the seed and on ids, labels or groups, never on the order of rows or files.
 
 mod deal;
+mod near;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod together;
@@ -11,7 +13,8 @@ use crate::recipe::{FitOn, Folds, FoldsBy};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
-pub use together::together;
+pub use near::{near_duplicates, near_limit};
+pub use together::{clusters, together};
 
 /// A model of stage 1 should see at least this many samples of a class; below, stratify.
 const FEW: u64 = 5;
@@ -23,8 +26,9 @@ const FEW: u64 = 5;
 ///   differ by at most 1. With `stratify` class after class is dealt, so class counts differ by
 ///   at most 1 too.
 /// - `hash`: the keyed hash modulo `k`.
-/// - With groups (those of [`together`], if duplicates stay together) equal values stay together and `None` stays alone: the largest group first (then
-///   by hash) goes to the emptiest fold; `hash` uses the hash of the value.
+/// - With groups (those of [`together`], if duplicates stay together) equal values stay together and
+///   `None` stays alone: the largest group first (then by hash) goes to the emptiest fold; `hash` uses
+///   the hash of the value.
 ///
 /// # Errors
 /// `InvalidRecipe` for fewer than 2 folds, or `stratify` beside `hash` or groups; `InvalidInput`
@@ -46,6 +50,31 @@ pub fn assign(
     };
     check_filled(&folds, spec.k)?;
     Ok(folds)
+}
+
+/// The folds of samples that were appended under `folds.by = "hash"`: those that [`assign`] would give
+/// them among the others, which stay where they are. `seed` is the run's.
+///
+/// # Errors
+/// `InvalidRecipe` for folds that depend on all samples together.
+pub fn of_appended(
+    ids: &[String],
+    groups: Option<&[Option<String>]>,
+    spec: &Folds,
+    seed: &Seed,
+) -> Result<Vec<u32>> {
+    if spec.by != FoldsBy::Hash {
+        return Err(Error::recipe(
+            "`folds.by` is not `hash`: new samples would move old ones to other folds, so the old models would have seen what they score; run again with folds.by = \"hash\"",
+        ));
+    }
+    Ok(deal::hashed(ids, groups, spec.k, &seed.of("fold")))
+}
+
+/// The fold of a sample without a group under `by = "hash"`: the keyed hash of its id modulo `k` (at
+/// least 1). `seed` is the run's.
+pub fn hashed(id: &str, k: usize, seed: &Seed) -> u32 {
+    deal::of_hash(id, k.max(1), &seed.of("fold"))
 }
 
 /// The classes, with their sizes, of which a model of stage 1 sees fewer than about 5 samples:

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::{assign, rare_classes, together};
+use super::{assign, clusters, near_duplicates, rare_classes, together};
 use crate::recipe::{FitOn, Folds, FoldsBy};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
@@ -90,7 +90,7 @@ fn duplicates_and_groups_join_in_chains() {
     let contents = ["a", "b", "a", "c", "b", "d"].map(str::to_owned);
     let clusters = |groups: Option<[&str; 6]>| -> Vec<String> {
         let groups = groups.map(|g| g.map(|g| (!g.is_empty()).then(|| g.to_owned())));
-        let all = together(groups.as_ref().map(<[_; 6]>::as_slice), &contents);
+        let all = together(groups.as_ref().map(<[_; 6]>::as_slice), None, &contents);
         all.into_iter().map(Option::unwrap).collect()
     };
     let [a, b, c, d] = ["content a", "content b", "content c", "content d"];
@@ -106,12 +106,74 @@ fn duplicates_and_groups_join_in_chains() {
 fn an_appended_duplicate_moves_nothing_under_hash() {
     let contents = |n: usize| (0..n).map(|i| (i % 150).to_string()).collect::<Vec<_>>();
     let folds = |n: usize| {
-        let groups = together(None, &contents(n));
+        let groups = together(None, None, &contents(n));
         assign(&ids(n), &vec![0; n], Some(&groups), &by_hash(4), &Seed::new(0)).unwrap()
     };
     let all = folds(200);
     assert_eq!(folds(150), all[..150]);
     assert_eq!(all[150..], all[..50], "a copy is where its original is");
+}
+
+fn near(embeddings: &[f32], width: usize, cosine: f64) -> Vec<usize> {
+    near_duplicates(embeddings, width, cosine, 1000).unwrap()
+}
+
+#[test]
+fn near_duplicates_point_the_same_way_in_chains() {
+    // Lengths do not matter; -x is the opposite of x; a zero vector is near to nothing, itself included.
+    let rows = [1.0, 2.0, 3.0, 6.0, -1.0, -2.0, 0.0, 0.0, 2.0, 1.0, 0.0, 0.0];
+    assert_eq!(near(&rows, 2, 1.0), [0, 0, 2, 3, 4, 5]);
+    // cos of (1, 2) and (2, 1) is 0.8.
+    assert_eq!(near(&rows, 2, 0.799), [0, 0, 2, 3, 0, 5]);
+    assert_eq!(near(&rows, 2, 0.801), [0, 0, 2, 3, 4, 5]);
+    // 10 degrees apart each: neighbours are near, the ends are not, and yet all are one chain.
+    let fan = |degrees: f32| [degrees.to_radians().cos(), degrees.to_radians().sin()];
+    let fan: Vec<f32> = (0..9).map(|i| i as f32 * 10.0).flat_map(fan).collect();
+    assert_eq!(near(&fan, 2, 0.98), [0; 9]);
+    assert_eq!(near(&fan, 2, 0.99), (0..9).collect::<Vec<_>>());
+    assert_eq!(near(&[], 2, 0.5), [0; 0]);
+}
+
+#[test]
+fn near_duplicates_refuse_what_they_cannot_compare() {
+    let error = |rows: &[f32]| near_duplicates(rows, 2, 0.9, 2).unwrap_err();
+    assert_eq!(error(&[1.0; 6]).kind(), ErrorKind::LimitExceeded);
+    assert!(error(&[1.0; 6]).to_string().contains("`score.embedding.max_rows` = 2"));
+    assert_eq!(error(&[1.0, 1.0, 1.0, f32::NAN]).kind(), ErrorKind::InvalidInput);
+    assert!(error(&[1.0, 1.0, 1.0, f32::NAN]).to_string().contains("row 1 "));
+    assert_eq!(error(&[1.0; 3]).kind(), ErrorKind::Internal);
+}
+
+#[test]
+fn clusters_are_named_after_their_first_id_and_leave_out_the_lonely() {
+    let contents = ["a", "b", "a", "c", "b", "d"].map(str::to_owned);
+    let names = |near: Option<&[usize]>| -> Vec<String> {
+        let all = clusters(&ids(6), &contents, near);
+        all.into_iter().map(Option::unwrap_or_default).collect()
+    };
+    let [first, second, fourth] = ["train-00000", "train-00001", "train-00003"];
+    assert_eq!(names(None), [first, second, first, "", second, ""]);
+    assert_eq!(names(Some(&[0, 1, 2, 3, 4, 3])), [first, second, first, fourth, second, fourth]);
+    // The fifth is near the third: contents `a` and `b` meet.
+    assert_eq!(names(Some(&[0, 1, 2, 3, 2, 5])), [first, first, first, "", first, ""]);
+}
+
+#[test]
+fn clusters_and_groups_stay_together() {
+    let some = |names: [&str; 5]| names.map(|n| (!n.is_empty()).then(|| n.to_owned()));
+    let contents = ["a", "b", "c", "d", "e"].map(str::to_owned);
+    let near = some(["", "train-1", "train-1", "train-3", "train-3"]);
+    let all = together(None, Some(&near), &contents);
+    assert_eq!(
+        all.into_iter().flatten().collect::<Vec<_>>(),
+        ["a", "b", "b", "d", "d"].map(|c| format!("content {c}"))
+    );
+    // The group of the first and the third takes the second along.
+    let all = together(Some(&some(["g", "", "g", "", ""])), Some(&near), &contents);
+    assert_eq!(
+        all.into_iter().flatten().collect::<Vec<_>>(),
+        ["g", "g", "g", "content d", "content d"]
+    );
 }
 
 /// Random samples with their group: ids, labels, groups.
@@ -170,7 +232,7 @@ proptest! {
     fn clusters_are_connected_parts(rows in samples()) {
         let contents: Vec<String> = rows.iter().map(|r| r.0[9..].to_owned()).collect();
         let groups: Vec<_> = rows.iter().map(|r| r.2.clone()).collect();
-        let clusters = together(Some(&groups), &contents);
+        let clusters = together(Some(&groups), None, &contents);
         let joined = |a: usize, b: usize| {
             contents[a] == contents[b] || groups[a].is_some() && groups[a] == groups[b]
         };
@@ -189,6 +251,33 @@ proptest! {
                 prop_assert_eq!(reach[a][b], clusters[a] == clusters[b]);
             }
         }
+    }
+
+    /// Near duplicates are the connected parts of the graph of cosines, on any number of threads.
+    #[test]
+    fn near_duplicates_are_connected_parts(
+        rows in prop::collection::vec([-3i8..4, -3i8..4, -3i8..4], 1..60), degrees in 1u8..60,
+    ) {
+        // Off the cosines that a grid has.
+        let cosine = (f64::from(degrees) + 0.123).to_radians().cos();
+        let length = |a: &[i8; 3]| a.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        let joined = |a: &[i8; 3], b: &[i8; 3]| {
+            let dot: f64 = a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum();
+            dot > 0.0 && dot >= cosine * length(a) * length(b)
+        };
+        let mut first: Vec<usize> = (0..rows.len()).collect();
+        for _ in 0..rows.len() {
+            for (a, b) in (0..rows.len()).flat_map(|a| (0..a).map(move |b| (a, b))) {
+                if joined(&rows[a], &rows[b]) {
+                    let least = first[a].min(first[b]);
+                    (first[a], first[b]) = (least, least);
+                }
+            }
+        }
+        let embeddings: Vec<f32> = rows.iter().flatten().map(|x| f32::from(*x)).collect();
+        prop_assert_eq!(&near(&embeddings, 3, cosine), &first);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+        prop_assert_eq!(pool.install(|| near(&embeddings, 3, cosine)), first);
     }
 
     /// What other samples are called, and where a row stands, decides nothing but the deal.

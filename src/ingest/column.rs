@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Int64Type};
 
 use crate::error::Result;
 
-pub(super) const TEXT_TYPES: &str = "strings and integers";
+pub(crate) const TEXT_TYPES: &str = "strings and integers";
 pub(super) const LABEL_TYPES: &str = "strings, integers (ClassLabel among them) and booleans";
 
 /// A type without its dictionary.
@@ -24,7 +24,7 @@ fn is_text(kind: &DataType) -> bool {
 }
 
 /// Whether ids and groups may have this type.
-pub(super) fn holds_texts(kind: &DataType) -> bool {
+pub(crate) fn holds_texts(kind: &DataType) -> bool {
     is_text(kind) || plain(kind).is_integer()
 }
 
@@ -34,13 +34,13 @@ pub(super) fn holds_labels(kind: &DataType) -> bool {
 }
 
 /// A cast that fails where a value does not fit, instead of making it null.
-pub(super) fn cast_exactly(array: &dyn Array, kind: &DataType) -> Result<ArrayRef> {
+pub(crate) fn cast_exactly(array: &dyn Array, kind: &DataType) -> Result<ArrayRef> {
     let options = CastOptions { safe: false, ..CastOptions::default() };
     Ok(cast_with_options(array, kind, &options)?)
 }
 
 /// The values as texts; integers in decimal.
-pub(super) fn texts(array: &dyn Array) -> Result<LargeStringArray> {
+pub(crate) fn texts(array: &dyn Array) -> Result<LargeStringArray> {
     let values = cast_exactly(array, plain(array.data_type()))?;
     Ok(cast_exactly(&values, &DataType::LargeUtf8)?.as_string::<i64>().clone())
 }

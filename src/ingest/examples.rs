@@ -6,14 +6,14 @@ const SHOWN: usize = 5;
 
 /// How many there are, and the first five of them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Examples {
+pub(crate) struct Examples {
     count: usize,
     first: Vec<String>,
 }
 
 impl Examples {
     /// Counts one more; its text is built only if it will be shown.
-    pub(super) fn add(&mut self, text: impl FnOnce() -> String) {
+    pub(crate) fn add(&mut self, text: impl FnOnce() -> String) {
         self.count += 1;
         if self.first.len() < SHOWN {
             self.first.push(text());
@@ -21,17 +21,17 @@ impl Examples {
     }
 
     /// Counts those of `other` after these.
-    pub(super) fn extend(&mut self, other: Self) {
+    pub(crate) fn extend(&mut self, other: Self) {
         self.count += other.count;
         let room = SHOWN - self.first.len();
         self.first.extend(other.first.into_iter().take(room));
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 }
@@ -47,6 +47,6 @@ impl fmt::Display for Examples {
 }
 
 /// `1 row`, `2 rows`.
-pub(super) fn counted(count: usize, what: &str) -> String {
+pub(crate) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

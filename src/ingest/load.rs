@@ -107,7 +107,7 @@ fn load_images(
 }
 
 /// Decodes the rows of a batch in parallel, each to its place in `out`.
-fn each(
+pub(super) fn each(
     out: &mut [u8],
     shape: Shape,
     decode: impl Fn(usize, &mut [u8]) -> Result<(), Fault> + Sync,
@@ -121,7 +121,7 @@ fn each(
 }
 
 /// What became of one row.
-struct Outcome {
+pub(super) struct Outcome {
     content: Content,
     fault: Option<Fault>,
 }
@@ -138,7 +138,7 @@ pub(super) enum Fault {
 }
 
 /// All samples, also the unusable ones, and what became of each.
-struct Filled {
+pub(super) struct Filled {
     shape: Shape,
     sink: Sink,
     places: Places,
@@ -160,7 +160,7 @@ struct Outcomes {
 
 /// Decodes all row groups, several at once; `decode` puts the inputs of one batch into their places
 /// and says for each row what is wrong.
-fn fill<D>(survey: &Survey, shape: Shape, room: &Room, decode: D) -> Result<Filled>
+pub(super) fn fill<D>(survey: &Survey, shape: Shape, room: &Room, decode: D) -> Result<Filled>
 where
     D: Fn(&RecordBatch, &mut [u8]) -> Result<Vec<Outcome>> + Sync,
 {
@@ -257,6 +257,16 @@ impl Filled {
         self.faults.sort_by_key(|(sample, _)| *sample);
     }
 
+    /// What is wrong with samples, ascending by their index.
+    pub(super) fn faults(&self) -> &[(u32, Fault)] {
+        &self.faults
+    }
+
+    /// The inputs of all samples, if nothing is wrong with them.
+    pub(super) fn inputs(self) -> Inputs {
+        Inputs::new(self.shape, self.sink.packed(), self.places.of_samples())
+    }
+
     fn has_colour(&self) -> bool {
         let any = |wanted: fn(&Fault) -> bool| self.faults.iter().any(|(_, fault)| wanted(fault));
         any(|f| *f == Fault::Colour) && !any(|f| matches!(f, Fault::Shape(_)))
@@ -282,7 +292,9 @@ impl Filled {
             contents.extend(self.contents[sample]);
             rows.push(row.clone());
         }
-        check_classes(&rows, &survey.classes)?;
+        if survey.teaches {
+            check_classes(&rows, &survey.classes)?;
+        }
         places.truncate(rows.len());
         let samples = Samples {
             ids: rows.iter().map(|row| row.id.clone()).collect(),

@@ -9,6 +9,7 @@
 mod classes;
 mod column;
 mod digest;
+mod embedding;
 mod examples;
 mod features;
 mod filter;
@@ -21,15 +22,20 @@ mod scan;
 mod schema;
 mod survey;
 mod table;
+mod thin;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use column::{TEXT_TYPES, cast_exactly, holds_texts, texts};
 pub use digest::Content;
+pub use embedding::{embedding_width, embeddings};
+pub(crate) use examples::{Examples, counted};
 pub use filter::check_filter;
 pub use input::Input;
 pub use load::{Loaded, Quarantined, lane_memory, load, load_within};
 pub use peek::decoded_bytes;
 pub use place::Room;
-pub use survey::{InputFile, Row, Survey, survey, survey_objects};
+pub use survey::{InputFile, Row, Survey, survey, survey_appended, survey_objects};
 pub use table::tables;
+pub use thin::{empty_columns, read_table, thin_columns};

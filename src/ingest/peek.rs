@@ -1,5 +1,7 @@
 //! The shape of the inputs, from the first sample that can be used.
 
+use arrow::record_batch::RecordBatch;
+
 use super::features::FeatureRows;
 use super::images::{ImageRows, Rules};
 use super::input::Input;
@@ -44,14 +46,7 @@ pub(super) fn peek(survey: &Survey, data: &Data) -> Result<Shape> {
 }
 
 fn peek_row(survey: &Survey, data: &Data, row: &Row) -> Result<Result<Shape, String>> {
-    let columns = survey.input.columns();
-    let parquet = &survey.parquet[row.file as usize];
-    let row_group = row.row_group as usize;
-    let mut batches = parquet.batches(row_group, Columns::Named(&columns), Some(&[row.row]))?;
-    let Some(batch) = batches.next().transpose()? else {
-        let message = "a row is missing; was the file written again meanwhile?";
-        return Err(Error::corrupt(message).at(parquet.object().uri.clone()));
-    };
+    let batch = one_row(survey, &survey.input.columns(), row)?;
     Ok(match &survey.input {
         Input::Image { column } => {
             let image = Rules::new(data).decode(ImageRows::new(&batch, column)?.get(0));
@@ -68,4 +63,16 @@ fn peek_row(survey: &Survey, data: &Data, row: &Row) -> Result<Result<Shape, Str
             }
         }
     })
+}
+
+/// Some columns of one row.
+pub(super) fn one_row(survey: &Survey, columns: &[&str], row: &Row) -> Result<RecordBatch> {
+    let parquet = &survey.parquet[row.file as usize];
+    let row_group = row.row_group as usize;
+    let mut batches = parquet.batches(row_group, Columns::Named(columns), Some(&[row.row]))?;
+    let missing = || {
+        let message = "a row is missing; was the file written again meanwhile?";
+        Error::corrupt(message).at(parquet.object().uri.clone())
+    };
+    batches.next().transpose()?.ok_or_else(missing)
 }

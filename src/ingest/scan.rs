@@ -10,6 +10,7 @@ use arrow::record_batch::RecordBatch;
 use super::column::{
     ClassValue, LABEL_TYPES, TEXT_TYPES, class_values, holds_labels, holds_texts, texts,
 };
+use super::embedding;
 use super::examples::Examples;
 use super::features::FeatureRows;
 use super::filter::Filter;
@@ -49,6 +50,7 @@ impl<'a> Plan<'a> {
             return Err(wrong_type("data.label", label, LABEL_TYPES));
         }
         let input = Input::new(data, schema)?;
+        data.embedding.as_deref().map_or(Ok(()), |name| embedding::check(name, schema))?;
         let filter = data.filter.as_deref().map(Filter::parse).transpose()?;
         filter.as_ref().map_or(Ok(()), |filter| filter.check(schema))?;
         Ok(Self { id, label: &data.label, group, filter, input, declared: false })
@@ -56,7 +58,7 @@ impl<'a> Plan<'a> {
 
     /// Every thin column once.
     fn columns(&self) -> Vec<&str> {
-        let filter = self.filter.iter().flat_map(|f| f.columns.iter().map(String::as_str));
+        let filter = self.filter.iter().flat_map(|f| f.columns().iter().map(String::as_str));
         let mut columns: Vec<&str> = filter.chain([self.label]).collect();
         columns.extend(self.id);
         columns.extend(self.group);

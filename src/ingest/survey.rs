@@ -65,6 +65,8 @@ pub struct Survey {
     pub source_rows: u64,
     /// What the model will see.
     pub input: Input,
+    /// Whether models are to be trained on the dataset, for which it needs two classes.
+    pub teaches: bool,
     /// What a person should know, though nothing is wrong.
     pub warnings: Vec<String>,
 }
@@ -85,6 +87,23 @@ pub fn survey(data: &Data, group: Option<&str>) -> Result<Survey> {
 /// # Errors
 /// As [`survey`].
 pub fn survey_objects(objects: Vec<Object>, data: &Data, group: Option<&str>) -> Result<Survey> {
+    surveyed(objects, data, group, true)
+}
+
+/// As [`survey_objects`], of rows that come after a training: they may all have one class.
+///
+/// # Errors
+/// As [`survey`].
+pub fn survey_appended(objects: Vec<Object>, data: &Data, group: Option<&str>) -> Result<Survey> {
+    surveyed(objects, data, group, false)
+}
+
+fn surveyed(
+    objects: Vec<Object>,
+    data: &Data,
+    group: Option<&str>,
+    teaches: bool,
+) -> Result<Survey> {
     let limits = Limits::new(data);
     let open = |object| ParquetFile::open(object, limits);
     let opened: Vec<_> = objects.into_par_iter().map(open).collect();
@@ -100,6 +119,9 @@ pub fn survey_objects(objects: Vec<Object>, data: &Data, group: Option<&str>) ->
     let label_names = names.clone();
     let parts = scan_all(&plan, &parquet)?;
     let found = Found::new(parts, names)?.check(data, &plan)?;
+    if teaches {
+        check_classes(&found.rows, &found.classes)?;
+    }
     warnings.extend(found.warnings(group));
     let Found { rows, classes, source_rows, .. } = found;
     let mut survey = Survey {
@@ -111,6 +133,7 @@ pub fn survey_objects(objects: Vec<Object>, data: &Data, group: Option<&str>) ->
         rows,
         source_rows,
         input: plan.input.clone(),
+        teaches,
         warnings: warnings.into_iter().collect(),
     };
     survey.rows.sort_by(|a, b| a.id.cmp(&b.id).then_with(|| place(a).cmp(&place(b))));
@@ -219,7 +242,6 @@ impl Found {
                 format!("data.filter `{filter}` leaves none of {} rows", self.source_rows);
             return Err(Error::input(message));
         }
-        check_classes(&self.rows, &self.classes)?;
         Ok(self)
     }
 

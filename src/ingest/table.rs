@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray, new_null_array};
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, Int32Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 
 use super::load::Loaded;
@@ -11,22 +10,23 @@ use super::survey::Row;
 use crate::error::Result;
 use crate::tables;
 
-/// The tables [`tables::samples`] and [`tables::quarantine`] of a loaded dataset.
+/// The tables [`tables::samples`] and [`tables::quarantine`] of a loaded dataset; `clusters` names the
+/// cluster of duplicates of each sample that is not alone.
 ///
 /// # Errors
 /// `Internal` if a table breaks its contract.
-pub fn tables(loaded: &Loaded) -> Result<(RecordBatch, RecordBatch)> {
-    Ok((samples(loaded)?, quarantine(loaded)?))
+pub fn tables(loaded: &Loaded, clusters: &[Option<String>]) -> Result<(RecordBatch, RecordBatch)> {
+    Ok((samples(loaded, clusters)?, quarantine(loaded)?))
 }
 
-fn samples(loaded: &Loaded) -> Result<RecordBatch> {
+fn samples(loaded: &Loaded, clusters: &[Option<String>]) -> Result<RecordBatch> {
     let rows: Vec<&Row> = loaded.rows.iter().collect();
     let [id, file, row_group, row] = places(&rows);
     let label: Int32Array = rows.iter().map(|r| Some(r.label as i32)).collect();
     let bytes: Int64Array = loaded.bytes.iter().map(|&b| Some(b as i64)).collect();
     let group: StringArray = rows.iter().map(|r| r.group.as_deref()).collect();
     let content = StringArray::from_iter_values(loaded.contents.iter().map(ToString::to_string));
-    let cluster = new_null_array(&DataType::Utf8, rows.len());
+    let cluster: StringArray = clusters.iter().map(Option::as_deref).collect();
     let columns = vec![
         id,
         Arc::new(label),
@@ -36,7 +36,7 @@ fn samples(loaded: &Loaded) -> Result<RecordBatch> {
         Arc::new(bytes),
         Arc::new(group),
         Arc::new(content),
-        cluster,
+        Arc::new(cluster),
     ];
     Ok(RecordBatch::try_new(tables::samples(), columns)?)
 }

@@ -17,4 +17,4 @@ pub use checkpoint::{Checkpoint, ModelCard, Scaling};
 pub use device::open;
 pub use net::{Net, Pass};
 pub use plan::Architecture;
-pub(crate) use plan::Step;
+pub(crate) use plan::{Step, embedding_width};

@@ -71,8 +71,24 @@ impl Net {
     /// # Errors
     /// `Internal` if a tensor operation fails, such as for inputs of another shape.
     pub fn forward(&self, inputs: &Tensor, pass: Pass) -> Result<Tensor> {
-        let mut x = self.channel_major(inputs)?;
-        for step in &self.steps {
+        Ok(self.forward_embedding(inputs, pass)?.0)
+    }
+
+    /// As [`Net::forward`], with the embeddings `[batch, width]`: what the last layer takes. That of a
+    /// linear model is its input.
+    ///
+    /// # Errors
+    /// As [`Net::forward`].
+    pub fn forward_embedding(&self, inputs: &Tensor, pass: Pass) -> Result<(Tensor, Tensor)> {
+        let (head, body) =
+            self.steps.split_last().ok_or_else(|| Error::internal("a model without steps"))?;
+        let embeddings = self.walk(body, self.channel_major(inputs)?, pass)?;
+        let logits = self.walk(std::slice::from_ref(head), embeddings.clone(), pass)?;
+        Ok((logits.t()?, embeddings.t()?))
+    }
+
+    fn walk(&self, steps: &[Step], mut x: Tensor, pass: Pass) -> Result<Tensor> {
+        for step in steps {
             x = match step {
                 Step::Linear { name, .. } => {
                     let weight = self.weight(name, "weight", pass)?;
@@ -85,7 +101,7 @@ impl Net {
                 Step::Average => x.flatten_from(2)?.mean(2)?,
             };
         }
-        Ok(x.t()?)
+        Ok(x)
     }
 
     /// All tensors with their roles, by name: trained ones and running statistics.

@@ -135,6 +135,14 @@ impl Architecture {
     }
 }
 
+/// How many numbers the embedding of a sample has: what the last of `steps` takes.
+pub(crate) fn embedding_width(steps: &[Step]) -> usize {
+    match steps.last() {
+        Some(Step::Linear { inputs, .. }) => *inputs,
+        _ => 0,
+    }
+}
+
 fn head(inputs: usize, classes: usize) -> Step {
     Step::Linear { name: "head".to_owned(), inputs, outputs: classes }
 }

@@ -1,13 +1,14 @@
 //! The laws between fields. Types, choices and ranges are held by `shape`.
 
+mod score;
+mod select;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::address;
-use super::types::{
-    Amount, Arch, Classes, Duplicates, FoldsBy, Mode, Optimizer, Recipe, Schedule, Stages,
-};
+use super::types::{Arch, FoldsBy, Optimizer, Recipe, Schedule};
 use crate::secret::holds_user;
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
@@ -32,10 +33,8 @@ pub(super) fn faults(recipe: &Recipe) -> Vec<Fault> {
     train(&mut laws, recipe);
     schedule(&mut laws, recipe);
     folds(&mut laws, recipe);
-    score(&mut laws, recipe);
-    keep(&mut laws, recipe);
-    classes(&mut laws, recipe);
-    stages(&mut laws, recipe);
+    score::score(&mut laws, recipe);
+    select::laws(&mut laws, recipe);
     output(&mut laws, recipe);
     storage(&mut laws, recipe);
     laws.0
@@ -212,112 +211,19 @@ fn folds(laws: &mut Laws, recipe: &Recipe) {
         "grouped folds cannot be stratified: a group moves as one; drop `stratify` or `group`",
     );
     laws.hold(
-        !folds.stratify || folds.duplicates == Duplicates::Ignore,
-        &["folds.stratify", "folds.duplicates"],
-        "folds that keep duplicates together cannot be stratified: they move as one; drop `stratify` or `duplicates`",
+        !folds.stratify || !folds.together(),
+        &["folds.stratify", "folds.duplicates", "folds.near"],
+        "folds that keep duplicates together cannot be stratified: they move as one; drop `stratify`, or `duplicates` and `near`",
     );
-}
-
-fn score(laws: &mut Laws, recipe: &Recipe) {
     laws.hold(
-        distinct(&recipe.score.methods),
-        &["score.methods"],
-        "`score.methods` names a score twice",
+        folds.near.is_none() || recipe.data.embedding.is_some() || recipe.data.features.is_some(),
+        &["folds.near", "data.embedding"],
+        "`folds.near` compares vectors, but the recipe has images alone; name a column of embeddings in `data.embedding`",
     );
 }
 
 fn distinct<T: Ord>(items: &[T]) -> bool {
     items.iter().collect::<BTreeSet<_>>().len() == items.len()
-}
-
-fn keep(laws: &mut Laws, recipe: &Recipe) {
-    let select = &recipe.select;
-    laws.hold(
-        select.keep.is_some() || select.keep_rows.is_some(),
-        &["select.keep"],
-        "[select] needs `keep` (a share) or `keep_rows` (a number)",
-    );
-    laws.hold(
-        select.keep.is_none() || select.keep_rows.is_none(),
-        &["select.keep_rows", "select.keep"],
-        "[select] has `keep` and `keep_rows`; give one of them",
-    );
-    let keep = select.keep.unwrap_or(0.0);
-    laws.hold(
-        keep + select.drop_hardest <= 1.0 + ROUNDING,
-        &["select.drop_hardest", "select.keep"],
-        format!(
-            "`select.drop_hardest` ({}) leaves less than `select.keep` ({keep}) asks for",
-            select.drop_hardest
-        ),
-    );
-}
-
-fn classes(laws: &mut Laws, recipe: &Recipe) {
-    let select = &recipe.select;
-    let crossed = match (select.floor, select.cap) {
-        (Some(Amount::Rows(floor)), Some(Amount::Rows(cap))) => floor > cap,
-        (Some(Amount::Share(floor)), Some(Amount::Share(cap))) => floor > cap,
-        _ => false,
-    };
-    laws.hold(
-        !crossed,
-        &["select.floor", "select.cap"],
-        "`select.floor` is above `select.cap`: no class can keep both",
-    );
-    let Some(target) = &select.target else { return };
-    let sum: f64 = target.values().sum();
-    laws.hold(
-        (sum - 1.0).abs() <= ROUNDING,
-        &["select.target"],
-        format!("the shares in `select.target` sum to {sum}, but must sum to 1"),
-    );
-    laws.hold(
-        select.floor.is_none() && select.cap.is_none() && select.classes == Classes::Global,
-        &["select.target", "select.classes", "select.floor", "select.cap"],
-        "`select.target` says what every class keeps: drop it, or `select.classes`, `floor` and `cap`",
-    );
-}
-
-fn stages(laws: &mut Laws, recipe: &Recipe) {
-    let select = &recipe.select;
-    let count = match &select.stages {
-        Stages::Equal(count) => *count,
-        Stages::Shares(shares) => {
-            laws.hold(
-                shares.iter().all(|share| *share > 0.0),
-                &["select.stages"],
-                "each share in `select.stages` must be more than 0",
-            );
-            laws.hold(
-                select.keep.is_some(),
-                &["select.stages"],
-                "`select.stages` as shares needs `select.keep`; with `keep_rows`, give a number",
-            );
-            let (sum, keep) = (shares.iter().sum::<f64>(), select.keep);
-            laws.hold(
-                keep.is_none_or(|keep| (sum - keep).abs() <= ROUNDING),
-                &["select.stages", "select.keep"],
-                format!(
-                    "`select.stages` sums to {sum}, but `select.keep` is {}",
-                    keep.unwrap_or_default()
-                ),
-            );
-            shares.len()
-        }
-    };
-    laws.hold(
-        recipe.mode == Mode::Unseen || count == 1,
-        &["select.stages", "mode"],
-        "mode `fitting` selects in one stage; set `select.stages` to 1 or leave it out",
-    );
-    laws.hold(
-        select.keep_rows.is_none_or(|rows| rows >= count as u64),
-        &["select.keep_rows", "select.stages"],
-        format!(
-            "each of the {count} stages adds a row, so `select.keep_rows` must be at least {count}"
-        ),
-    );
 }
 
 fn output(laws: &mut Laws, recipe: &Recipe) {

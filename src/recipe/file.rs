@@ -1,12 +1,14 @@
 //! Reading a recipe: from a text to values that keep every law.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::check::faults;
 use super::document::{Document, Override};
 use super::expand::{Lookup, expand};
 use super::shape::first_fault;
-use super::types::{By, Mode, OneOrMany, Recipe, Stages};
+use super::types::{By, Method, Mode, OneOrMany, Own, Recipe, Stages, Strategy};
 use crate::error::Result;
 
 /// Reads the recipe `text`, applies the overrides in turn, takes `${NAME}` from the environment,
@@ -84,7 +86,8 @@ fn expand_addresses(document: &Document, recipe: &mut Recipe, env: Lookup) -> Re
         OneOrMany::Many(uris) => uris.as_mut_slice(),
     };
     let inputs = inputs.iter_mut().map(|uri| ("data.uri", uri));
-    for (key, uri) in inputs.chain([("output.uri", &mut recipe.output.uri)]) {
+    let joins = recipe.join.iter_mut().map(|join| ("join.uri", &mut join.uri));
+    for (key, uri) in inputs.chain(joins).chain([("output.uri", &mut recipe.output.uri)]) {
         *uri = expand(uri, env)
             .map_err(|why| document.error(document.place(&[key]), &format!("`{key}` {why}")))?;
     }
@@ -96,10 +99,18 @@ fn resolve(document: &Document, recipe: &mut Recipe) {
     if recipe.mode == Mode::Fitting && !document.has("select.stages") {
         recipe.select.stages = Stages::Equal(1);
     }
-    if let By::Method(by) = recipe.select.by
-        && !recipe.score.methods.contains(&by)
-    {
-        recipe.score.methods.push(by);
+    let by = match recipe.select.by {
+        By::Method(method) => Some(method),
+        By::Own(_) => None,
+    };
+    let confidence = recipe.select.strategy == Strategy::Beta;
+    let own: BTreeSet<&str> = recipe.score.own.iter().flat_map(Own::words).collect();
+    let own = Method::ALL.into_iter().filter(|method| own.contains(method.name()));
+    let wanted = by.into_iter().chain(confidence.then_some(Method::MeanConfidence)).chain(own);
+    for method in wanted.collect::<Vec<_>>() {
+        if !recipe.score.methods.contains(&method) {
+            recipe.score.methods.push(method);
+        }
     }
 }
 

@@ -8,15 +8,19 @@
 //! - `expand`: environment variables in addresses.
 //! - `address`: what an address means.
 //! - `check`: the laws between fields.
-//! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences.
+//! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences; `change`
+//!   asks what if.
+//! - `sql`: the words of an SQL text, `suggest`: the name that was meant.
 
 mod address;
+mod change;
 mod check;
 mod document;
 mod expand;
 mod file;
 mod shape;
 mod show;
+mod sql;
 mod storage;
 mod suggest;
 mod types;
@@ -24,6 +28,7 @@ mod types;
 pub use address::{Address, Scheme};
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
+pub(crate) use sql::words;
 pub use storage::Storage;
-pub(crate) use suggest::nearest;
+pub(crate) use suggest::{near, nearest};
 pub use types::*;

@@ -3,6 +3,7 @@
 //! The rules are not written here. They are the JSON Schema, which comes from the fields in
 //! `types`, so what an editor marks as wrong and what `unseen` refuses are the same.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use serde_json::Value as Schema;
@@ -62,7 +63,10 @@ impl<'s> Walk<'s> {
     fn value(&mut self, rule: &'s Schema, value: &Spanned<DeValue<'_>>, key: &str) {
         let place = value.span().start;
         let rules = self.alternatives(rule);
-        let Some(rule) = rules.iter().find(|rule| takes(rule, value.get_ref())) else {
+        let takes = |rule: &&&Schema| takes(rule, value.get_ref());
+        // A name that is none of the choices may still be a text of the user's own.
+        let names = |rule: &&&Schema| takes(rule) && is_choice(rule, value.get_ref());
+        let Some(rule) = rules.iter().find(names).or_else(|| rules.iter().rfind(takes)) else {
             let expected: Vec<String> = rules.iter().map(|rule| expected(rule)).collect();
             let (is, takes) = (kind(value.get_ref()), expected.join(" or "));
             let message = format!("`{key}` is {is}, but takes {takes}");
@@ -130,7 +134,8 @@ impl<'s> Walk<'s> {
             format!("did you mean `{near}` {home}?")
         } else {
             let place = if path.is_empty() { "the top".to_owned() } else { format!("[{path}]") };
-            format!("{place} takes {}", keys(here).collect::<Vec<_>>().join(", "))
+            let keys: BTreeSet<&str> = keys(here).collect();
+            format!("{place} takes {}", keys.into_iter().collect::<Vec<_>>().join(", "))
         };
         format!("unknown {what}; {hint}")
     }
@@ -194,6 +199,12 @@ fn types(rule: &Schema) -> Vec<&str> {
     }
     let one = rule["type"].as_str();
     one.into_iter().chain(strings(&rule["type"])).filter(|t| *t != "null").collect()
+}
+
+/// Whether a text is among the choices of a rule, if it has any.
+fn is_choice(rule: &Schema, value: &DeValue<'_>) -> bool {
+    let text = value.as_str().unwrap_or_default();
+    rule.get("oneOf").is_none() || choices(rule).contains(&text)
 }
 
 fn takes(rule: &Schema, value: &DeValue<'_>) -> bool {

@@ -8,14 +8,21 @@ pub(crate) fn nearest<'c>(
     word: &str,
     candidates: impl IntoIterator<Item = &'c str>,
 ) -> Option<&'c str> {
-    let mut best = (ALIKE, None);
-    for candidate in candidates {
-        let alike = strsim::normalized_damerau_levenshtein(&word.to_lowercase(), candidate);
-        if alike > best.0 {
-            best = (alike, Some(candidate));
-        }
-    }
-    best.1
+    near(word, candidates, 1).pop()
+}
+
+/// The up to `count` candidates most like `word`, the most alike first, if they are alike enough.
+pub(crate) fn near<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+    count: usize,
+) -> Vec<&'c str> {
+    let word = word.to_lowercase();
+    let alike = |candidate| (strsim::normalized_damerau_levenshtein(&word, candidate), candidate);
+    let mut found: Vec<_> =
+        candidates.into_iter().map(alike).filter(|(alike, _)| *alike > ALIKE).collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.into_iter().take(count).map(|(_, candidate)| candidate).collect()
 }
 
 #[cfg(test)]
@@ -30,5 +37,7 @@ mod tests {
         assert_eq!(nearest("keeprows", names), Some("keep_rows"));
         assert_eq!(nearest("temperature", names), None);
         assert_eq!(nearest("", names), None);
+        assert_eq!(near("keeprow", names, 3), ["keep_rows"]);
+        assert_eq!(near("s12", ["s11", "s12", "s13", "t99"], 2), ["s12", "s11"]);
     }
 }

@@ -7,11 +7,13 @@ use arrow::array::{Array, Int32Array};
 use arrow::record_batch::RecordBatch;
 
 use super::attempt::Attempt;
-use super::rows::{column, ints, kept_rows, labels, selection_digest, strings};
+use super::rows::{column, ids, ints, kept_rows, labels, selection_digest, strings, texts};
+use super::scored::{check_methods, most_scored};
 use super::task::{self, CORESET, INGEST, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
-use crate::recipe::{Duplicates, Form, Mode, Recipe};
+use crate::recipe::{Form, Mode, Recipe};
+use crate::samples::Samples;
 use crate::seed::Seed;
 use crate::shards::{self, Kept, Spill};
 use crate::storage::parquet;
@@ -21,20 +23,29 @@ impl Run {
     /// Decodes every sample; what cannot be used is quarantined with its reason.
     pub(super) fn ingest(&self, attempt: &mut Attempt) -> Result<String> {
         let loaded = self.loaded()?;
-        let (samples, quarantine) = ingest::tables(&loaded)?;
-        // What the plan checked for all rows must also hold for those that can be used.
-        let decoded = &loaded.samples;
-        self.selection_plan(&decoded.labels, &decoded.classes)?;
-        if self.recipe.mode == Mode::Unseen {
-            assign(&samples, &self.recipe, &self.seed)?;
-        }
+        let (samples, quarantine) = ingest::tables(&loaded, &self.clusters(&loaded)?)?;
+        self.check_usable(&loaded.samples, &samples)?;
         attempt.write_table("samples.parquet", &samples)?;
         attempt.write_table("quarantine.parquet", &quarantine)?;
         attempt.write("classes.json", &serde_json::to_vec(&loaded.samples.classes)?, None)?;
         attempt.fact("max_quarantined", self.recipe.data.max_quarantined);
         let (usable, bad, copies) = (samples.num_rows(), quarantine.num_rows(), copies(&samples)?);
         attempt.fact("duplicates", copies);
+        attempt.fact("clustered", usable - column(&samples, "cluster")?.null_count());
         Ok(format!("{usable} samples ({copies} exact copies of another), {bad} quarantined"))
+    }
+
+    /// What the plan checked for all rows must also hold for those that can be used, and for folds in
+    /// which duplicates stay together.
+    fn check_usable(&self, decoded: &Samples, table: &RecordBatch) -> Result<()> {
+        let plan = self.selection_plan(&decoded.labels, &decoded.classes)?;
+        let folds = match self.recipe.mode {
+            Mode::Unseen => Some(assign(table, &self.recipe, &self.seed)?),
+            Mode::Fitting => None,
+        };
+        let rows = decoded.len() as u64;
+        let scored = most_scored(&self.recipe, rows, plan.sizes(), folds.as_deref());
+        check_methods(&self.recipe, rows, scored)
     }
 
     /// Gives every sample its fold.
@@ -56,7 +67,7 @@ impl Run {
         let last = Task::Select { stage: task::stages(&self.recipe) }.to_string();
         let state = attempt.frame(&last, "selection.parquet")?;
         let quarantine = attempt.frame(INGEST, "quarantine.parquet")?;
-        let selection = selection::finish(state, quarantine)?;
+        let selection = selection::finish(&state, quarantine, &self.seed)?;
         attempt.write_frame("selection.parquet", selection.clone(), &tables::selection())?;
         let selection = storage::frame::to_arrow(selection, &tables::selection())?;
         let samples = attempt.table(INGEST, "samples.parquet", &tables::samples())?;
@@ -139,14 +150,15 @@ const SHARD_READS: [(&str, &str); 3] =
 
 /// The folds of the samples table, from the recipe and the seed alone.
 pub(super) fn assign(samples: &RecordBatch, recipe: &Recipe, seed: &Seed) -> Result<Vec<u32>> {
-    let ids: Vec<String> = strings(samples, "id")?.iter().flatten().map(str::to_owned).collect();
-    let mut groups: Option<Vec<Option<String>>> = match recipe.folds.group {
-        Some(_) => Some(strings(samples, "group")?.iter().map(|g| g.map(str::to_owned)).collect()),
+    let mut groups = match recipe.folds.group {
+        Some(_) => Some(texts(samples, "group")?),
         None => None,
     };
-    if recipe.folds.duplicates == Duplicates::Together {
-        groups = Some(folds::together(groups.as_deref(), &contents(samples)?));
+    if recipe.folds.together() {
+        let (clusters, contents) = (texts(samples, "cluster")?, contents(samples)?);
+        groups = Some(folds::together(groups.as_deref(), Some(&clusters), &contents));
     }
+    let ids = ids(samples)?;
     folds::assign(&ids, &labels(samples)?, groups.as_deref(), &recipe.folds, seed)
 }
 

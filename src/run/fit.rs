@@ -9,18 +9,21 @@ use super::Observer;
 use super::attempt::Attempt;
 use super::rows::{ints, kept_ids, strings};
 use super::score_table::ScoreTable;
-use super::task::{FOLDS, TRAIN_WORK, Task};
+use super::scored::Sizes;
+use super::task::{DYNAMICS, FOLDS, TRAIN_WORK, Task};
+use super::watch::{Watch, view};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::models::{self, Checkpoint};
-use crate::recipe::{FitOn, Mode, Outputs, Recipe, Start};
+use crate::recipe::{FitOn, Mode, Needs, Recipe, Start};
 use crate::samples::{Samples, Shape};
 use crate::seed::Seed;
-use crate::training::{EpochReport, View};
+use crate::training::EpochReport;
 use crate::{tables, training};
 
 impl Run {
-    /// Trains one scoring model; writes its weights, its card and who it saw.
+    /// Trains one scoring model; writes its weights, its card, who it saw, and what became of those it
+    /// did not, epoch by epoch.
     pub(super) fn train(
         &self,
         attempt: &mut Attempt,
@@ -32,20 +35,26 @@ impl Run {
         let samples = &loaded.samples;
         let members = self.members(attempt, samples, stage, model)?;
         let start = self.start(attempt, stage, model)?;
+        let seed = self.model_seed(stage, model);
+        let scored = self.scored(samples, &members, stage);
+        let mut watch = Watch::begin(&self.recipe, samples, scored, seed.of("outputs"));
         let job = training::Job {
             samples,
             members: &members,
             model: &self.recipe.model,
             train: &self.recipe.train,
-            seed: self.model_seed(stage, model),
+            seed,
             device: &self.recipe.device,
             start: start.as_ref(),
         };
-        let mut seen = 0;
-        let trained = training::train(&job, &mut |epoch| {
-            seen += TRAIN_WORK * epoch.samples as u64;
+        let mut done = 0;
+        let trained = training::train(&job, &mut |epoch, model| {
+            done += TRAIN_WORK * epoch.samples as u64;
+            if let Some(watch) = &mut watch {
+                done += watch.look(epoch.epoch - 1, model)?;
+            }
             observer.advance(
-                seen,
+                done,
                 &format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss),
             );
             Ok(())
@@ -55,6 +64,9 @@ impl Run {
             "members.parquet",
             &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?,
         )?;
+        if let Some(watch) = watch {
+            attempt.write_table(DYNAMICS, &watch.finish()?)?;
+        }
         let card = trained.checkpoint.card.to_json()?;
         attempt.write("model.safetensors", &trained.checkpoint.weights, None)?;
         attempt.write("model.json", &card, None)?;
@@ -88,32 +100,33 @@ impl Run {
         let samples = &loaded.samples;
         let train = Task::Train { stage, model }.to_string();
         let checkpoint = read_checkpoint(attempt, &train)?;
-        let members = attempt.table(&train, "members.parquet", &tables::members())?;
-        let scored = self.scored(samples, &members, stage)?;
-        let mut table = ScoreTable::new(&self.recipe, samples.classes.len());
-        let seed = self.model_seed(stage, model).of("outputs");
-        let view = match self.recipe.score.outputs {
-            Outputs::Clean => View::Clean,
-            Outputs::Training => View::Training { train: &self.recipe.train, seed: &seed },
+        let members =
+            indices(samples, &attempt.table(&train, "members.parquet", &tables::members())?)?;
+        let scored = self.scored(samples, &members, stage);
+        let seed = self.model_seed(stage, model);
+        let outputs = seed.of("outputs");
+        let mut table = ScoreTable::new(&self.recipe, samples, &scored, stage);
+        let request = training::Request {
+            indices: &scored,
+            view: view(&self.recipe, &outputs),
+            embeddings: table.needs_embeddings(),
         };
         let mut done = 0;
-        training::predict(
-            &checkpoint,
-            samples,
-            &scored,
-            &self.recipe.device,
-            view,
-            &mut |indices, logits| {
-                table.push(samples, indices, logits)?;
-                done += indices.len() as u64;
-                observer.advance(done, "");
-                Ok(())
-            },
-        )?;
+        training::predict(&checkpoint, samples, &self.recipe.device, &request, &mut |batch| {
+            table.push(batch)?;
+            done += batch.indices.len() as u64;
+            observer.advance(done, "");
+            Ok(())
+        })?;
+        let watched = self.recipe.score.computed(Needs::Trajectory);
+        if !watched.is_empty() {
+            let schema = tables::dynamics(&watched, self.recipe.score.outputs);
+            table.join(&attempt.table(&train, DYNAMICS, &schema)?)?;
+        }
+        self.compare(&mut table, samples, &scored, &seed.of("embeddings"))?;
         let folds = self.folds_of(attempt, &scored)?;
         let accuracy = table.accuracy();
-        let batch = table.finish(samples, &scored, folds, stage, model)?;
-        attempt.write_table("scores.parquet", &batch)?;
+        attempt.write_table("scores.parquet", &table.finish(folds, model)?)?;
         attempt.fact("scored", scored.len());
         attempt.fact("accuracy", accuracy);
         let whose = if self.recipe.mode == Mode::Fitting && stage == 1 { "seen" } else { "unseen" };
@@ -131,8 +144,7 @@ impl Run {
         let all = 0..samples.len() as u32;
         if stage > 1 {
             let before = Task::Select { stage: stage - 1 }.to_string();
-            let kept =
-                kept_ids(&attempt.table(&before, "selection.parquet", &tables::selection())?);
+            let kept = kept_ids(&attempt.table(&before, "selection.parquet", &tables::state())?);
             return Ok(all.filter(|i| kept.contains(&samples.ids[*i as usize])).collect());
         }
         if self.recipe.mode == Mode::Fitting {
@@ -146,14 +158,14 @@ impl Run {
 
     /// Canonical indices of the samples that a model scores, ascending: those it never saw, or in
     /// fitting mode all of them.
-    fn scored(&self, samples: &Samples, members: &RecordBatch, stage: usize) -> Result<Vec<u32>> {
+    fn scored(&self, samples: &Samples, members: &[u32], stage: usize) -> Vec<u32> {
         let all = 0..samples.len() as u32;
         if self.recipe.mode == Mode::Fitting && stage == 1 {
-            return Ok(all.collect());
+            return all.collect();
         }
-        let mut saw = strings(members, "id")?.iter().flatten().peekable();
-        // Both ascend by id.
-        Ok(all.filter(|i| saw.next_if(|id| *id == samples.ids[*i as usize]).is_none()).collect())
+        // Both ascend.
+        let mut saw = members.iter().peekable();
+        all.filter(|i| saw.next_if(|member| *member == i).is_none()).collect()
     }
 
     fn folds_of(&self, attempt: &mut Attempt, scored: &[u32]) -> Result<Int32Array> {
@@ -202,15 +214,30 @@ fn read_checkpoint(attempt: &mut Attempt, task: &str) -> Result<Checkpoint> {
     Checkpoint::load(&weights, &attempt.read(task, "model.json")?)
 }
 
-/// What a model of the recipe takes: its parameters, and the memory of its training in bytes.
+/// The indices of the samples that a members table names, ascending like the table.
+fn indices(samples: &Samples, members: &RecordBatch) -> Result<Vec<u32>> {
+    let index = |id: &str| {
+        let found = samples.ids.binary_search_by(|other| other.as_str().cmp(id));
+        let unknown =
+            |_| Error::corrupt(format!("a model was trained on `{id}`, which is no sample"));
+        found.map(|i| i as u32).map_err(unknown)
+    };
+    strings(members, "id")?.iter().flatten().map(index).collect()
+}
+
+/// What a model of the recipe takes.
 ///
 /// # Errors
 /// `DeviceUnavailable` without the device, `InvalidRecipe` if the model does not fit the data.
-pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<(usize, u64)> {
+pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Sizes> {
     models::open(&recipe.device)?;
-    training::check(&recipe.model, &recipe.train, shape, classes)?;
-    let memory = training::memory_bytes(&recipe.model, shape, classes, recipe.train.batch_size)?;
-    Ok((training::parameters(&recipe.model, shape, classes)?, memory))
+    let model = &recipe.model;
+    training::check(model, &recipe.train, shape, classes)?;
+    Ok(Sizes {
+        parameters: training::parameters(model, shape, classes)?,
+        training: training::memory_bytes(model, shape, classes, recipe.train.batch_size)?,
+        embedding: training::embedding_width(model, shape, classes)?,
+    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ pub struct RunFile {
     pub recipe: Recipe,
     /// The input objects, ascending by address.
     pub input: Vec<InputObject>,
+    /// The tables of `[[join]]`, in the recipe's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub join: Vec<InputObject>,
 }
 
 /// One input object as the run first saw it.
@@ -38,22 +41,20 @@ pub struct InputObject {
 }
 
 impl RunFile {
-    /// The run that `recipe` on `objects` makes.
+    /// The run that `recipe` on `objects` with the joined tables `joins` makes.
     ///
     /// # Errors
     /// `Internal` if the recipe cannot be written as JSON.
-    pub fn new(recipe: &Recipe, objects: &[Object]) -> Result<Self> {
-        let input = objects.iter().map(|o| InputObject {
-            uri: o.uri.clone(),
-            bytes: o.bytes,
-            etag: o.etag.clone(),
-        });
+    pub fn new(recipe: &Recipe, objects: &[Object], joins: &[Object]) -> Result<Self> {
+        let pinned =
+            |o: &Object| InputObject { uri: o.uri.clone(), bytes: o.bytes, etag: o.etag.clone() };
         let mut file = Self {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             fingerprint: String::new(),
             recipe: recipe.clone(),
-            input: input.collect(),
+            input: objects.iter().map(pinned).collect(),
+            join: joins.iter().map(pinned).collect(),
         };
         file.fingerprint = file.derived()?;
         Ok(file)
@@ -61,7 +62,7 @@ impl RunFile {
 
     /// The fingerprint that follows from everything else in the file.
     fn derived(&self) -> Result<String> {
-        let what = (self.format, &self.version, &self.decisive_recipe(), &self.input);
+        let what = (self.format, &self.version, &self.decisive_recipe(), &self.input, &self.join);
         Ok(sha256_hex(&serde_json::to_vec(&what)?))
     }
 
@@ -73,6 +74,7 @@ impl RunFile {
         recipe.storage = Storage::default();
         recipe.data.max_quarantined = 0.0;
         (recipe.data.max_columns, recipe.data.max_expansion) = (0, 0);
+        recipe.score.embedding.max_rows = 0;
         recipe
     }
 
@@ -108,7 +110,9 @@ impl RunFile {
 
     /// What differs between the input that `old` saw and this one, in words.
     pub(super) fn input_changes(&self, old: &Self) -> Vec<String> {
-        input_changes(&old.input, &self.input)
+        let mut changes = input_changes(&old.input, &self.input);
+        changes.extend(input_changes(&old.join, &self.join));
+        changes
     }
 
     /// Holds this run against the one that a directory holds.

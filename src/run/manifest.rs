@@ -5,10 +5,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::task::{CORESET, FOLDS, INGEST, Task, models, stages, tasks};
+use super::label_errors::LABEL_ERRORS;
+use super::task::{
+    CORESET, DYNAMICS, FOLDS, INGEST, METADATA, Task, models, needs_metadata, stages, tasks,
+};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::recipe::{Form, Mode};
+use crate::recipe::{Form, Mode, Needs};
 use crate::shards;
 use crate::storage::crash::Point;
 use crate::storage::{Dir, FORMAT, Output, Written, seal, sha256_hex, unseal};
@@ -123,11 +126,16 @@ pub(super) fn published(dir: &Dir) -> Result<Vec<String>> {
 pub(super) fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
     let name =
         |task: &str, name: &str, path: &str| (task.to_owned(), name.to_owned(), path.to_owned());
+    let score = &run.recipe.score;
+    let watched = !score.computed(Needs::Trajectory).is_empty();
     let mut all = vec![
         name(INGEST, "samples.parquet", "tables/samples.parquet"),
         name(INGEST, "quarantine.parquet", "tables/quarantine.parquet"),
         name(INGEST, "classes.json", "tables/classes.json"),
     ];
+    if needs_metadata(&run.recipe) {
+        all.push(name(METADATA, "metadata.parquet", "tables/metadata.parquet"));
+    }
     if run.recipe.mode == Mode::Unseen {
         all.push(name(FOLDS, "folds.parquet", "tables/folds.parquet"));
     }
@@ -140,9 +148,16 @@ pub(super) fn names(run: &Run) -> Result<Vec<(String, String, String)>> {
             let at = format!("stage-{stage}-model-{model}");
             all.push(name(&score, "scores.parquet", &format!("tables/scores/{at}.parquet")));
             all.push(name(&train, "members.parquet", &format!("tables/members/{at}.parquet")));
+            if watched {
+                all.push(name(&train, DYNAMICS, &format!("tables/dynamics/{at}.parquet")));
+            }
             all.push(name(&train, "model.safetensors", &format!("models/{at}.safetensors")));
             all.push(name(&train, "model.json", &format!("models/{at}.json")));
         }
+    }
+    if score.label_errors {
+        let select = Task::Select { stage: 1 }.to_string();
+        all.push(name(&select, LABEL_ERRORS, "tables/label_errors.parquet"));
     }
     all.push(name(CORESET, "selection.parquet", "tables/selection.parquet"));
     all.push(name(CORESET, "view.parquet", "coreset/_view/view.parquet"));

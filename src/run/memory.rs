@@ -4,9 +4,13 @@
 //! the program, the thin tables of all rows, and the decoded inputs if they are held in memory.
 
 use super::fit;
+use super::scored::{
+    comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
+};
+use super::task::needs_metadata;
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::{Average, FitOn, Mode};
+use crate::recipe::{EmbeddingFrom, FitOn, Mode};
 use crate::samples::Shape;
 use crate::storage::{Upload, machine_memory};
 use crate::{ingest, shards};
@@ -34,6 +38,9 @@ const PROGRAM: u64 = 192 << 20;
 /// Ids, labels, places and what selection makes of them, per row.
 const ROW: u64 = 650;
 
+/// What is known beside the scores, as read and as a table, per row.
+const METADATA: u64 = 400;
+
 /// A score of one model and what selection makes of it, per row.
 const SCORE: u64 = 150;
 
@@ -49,7 +56,7 @@ pub(super) struct Needs {
     decoded: u64,
     /// Decoding one row group.
     decode: u64,
-    /// The largest training.
+    /// The largest training, with what watches it, or comparison of vectors.
     training: u64,
     /// Reading one row group with all columns.
     read: u64,
@@ -72,10 +79,30 @@ pub(super) struct Split {
 }
 
 impl Needs {
-    /// What `run` needs if about `kept` bytes of rows are kept.
-    pub(super) fn of_run(run: &Run, shape: Shape, decoded: u64, kept: u64) -> Result<Self> {
-        let survey = run.survey()?;
-        let (_, training) = fit::sizes(&run.recipe, shape, survey.classes.len())?;
+    /// What `run` needs if about `kept` bytes of rows are kept and a model scores `scored` samples at
+    /// most.
+    pub(super) fn of_run(
+        run: &Run,
+        shape: Shape,
+        decoded: u64,
+        kept: u64,
+        scored: u64,
+    ) -> Result<Self> {
+        let (recipe, survey) = (&run.recipe, run.survey()?);
+        let classes = survey.classes.len();
+        let sizes = fit::sizes(recipe, shape, classes)?;
+        let column = embedding_column(recipe);
+        let column = column.map_or(Ok(0), |name| ingest::embedding_width(survey, name))?;
+        let rows = survey.rows.len() as u64;
+        let decoded = decoded + rows * Shape::Features { width: column }.bytes() as u64;
+        let width = match recipe.score.embedding.from {
+            EmbeddingFrom::Model => sizes.embedding,
+            EmbeddingFrom::Column => column,
+        };
+        let watching = watching_memory(recipe, scored, classes);
+        let comparing = comparing_memory(recipe, scored, width, classes);
+        let near = near_memory(recipe, rows, if column > 0 { column } else { shape.len() });
+        let training = sizes.training.saturating_add(watching).max(comparing).max(near);
         let decode = ingest::lane_memory(survey, shape)?;
         Ok(Self { decoded, decode, training, ..Self::of_shards(run, kept)? })
     }
@@ -154,10 +181,12 @@ fn row_bytes(run: &Run, classes: usize) -> u64 {
         (Mode::Unseen, FitOn::Fold) => recipe.folds.k as u64 - 1,
         _ => 1,
     };
-    let lists = [score.logits, score.average == Average::Probabilities];
-    let lists = lists.into_iter().filter(|wanted| *wanted).count() * classes * size_of::<f32>();
+    let list = (classes * size_of::<f32>()) as u64;
     // As read and as a table.
-    ROW + scores * (SCORE + 2 * lists as u64)
+    let lists = 2 * stored_lists(recipe, 1).len() as u64 * list;
+    let means = if score.label_errors { list } else { 0 };
+    let metadata = if needs_metadata(recipe) { METADATA } else { 0 };
+    ROW + means + metadata + scores * (SCORE + lists)
 }
 
 #[cfg(test)]

@@ -9,34 +9,54 @@
 
 mod attempt;
 mod clean;
+mod clusters;
+#[cfg(feature = "train")]
+mod compare;
+mod curve;
 mod dataset;
+mod diff;
+mod explain;
+mod extend;
 #[cfg(feature = "train")]
 mod fit;
 #[cfg(not(feature = "train"))]
 #[path = "no_fit.rs"]
 mod fit;
 mod identity;
+mod label_errors;
 mod manifest;
 mod memory;
+mod metadata;
 mod plan;
 mod rows;
 #[cfg(feature = "train")]
 mod score_table;
+mod scored;
 mod single;
+mod split_of;
 mod stages;
 mod status;
+mod stored;
 mod summary;
 mod task;
 mod verify;
+#[cfg(feature = "train")]
+mod watch;
 mod worker;
 
 pub use clean::{CleanRules, Cleaned, Litter, clean};
+pub use curve::{Curve, Point, curve};
+pub use diff::{ClassShift, Difference, Moved, Side, diff};
+pub use explain::{Class, Cluster, Explanation, ModelOf, SourceRow, StageOf, explain};
+pub use extend::{Appended, ClassDrift, Extended, extend};
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};
 pub use memory::Memory;
 pub use plan::{Plan, PlannedTask};
 pub use single::TaskEnd;
+pub use split_of::{FoldsOf, folds_of};
 pub use status::{Status, TaskState, TaskStatus, status};
+pub use stored::select_again;
 pub use summary::{ClassCount, StageSummary, Summary};
 pub use task::Task;
 pub use verify::{Check, Verification, verify, verify_in, verify_within};

@@ -2,6 +2,7 @@
 
 use super::Observer;
 use super::attempt::Attempt;
+use super::scored::Sizes;
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Recipe;
@@ -29,11 +30,11 @@ impl Run {
     }
 }
 
-pub(super) fn sizes(_: &Recipe, _: Shape, _: usize) -> Result<(usize, u64)> {
+pub(super) fn sizes(_: &Recipe, _: Shape, _: usize) -> Result<Sizes> {
     Err(no_models())
 }
 
-fn no_models() -> Error {
+pub(super) fn no_models() -> Error {
     let message =
         "this build has no models; build it with the feature `train` (it is on by default)";
     Error::new(ErrorKind::DeviceUnavailable, message)

@@ -4,11 +4,12 @@ use serde::Serialize;
 
 use super::fit;
 use super::memory::Needs;
+use super::scored::{check_methods, most_scored, watched_epochs};
 use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
 use crate::ingest::Survey;
-use crate::recipe::{Duplicates, FitOn, Folds, Mode};
+use crate::recipe::{FitOn, Folds, Mode};
 use crate::samples::Shape;
 use crate::selection::SelectionPlan;
 use crate::{folds, ingest};
@@ -79,17 +80,20 @@ impl Plan {
         let survey = run.survey()?;
         let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
         let class_count = survey.classes.len();
-        let (parameters, _) = fit::sizes(recipe, shape, class_count)?;
+        let parameters = fit::sizes(recipe, shape, class_count)?.parameters;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, &survey.classes)?;
-        check_folds(run, &labels)?;
+        run.check_metadata()?;
         let stage_rows = selection.sizes().to_vec();
         let keep_bytes = keep_bytes(survey, selection.kept());
         let rows = survey.rows.len() as u64;
-        let split = Needs::of_run(run, shape, decoded, keep_bytes)?.split(run.memory)?;
+        let folds = folds(run, &labels)?;
+        let scored = most_scored(recipe, rows, &stage_rows, folds.as_deref());
+        check_methods(recipe, rows, scored)?;
+        let split = Needs::of_run(run, shape, decoded, keep_bytes, scored)?.split(run.memory)?;
         let tasks = planned(run, rows, &stage_rows);
         let trained: u64 =
-            tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.work).sum();
+            tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.rows).sum();
         Ok(Self {
             output: recipe.output.uri.clone(),
             files: survey.files.len(),
@@ -108,7 +112,7 @@ impl Plan {
             memory_limit: run.memory.bytes,
             inputs_in_memory: split.load.inputs_in_memory,
             scratch_bytes: split.scratch,
-            sample_epochs: trained / TRAIN_WORK,
+            sample_epochs: trained * recipe.train.epochs as u64,
             tasks,
             warnings: warnings(run, &labels, &selection),
         })
@@ -132,18 +136,19 @@ pub(super) fn keep_bytes(survey: &Survey, keep_rows: u64) -> u64 {
     (bytes as f64 * keep_rows as f64 / survey.source_rows.max(1) as f64) as u64
 }
 
-fn check_folds(run: &Run, labels: &[u32]) -> Result<()> {
+/// The folds as far as they are known before samples are decoded, which may show duplicates.
+fn folds(run: &Run, labels: &[u32]) -> Result<Option<Vec<u32>>> {
     if run.recipe.mode == Mode::Fitting {
-        return Ok(());
+        return Ok(None);
     }
     let rows = &run.survey()?.rows;
     let ids: Vec<String> = rows.iter().map(|r| r.id.clone()).collect();
     let groups: Option<Vec<_>> =
         run.recipe.folds.group.as_ref().map(|_| rows.iter().map(|r| r.group.clone()).collect());
-    folds::assign(&ids, labels, groups.as_deref(), &run.recipe.folds, &run.seed).map(|_| ())
+    folds::assign(&ids, labels, groups.as_deref(), &run.recipe.folds, &run.seed).map(Some)
 }
 
-const GROUPS_IN_STAGES: &str = "folds.group and folds.duplicates hold in stage 1 only: a later stage may score a sample \
+const GROUPS_IN_STAGES: &str = "folds.group, folds.duplicates and folds.near hold in stage 1 only: a later stage may score a sample \
      with a model that was trained on another of its group; set select.stages = 1 to rule that out";
 
 const GUARD_AND_CLASSES: &str = "select.drop_hardest may take so many samples of one class that select.cap or select.target \
@@ -153,7 +158,7 @@ fn warnings(run: &Run, labels: &[u32], selection: &SelectionPlan) -> Vec<String>
     let Ok(survey) = run.survey() else { return Vec::new() };
     let mut warnings = survey.warnings.clone();
     let folds = &run.recipe.folds;
-    let grouped = folds.group.is_some() || folds.duplicates == Duplicates::Together;
+    let grouped = folds.group.is_some() || folds.together();
     if grouped && stages(&run.recipe) > 1 {
         warnings.push(GROUPS_IN_STAGES.to_owned());
     }
@@ -202,18 +207,21 @@ fn count(classes: &[String], labels: &[u32]) -> Vec<(String, u64)> {
 
 fn planned(run: &Run, rows: u64, stage_rows: &[u64]) -> Vec<PlannedTask> {
     let epochs = run.recipe.train.epochs as u64;
+    let watched = watched_epochs(&run.recipe) as u64;
+    let members = |stage: usize| members(run, stage, rows, stage_rows);
+    let scored = |stage: usize| match (stage, run.recipe.mode) {
+        (1, Mode::Fitting) => rows,
+        _ => rows - members(stage),
+    };
     let size = |task: Task| -> (u64, u64) {
         match task {
             Task::Train { stage, .. } => {
-                let members = members(run, stage, rows, stage_rows);
-                (members, TRAIN_WORK * members * epochs)
+                let members = members(stage);
+                (members, TRAIN_WORK * members * epochs + scored(stage) * watched)
             }
-            Task::Score { stage: 1, .. } if run.recipe.mode == Mode::Fitting => (rows, rows),
-            Task::Score { stage, .. } => {
-                let scored = rows - members(run, stage, rows, stage_rows);
-                (scored, scored)
-            }
+            Task::Score { stage, .. } => (scored(stage), scored(stage)),
             Task::Ingest
+            | Task::Metadata
             | Task::Folds
             | Task::Select { .. }
             | Task::Coreset

@@ -1,15 +1,18 @@
-//! Reading the run's own tables: columns, ids, labels, kept rows.
+//! Reading the run's own tables: columns, ids, labels, kept rows; and vectors of samples.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Int32Array, StringArray};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
 
 use crate::error::{Error, Result};
+use crate::samples::{Inputs, floats};
 use crate::shards::Kept;
-use crate::storage::sha256_hex;
+use crate::storage::{parquet, sha256_hex};
 
 /// SHA-256 over the ids of the kept samples, ascending, one a line: `sort ids | sha256sum`.
 pub(super) fn selection_digest(selection: &RecordBatch) -> String {
@@ -19,6 +22,12 @@ pub(super) fn selection_digest(selection: &RecordBatch) -> String {
         lines.push('\n');
     }
     sha256_hex(lines.as_bytes())
+}
+
+/// One of our own tables with whatever columns it has.
+pub(super) fn decode(bytes: Bytes) -> Result<RecordBatch> {
+    let (schema, batches) = parquet::decode(bytes)?;
+    Ok(concat_batches(&schema, &batches.collect::<Result<Vec<_>>>()?)?)
 }
 
 pub(super) fn kept_ids(selection: &RecordBatch) -> BTreeSet<String> {
@@ -86,10 +95,25 @@ pub(super) fn ids(batch: &RecordBatch) -> Result<Vec<String>> {
     Ok(strings(batch, "id")?.iter().flatten().map(str::to_owned).collect())
 }
 
+/// The texts of a column, where they are.
+pub(super) fn texts(batch: &RecordBatch, name: &str) -> Result<Vec<Option<String>>> {
+    Ok(strings(batch, name)?.iter().map(|text| text.map(str::to_owned)).collect())
+}
+
 /// File, row group and row of each row of a samples or quarantine table.
 pub(super) fn places(batch: &RecordBatch) -> Result<Vec<(u32, u32, u32)>> {
     let (file, group) = (ints(batch, "file")?, ints(batch, "row_group")?);
     let row = column(batch, "row")?.as_primitive::<Int64Type>();
     let place = |i: usize| (file.value(i) as u32, group.value(i) as u32, row.value(i) as u32);
     Ok((0..batch.num_rows()).map(place).collect())
+}
+
+/// The vectors of some samples, one after another.
+pub(super) fn packed(inputs: &Inputs, indices: &[u32]) -> Result<Vec<f32>> {
+    let mut buffer = Vec::new();
+    let mut all = Vec::with_capacity(indices.len() * inputs.shape().len());
+    for index in indices {
+        all.extend(floats(inputs.get(*index, &mut buffer)?));
+    }
+    Ok(all)
 }

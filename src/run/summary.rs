@@ -10,7 +10,7 @@ use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
 use crate::error::Result;
 use crate::recipe::{Address, Aggregate, Average, By, FitOn, Form, Mode, Outputs, Recipe, Scale};
-use crate::scoring::{Direction, criterion, direction};
+use crate::scoring::{Direction, criterion};
 use crate::selection::{self, Spread};
 use crate::storage::{Ledger, frame, parquet};
 use crate::{shards, tables};
@@ -38,6 +38,8 @@ pub struct Summary {
     pub classes: Vec<ClassCount>,
     /// How many samples each reason holds.
     pub reasons: BTreeMap<String, u64>,
+    /// How many labels are suspected to be wrong, if the recipe asked.
+    pub suspected_labels: Option<u64>,
     /// How the aggregated scores of stage 1 spread.
     pub spread: Spread,
     /// SHA-256 over the kept ids, ascending, one a line.
@@ -107,6 +109,7 @@ impl Summary {
                 .collect::<Result<_>>()?,
             classes: classes(&names, &outcome.classes),
             reasons,
+            suspected_labels: suspected_labels(ledger)?,
             spread: spread(ledger, recipe)?,
             selection_sha256: coreset
                 .facts
@@ -133,12 +136,12 @@ fn python(recipe: &Recipe) -> String {
 }
 
 fn by(recipe: &Recipe) -> String {
-    let By::Method(method) = recipe.select.by else { return recipe.select.by.name().to_owned() };
-    let end = match direction(method) {
-        Direction::KeepHigh => "high",
-        Direction::KeepLow => "low",
-    };
-    format!("{} ({end} is kept)", method.name())
+    let name = recipe.select.by.name();
+    match selection::end(&recipe.score, &recipe.select.by) {
+        Ok(Direction::KeepHigh) => format!("{name} (high is kept)"),
+        Ok(Direction::KeepLow) => format!("{name} (low is kept)"),
+        Err(_) => name.to_owned(),
+    }
 }
 
 fn scored_by(recipe: &Recipe) -> String {
@@ -189,6 +192,11 @@ fn stage(ledger: &Ledger, recipe: &Recipe, cut: &selection::StageCut) -> Result<
     })
 }
 
+fn suspected_labels(ledger: &Ledger) -> Result<Option<u64>> {
+    let record = ledger.get(&Task::Select { stage: 1 }.to_string())?;
+    Ok(record.facts.get("suspected_labels").and_then(serde_json::Value::as_u64))
+}
+
 fn classes(names: &[String], counts: &[selection::ClassCount]) -> Vec<ClassCount> {
     let find = |label: usize| counts.iter().find(|c| c.label as usize == label);
     let count = |(label, name): (usize, &String)| {
@@ -207,23 +215,18 @@ fn spread(ledger: &Ledger, recipe: &Recipe) -> Result<Spread> {
     }
     let names: Vec<String> =
         serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
-    let By::Method(method) = recipe.select.by else {
-        return Err(crate::Error::internal("own scores"));
-    };
-    let scores = selection::aggregate(frame::stack(tables)?, &recipe.score, method).collect()?;
+    let scores = selection::one_score(frame::stack(tables)?, &recipe.score, &recipe.select.by)?;
     selection::spread(&scores, score_range(recipe, names.len()))
 }
 
 /// The range in which aggregated scores can lie; `None` if there is no bound.
 fn score_range(recipe: &Recipe, classes: usize) -> Option<(f64, f64)> {
     let ranks = recipe.score.aggregate == Aggregate::MeanRank || recipe.score.scale == Scale::Rank;
+    let By::Method(method) = recipe.select.by else { return None };
     match (recipe.score.average, recipe.score.scale) {
         (Average::Scores, _) if ranks => Some((0.0, 1.0)),
         (Average::Scores, Scale::Z) => None,
-        _ => {
-            let By::Method(method) = recipe.select.by else { return None };
-            criterion(method)?.maximum(classes).map(|maximum| (0.0, maximum))
-        }
+        _ => criterion(method)?.maximum(classes).map(|maximum| (0.0, maximum)),
     }
 }
 

@@ -12,6 +12,8 @@ use crate::recipe::{Mode, Recipe, Stages};
 pub enum Task {
     /// Decode every sample; write the samples and the quarantine.
     Ingest,
+    /// Gather what is known of the samples beside their scores.
+    Metadata,
     /// Assign every sample to a fold.
     Folds,
     /// Train one scoring model. Stages count from 1, models from 0.
@@ -48,11 +50,13 @@ impl Task {
         match self {
             Self::Ingest => Vec::new(),
             Self::Train { stage: 1, .. } if recipe.mode == Mode::Unseen => vec![Self::Folds],
-            Self::Folds | Self::Train { stage: 1, .. } => vec![Self::Ingest],
+            Self::Metadata | Self::Folds | Self::Train { stage: 1, .. } => vec![Self::Ingest],
             Self::Train { stage, .. } => vec![Self::Select { stage: stage - 1 }],
             Self::Score { stage, model } => vec![Self::Train { stage, model }],
             Self::Select { stage } => {
-                (0..models(recipe, stage)).map(|model| Self::Score { stage, model }).collect()
+                let models = 0..models(recipe, stage);
+                let scores = models.map(|model| Self::Score { stage, model });
+                scores.chain(needs_metadata(recipe).then_some(Self::Metadata)).collect()
             }
             Self::Coreset => vec![Self::Select { stage: stages(recipe) }],
             Self::Shard { .. } => vec![Self::Coreset],
@@ -64,6 +68,7 @@ impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ingest => f.write_str(INGEST),
+            Self::Metadata => f.write_str(METADATA),
             Self::Folds => f.write_str(FOLDS),
             Self::Train { stage, model } => write!(f, "train-s{stage}-m{model}"),
             Self::Score { stage, model } => write!(f, "score-s{stage}-m{model}"),
@@ -80,9 +85,14 @@ pub(super) const PUBLISH: &str = "publish";
 /// The keys of the tasks that others read by name.
 pub(super) const INGEST: &str = "ingest";
 /// See [`INGEST`].
+pub(super) const METADATA: &str = "metadata";
+/// See [`INGEST`].
 pub(super) const FOLDS: &str = "folds";
 /// See [`INGEST`].
 pub(super) const CORESET: &str = "coreset";
+
+/// The output of a training that was watched.
+pub(super) const DYNAMICS: &str = "dynamics.parquet";
 
 /// The number of stages.
 pub(super) fn stages(recipe: &Recipe) -> usize {
@@ -90,6 +100,11 @@ pub(super) fn stages(recipe: &Recipe) -> usize {
         Stages::Equal(n) => *n,
         Stages::Shares(shares) => shares.len(),
     }
+}
+
+/// Whether columns beside the scores are asked for.
+pub(super) fn needs_metadata(recipe: &Recipe) -> bool {
+    !recipe.join.is_empty() || recipe.select.needs_columns()
 }
 
 /// The number of models that score in `stage`.
@@ -105,6 +120,9 @@ pub(super) fn models(recipe: &Recipe, stage: usize) -> usize {
 /// how many there are is known once the coreset is.
 pub(super) fn tasks(recipe: &Recipe) -> Vec<Task> {
     let mut tasks = vec![Task::Ingest];
+    if needs_metadata(recipe) {
+        tasks.push(Task::Metadata);
+    }
     if recipe.mode == Mode::Unseen {
         tasks.push(Task::Folds);
     }

@@ -8,7 +8,10 @@ use super::attempt::Attempt;
 use super::identity::RunFile;
 use super::manifest::Manifest;
 use super::memory::{Memory, Needs, Split};
+use super::metadata::join_objects;
 use super::plan::{Plan, keep_bytes};
+use super::rows::texts;
+use super::scored::most_scored;
 use super::status::known_tasks;
 use super::summary::Summary;
 use super::task::{CORESET, INGEST, PUBLISH, Task};
@@ -16,7 +19,7 @@ use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Storage};
-use crate::samples::Shape;
+use crate::samples::{Inputs, Shape};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::shards::Spill;
@@ -42,9 +45,13 @@ pub struct Run {
     pub(super) ledger: Ledger,
     pub(super) file: RunFile,
     objects: Vec<Object>,
+    /// The tables of `[[join]]`, in the recipe's order.
+    pub(super) joins: Vec<Object>,
     pub(super) memory: Memory,
     survey: OnceCell<Survey>,
     loaded: RefCell<Option<Rc<Loaded>>>,
+    /// The vectors of `data.embedding`.
+    embeddings: RefCell<Option<Rc<Inputs>>>,
     /// The rows of the shards that were left when the first was begun.
     spill: OnceCell<Spill>,
 }
@@ -76,9 +83,10 @@ impl Run {
     /// `InvalidRecipe` if the recipe breaks a law.
     pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
         recipe.check()?;
-        let file = RunFile::new(&recipe, &objects)?;
+        let joins = join_objects(&recipe)?;
+        let file = RunFile::new(&recipe, &objects, &joins)?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
-        Ok(Self::of(recipe, file, ledger, objects))
+        Ok(Self::of(recipe, file, ledger, objects, joins))
     }
 
     /// The same run within this memory; without it, within [`Memory::default`].
@@ -88,10 +96,29 @@ impl Run {
         self
     }
 
-    fn of(recipe: Recipe, file: RunFile, ledger: Ledger, objects: Vec<Object>) -> Self {
+    fn of(
+        recipe: Recipe,
+        file: RunFile,
+        ledger: Ledger,
+        objects: Vec<Object>,
+        joins: Vec<Object>,
+    ) -> Self {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
-        let (survey, loaded, spill) = (OnceCell::new(), RefCell::default(), OnceCell::new());
-        Self { recipe, seed, ledger, file, objects, memory, survey, loaded, spill }
+        let (survey, spill) = (OnceCell::new(), OnceCell::new());
+        let (loaded, embeddings) = (RefCell::default(), RefCell::default());
+        Self {
+            recipe,
+            seed,
+            ledger,
+            file,
+            objects,
+            joins,
+            memory,
+            survey,
+            loaded,
+            embeddings,
+            spill,
+        }
     }
 
     /// The run that a directory holds, as it was begun; its input may be gone.
@@ -100,7 +127,8 @@ impl Run {
         let mut recipe = file.recipe.clone();
         recipe.storage = storage.over(&recipe.storage);
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
-        Self::of(recipe, file, ledger, objects)
+        let joins = join_objects(&recipe).unwrap_or_default();
+        Self::of(recipe, file, ledger, objects, joins)
     }
 
     /// Does what is left to do and returns what came out. A finished run does nothing.
@@ -233,6 +261,7 @@ impl Run {
             Attempt::begin(&self.ledger, &name, self.recipe.seed, &self.recipe.device)?;
         let note = match task {
             Task::Ingest => self.ingest(&mut attempt),
+            Task::Metadata => self.metadata(&mut attempt),
             Task::Folds => self.folds(&mut attempt),
             Task::Train { stage, model } => self.train(&mut attempt, stage, model, observer),
             Task::Score { stage, model } => self.score(&mut attempt, stage, model, observer),
@@ -262,9 +291,13 @@ impl Run {
         let room = |shape| Ok(self.split_for(shape)?.load);
         let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
         if let Some(record) = self.ledger.find(INGEST)? {
-            let (samples, _) = ingest::tables(&loaded)?;
             let bytes = self.ledger.output(&record, "samples.parquet")?.0;
-            if samples != parquet::decode_table(bytes, &tables::samples())? {
+            let committed = parquet::decode_table(bytes, &tables::samples())?;
+            // Clusters are not looked for again: near ones take long, and they follow from the rest.
+            let clusters = texts(&committed, "cluster")?;
+            if committed.num_rows() != loaded.rows.len()
+                || committed != ingest::tables(&loaded, &clusters)?.0
+            {
                 return Err(Error::input(
                     "the input decodes to other samples than when this run began; restore it or start a new run",
                 ));
@@ -273,9 +306,23 @@ impl Run {
         Ok(Rc::clone(self.loaded.borrow_mut().insert(Rc::new(loaded))))
     }
 
+    /// The vectors of `data.embedding`, loaded once.
+    pub(super) fn embeddings(&self) -> Result<Rc<Inputs>> {
+        if let Some(embeddings) = &*self.embeddings.borrow() {
+            return Ok(Rc::clone(embeddings));
+        }
+        let Some(column) = &self.recipe.data.embedding else {
+            return Err(Error::internal("the recipe has no `data.embedding`"));
+        };
+        let (rows, room) = (&self.loaded()?.rows, self.split()?.load);
+        let embeddings = ingest::embeddings(self.survey()?, column, rows, &room)?;
+        Ok(Rc::clone(self.embeddings.borrow_mut().insert(Rc::new(embeddings))))
+    }
+
     /// Frees the decoded samples once no task needs them any more.
     pub(super) fn forget_loaded(&self) {
         self.loaded.take();
+        self.embeddings.take();
     }
 
     /// How the memory is split.
@@ -288,8 +335,10 @@ impl Run {
         let survey = self.survey()?;
         let decoded = survey.rows.len() as u64 * shape.bytes() as u64;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
-        let kept = self.selection_plan(&labels, &survey.classes)?.kept();
-        Needs::of_run(self, shape, decoded, keep_bytes(survey, kept))?.split(self.memory)
+        let plan = self.selection_plan(&labels, &survey.classes)?;
+        let kept = keep_bytes(survey, plan.kept());
+        let scored = most_scored(&self.recipe, survey.rows.len() as u64, plan.sizes(), None);
+        Needs::of_run(self, shape, decoded, kept, scored)?.split(self.memory)
     }
 
     /// The rows of all shards that are left, read once.

@@ -16,12 +16,17 @@ impl Criterion for Entropy {
     }
 
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
-        // p ln p tends to 0 with p, so absent classes add nothing.
-        let present = prediction.probabilities.iter().filter(|p| **p > 0.0);
-        present.fold(0.0, |sum, &p| sum - f64::from(p * p.ln())) as f32
+        nats(prediction.probabilities) as f32
     }
 
     fn maximum(&self, classes: usize) -> Option<f64> {
         Some((classes as f64).ln())
     }
+}
+
+/// `-sum_c p_c ln p_c`.
+pub(super) fn nats(probabilities: &[f32]) -> f64 {
+    // p ln p tends to 0 with p, so absent classes add nothing.
+    let present = probabilities.iter().filter(|p| **p > 0.0);
+    present.fold(0.0, |sum, &p| sum - f64::from(p * p.ln()))
 }

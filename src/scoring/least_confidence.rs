@@ -16,16 +16,21 @@ impl Criterion for LeastConfidence {
     }
 
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
-        // Summing the others equals 1 - max without its cancellation, so that very confident
-        // predictions still differ.
-        let (others, _) = prediction.probabilities.iter().fold((0.0, 0.0), |(others, max), &p| {
-            let p = f64::from(p);
-            if p > max { (others + max, p) } else { (others + p, max) }
-        });
-        others as f32
+        rest(prediction.probabilities) as f32
     }
 
     fn maximum(&self, classes: usize) -> Option<f64> {
         Some(1.0 - 1.0 / classes as f64)
     }
+}
+
+/// `1 - max_c p_c`.
+pub(super) fn rest(probabilities: &[f32]) -> f64 {
+    // Summing the others equals 1 - max without its cancellation, so that very confident
+    // predictions still differ.
+    let (others, _) = probabilities.iter().fold((0.0, 0.0), |(others, max), &p| {
+        let p = f64::from(p);
+        if p > max { (others + max, p) } else { (others + p, max) }
+    });
+    others
 }

@@ -5,14 +5,19 @@
 //!   block of outputs.
 //! - [`Dynamics`] watches predictions epoch by epoch and scores their trajectory.
 //! - [`embedding_scores`] looks at all samples of a model together.
+//! - [`label_errors`] finds labels that are probably wrong.
 //!
 //! Each says which end is kept ([`direction`]), so a score is stored as published and nobody negates it
 //! twice. This room knows neither tables nor networks and does no I/O.
 
+mod catalogue;
 mod cross_entropy;
 mod el2n;
 mod embedding;
 mod entropy;
+mod grand;
+mod label_errors;
+mod label_quality;
 mod least_confidence;
 mod margin;
 mod rows;
@@ -23,10 +28,12 @@ mod trajectory;
 
 use crate::recipe::Method;
 
-pub use embedding::{Cloud, embedding_scores};
+pub use catalogue::{Entry, catalogue, table};
+pub use embedding::{Cloud, embedding_limit, embedding_scores};
+pub use label_errors::{LabelError, label_errors};
 pub(crate) use rows::score_distribution;
 pub use rows::{Block, Values, score_block, softmax};
-pub use trajectory::{Dynamics, Trajectory, trajectory};
+pub use trajectory::{Dynamics, Trajectory, check_trajectory, trajectory};
 
 /// The end of a score that is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +66,11 @@ pub trait Criterion: Send + Sync {
     /// Which end is kept.
     fn direction(&self) -> Direction;
 
+    /// Whether it needs [`Prediction::embedding_norm`].
+    fn needs_embedding(&self) -> bool {
+        false
+    }
+
     /// The score, finite for every finite prediction.
     fn score(&self, prediction: &Prediction<'_>) -> f32;
 
@@ -76,6 +88,10 @@ pub fn criterion(method: Method) -> Option<&'static dyn Criterion> {
         Method::LeastConfidence => &least_confidence::LeastConfidence,
         Method::El2n => &el2n::El2n,
         Method::CrossEntropy => &cross_entropy::CrossEntropy,
+        Method::Grand => &grand::Grand,
+        Method::SelfConfidence => &label_quality::SelfConfidence,
+        Method::NormalizedMargin => &label_quality::NormalizedMargin,
+        Method::ConfidenceWeightedEntropy => &label_quality::ConfidenceWeightedEntropy,
         _ => return None,
     })
 }
@@ -97,4 +113,9 @@ pub fn direction(method: Method) -> Direction {
         | Method::FacilityLocation => Direction::KeepLow,
         _ => Direction::KeepHigh,
     }
+}
+
+/// The nearest finite `f32`.
+fn narrow(score: f64) -> f32 {
+    score.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }

@@ -37,24 +37,43 @@ pub enum Values<'a> {
 /// # Errors
 /// `InvalidInput` names the first row (counted from 0) with a NaN or infinite logit, with
 /// probabilities that are no distribution (a value outside [0, 1] or a sum off 1 by more than 1e-3),
-/// or whose label is no class; `Internal` if the lengths do not fit.
+/// whose label is no class, or whose embedding has no finite norm; it names the criterion that needs
+/// norms where there are none. `Internal` if the lengths do not fit.
 pub fn score_block(block: &Block<'_>, criteria: &[&dyn Criterion], out: &mut [f32]) -> Result<()> {
+    if block.embedding_norms.is_none() {
+        criteria.iter().try_for_each(|criterion| check_embedding(*criterion))?;
+    }
+    each_prediction(block, criteria.len(), out, |prediction, out| {
+        for (score, criterion) in out.iter_mut().zip(criteria) {
+            *score = criterion.score(prediction);
+        }
+    })
+}
+
+/// Checks a block and calls `visit(prediction, out)` for each of its rows, in parallel; `out` is
+/// `n x width`, row-major, and a row sees its own part alone.
+///
+/// # Errors
+/// As [`score_block`].
+pub(super) fn each_prediction<T: Send>(
+    block: &Block<'_>,
+    width: usize,
+    out: &mut [T],
+    visit: impl Fn(&Prediction<'_>, &mut [T]) + Sync + Send,
+) -> Result<()> {
+    check(block)?;
+    if out.len() != block.labels.len() * width {
+        return Err(Error::internal(format!("{} results do not fit the rows", out.len())));
+    }
     match block.values {
-        Values::Logits(logits) => {
-            check_lengths(logits, block, criteria, out)?;
-            check_rows(logits, block.classes, "has a logit that is NaN or infinite", |row| {
-                row.iter().all(|z| z.is_finite())
-            })?;
-            each_row(logits, block, criteria, out, |row, logits, probabilities| {
+        Values::Logits(values) => {
+            each_row(values, block, width, out, &visit, |row, logits, probabilities| {
                 logits.copy_from_slice(row);
                 softmax(row, probabilities);
             });
         }
-        Values::Probabilities(given) => {
-            check_lengths(given, block, criteria, out)?;
-            let fault = "has probabilities that do not sum to 1";
-            check_rows(given, block.classes, fault, is_distribution)?;
-            each_row(given, block, criteria, out, |row, logits, probabilities| {
+        Values::Probabilities(values) => {
+            each_row(values, block, width, out, &visit, |row, logits, probabilities| {
                 probabilities.copy_from_slice(row);
                 logarithms(row, logits);
             });
@@ -66,12 +85,13 @@ pub fn score_block(block: &Block<'_>, criteria: &[&dyn Criterion], out: &mut [f3
 /// The score of one row of probabilities, as [`score_block`] gives it.
 ///
 /// # Errors
-/// `InvalidInput` if the row is no distribution or the label no class.
+/// `InvalidInput` if the row is no distribution, the label no class, or `by` needs an embedding.
 pub(crate) fn score_distribution(
     probabilities: &[f32],
     label: usize,
     by: &dyn Criterion,
 ) -> Result<f32> {
+    check_embedding(by)?;
     if !is_distribution(probabilities) || label >= probabilities.len() {
         return Err(Error::input("the probabilities do not sum to 1 or the label is no class"));
     }
@@ -107,57 +127,79 @@ fn is_distribution(row: &[f32]) -> bool {
     row.iter().all(|p| (0.0..=1.0).contains(p)) && (sum - 1.0).abs() <= 1e-3
 }
 
-fn check_lengths(
-    values: &[f32],
-    block: &Block<'_>,
-    criteria: &[&dyn Criterion],
-    out: &[f32],
-) -> Result<()> {
-    let Block { classes, labels, .. } = *block;
-    let rows = labels.len();
-    if block.embedding_norms.is_some_and(|norms| norms.len() != rows) {
-        return Err(Error::internal(format!("{rows} labels do not fit the norms of embeddings")));
+fn check_embedding(criterion: &dyn Criterion) -> Result<()> {
+    if !criterion.needs_embedding() {
+        return Ok(());
     }
-    if classes == 0 || values.len() != rows * classes || out.len() != rows * criteria.len() {
+    Err(Error::input(format!(
+        "`{}` needs the norm of each embedding (the input of the model's last layer), and these \
+         predictions come without; give it or leave `{0}` out",
+        criterion.name()
+    )))
+}
+
+/// Checks the numbers of a block.
+///
+/// # Errors
+/// As [`score_block`].
+pub(super) fn check(block: &Block<'_>) -> Result<()> {
+    let Block { classes, labels, embedding_norms, .. } = *block;
+    let (Values::Logits(values) | Values::Probabilities(values)) = block.values;
+    let fits = |norms: &[f32]| norms.len() == labels.len();
+    if classes == 0 || values.len() != labels.len() * classes || !embedding_norms.is_none_or(fits) {
         return Err(Error::internal(format!(
-            "{rows} labels do not fit {} values of {classes} classes and {} scores of {} criteria",
-            values.len(),
-            out.len(),
-            criteria.len()
+            "{} labels do not fit {} values of {classes} classes or the norms of embeddings",
+            labels.len(),
+            values.len()
         )));
     }
-    match labels.iter().position(|label| *label as usize >= classes) {
-        None => Ok(()),
-        Some(row) => Err(Error::input(format!(
+    if let Some(row) = labels.iter().position(|label| *label as usize >= classes) {
+        return Err(Error::input(format!(
             "row {row} has label {}, but the model has {classes} classes; correct the label",
             labels[row]
-        ))),
+        )));
     }
+    let (fault, good): (_, fn(&[f32]) -> bool) = match block.values {
+        Values::Logits(_) => ("a logit that is NaN or infinite", is_finite),
+        Values::Probabilities(_) => ("probabilities that do not sum to 1", is_distribution),
+    };
+    check_rows(values, classes, fault, good)?;
+    check_rows(
+        embedding_norms.unwrap_or_default(),
+        1,
+        "an embedding without a finite norm",
+        |norm| norm[0].is_finite() && norm[0] >= 0.0,
+    )
+}
+
+fn is_finite(row: &[f32]) -> bool {
+    row.iter().all(|z| z.is_finite())
 }
 
 fn check_rows(
     values: &[f32],
-    classes: usize,
+    width: usize,
     fault: &str,
     good: impl Fn(&[f32]) -> bool + Sync + Send,
 ) -> Result<()> {
-    match values.par_chunks(classes).position_first(|row| !good(row)) {
+    match values.par_chunks(width).position_first(|row| !good(row)) {
         None => Ok(()),
         Some(row) => Err(Error::input(format!(
-            "row {row} {fault} and cannot be scored; a lower learning rate may help"
+            "row {row} has {fault} and cannot be scored; a lower learning rate may help"
         ))),
     }
 }
 
-/// Calls `fill(row, logits, probabilities)` for every row and scores the result.
-fn each_row(
+/// Calls `fill(row, logits, probabilities)` for every row and visits the result.
+fn each_row<T: Send>(
     values: &[f32],
     block: &Block<'_>,
-    criteria: &[&dyn Criterion],
-    out: &mut [f32],
+    width: usize,
+    out: &mut [T],
+    visit: &(impl Fn(&Prediction<'_>, &mut [T]) + Sync),
     fill: impl Fn(&[f32], &mut [f32], &mut [f32]) + Sync + Send,
 ) {
-    let (width, classes) = (criteria.len(), block.classes);
+    let classes = block.classes;
     if width == 0 {
         return;
     }
@@ -174,9 +216,7 @@ fn each_row(
                 label: block.labels[row] as usize,
                 embedding_norm: norm(row),
             };
-            for (score, criterion) in out.iter_mut().zip(criteria) {
-                *score = criterion.score(&prediction);
-            }
+            visit(&prediction, out);
         }
     });
 }

@@ -1,6 +1,6 @@
 //! What each class keeps: the rules `classes`, `floor`, `cap` and `target` as bounds on counts.
 
-use super::quota::{Bounds, apportion, level, total, within};
+use super::quota::{Bounds, apportion, by_error, level, total, within};
 use crate::recipe::{Amount, Classes, Select, nearest};
 use crate::{Error, Result};
 
@@ -34,7 +34,7 @@ impl ClassRules {
     /// samples.
     pub(super) fn new(select: &Select, names: &[String], sizes: &[u64]) -> Result<Self> {
         let rule = match &select.target {
-            None => Rule::Spread { classes: select.classes, floor: select.floor, cap: select.cap },
+            None => Rule::Spread { classes: select.spread(), floor: select.floor, cap: select.cap },
             Some(target) => {
                 let unknown = target.keys().find(|class| !names.contains(class));
                 if let Some(class) = unknown {
@@ -62,21 +62,31 @@ impl ClassRules {
         &self.sizes
     }
 
-    /// The bounds of each class when `kept` of the `eligible` samples are kept in the end.
+    /// The bounds of each class when `kept` of the `eligible` samples are kept in the end. `errors`
+    /// are the wrong predictions of stage 1, which decide in `hard_class`; without them its bounds are
+    /// those that hold in any case.
     ///
     /// # Errors
     /// `InvalidRecipe` naming the classes if no selection keeps all of them.
-    pub(super) fn bounds(&self, kept: u64, eligible: &[u64]) -> Result<Vec<Bounds>> {
+    pub(super) fn bounds(
+        &self,
+        kept: u64,
+        eligible: &[u64],
+        errors: Option<&[u64]>,
+    ) -> Result<Vec<Bounds>> {
         match &self.rule {
             Rule::Target(parts) => self.targets(apportion(kept, parts), eligible),
             Rule::Spread { classes, floor, cap } => {
                 let bounds = self.spread(*floor, *cap, eligible)?;
                 self.check_sums(kept, &bounds)?;
                 let exactly = |quotas: Vec<u64>| quotas.into_iter().map(Bounds::exactly).collect();
-                Ok(match classes {
-                    Classes::Global | Classes::HardClass => bounds,
-                    Classes::Proportional => exactly(within(kept, &self.sizes, &bounds)),
-                    Classes::Uniform => exactly(level(kept, &bounds)),
+                Ok(match (classes, errors) {
+                    (Classes::Proportional, _) => exactly(within(kept, &self.sizes, &bounds)),
+                    (Classes::Uniform, _) => exactly(level(kept, &bounds)),
+                    (Classes::HardClass, Some(errors)) => {
+                        exactly(by_error(kept, errors, &self.sizes, &bounds))
+                    }
+                    (Classes::Global | Classes::HardClass, _) => bounds,
                 })
             }
         }
@@ -160,7 +170,7 @@ impl ClassRules {
         if size == eligible {
             return size.to_string();
         }
-        format!("the {eligible} of {size} that the noise guard leaves")
+        format!("the {eligible} of {size} that the noise guard, the filter and duplicates leave")
     }
 }
 
@@ -202,7 +212,7 @@ mod tests {
     }
 
     fn bounds(toml: &str, sizes: &[u64], kept: u64) -> Result<Vec<(u64, u64)>> {
-        let bounds = rules(toml, sizes)?.bounds(kept, sizes)?;
+        let bounds = rules(toml, sizes)?.bounds(kept, sizes, None)?;
         Ok(bounds.into_iter().map(|b| (b.least, b.most)).collect())
     }
 
@@ -260,13 +270,15 @@ mod tests {
     #[test]
     fn a_guard_that_takes_too_much_of_a_class_is_named() {
         let target = rules("target = { cat = 0.5, dog = 0.5 }", &[10, 10]).unwrap();
-        assert!(target.bounds(10, &[5, 10]).is_ok());
-        let error = target.bounds(10, &[4, 10]).unwrap_err();
-        assert!(error.to_string().contains("`cat` 5 of the 4 of 10 that the noise guard leaves"));
+        assert!(target.bounds(10, &[5, 10], None).is_ok());
+        let error = target.bounds(10, &[4, 10], None).unwrap_err();
+        assert!(
+            error.to_string().contains("`cat` 5 of the 4 of 10 that the noise guard, the filter")
+        );
         assert_eq!(target.spare(10), 5);
         let cap = rules("cap = 6", &[10, 10]).unwrap();
-        assert_eq!((cap.spare(10), cap.bounds(10, &[4, 10]).is_ok()), (2, true));
-        assert!(cap.bounds(10, &[3, 10]).is_err());
+        assert_eq!((cap.spare(10), cap.bounds(10, &[4, 10], None).is_ok()), (2, true));
+        assert!(cap.bounds(10, &[3, 10], None).is_err());
         assert_eq!(rules("floor = 6", &[10, 10]).unwrap().spare(10), u64::MAX);
     }
 }

@@ -6,7 +6,7 @@ use polars::prelude::*;
 ///
 /// Polars treats it as a function of all rows: it is neither split into batches nor moved past a
 /// filter.
-pub(super) fn whole<F>(name: &'static str, kind: DataType, inputs: &[Expr], compute: F) -> Expr
+pub(crate) fn whole<F>(name: &'static str, kind: DataType, inputs: &[Expr], compute: F) -> Expr
 where
     F: Fn(&[Column]) -> PolarsResult<Series> + Send + Sync + 'static,
 {
@@ -16,12 +16,12 @@ where
 }
 
 /// The error of a table that does not fit.
-pub(super) fn unfit(message: String) -> PolarsError {
+pub(crate) fn unfit(message: String) -> PolarsError {
     PolarsError::ComputeError(message.into())
 }
 
 /// The values of a label column, which must be integers without nulls.
-pub(super) fn labels(column: &Column) -> PolarsResult<Vec<i32>> {
+pub(crate) fn labels(column: &Column) -> PolarsResult<Vec<i32>> {
     let column = column.strict_cast(&DataType::Int32)?;
     let labels: Option<Vec<i32>> = column.i32()?.iter().collect();
     labels.ok_or_else(|| unfit("a sample has no label".to_owned()))

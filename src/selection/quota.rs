@@ -93,6 +93,25 @@ pub fn within(total: u64, weights: &[u64], bounds: &[Bounds]) -> Vec<u64> {
     }
 }
 
+/// The density of what a class keeps is proportional to its error, so its count to its number of
+/// errors (DRoP, Vysogorets et al. 2025: `d_k = d (1 - r_k) / Z`), within bounds; the excess goes to the
+/// others in proportion. Classes without an error get what the others cannot take, by size.
+pub fn by_error(total: u64, errors: &[u64], sizes: &[u64], bounds: &[Bounds]) -> Vec<u64> {
+    let classes = || errors.iter().zip(bounds);
+    let hard: u64 = classes().map(|(e, b)| if *e > 0 { b.most } else { b.least }).sum();
+    let fixed = |if_hard: bool, to: fn(&Bounds) -> u64| -> Vec<Bounds> {
+        let fix = |(e, b): (&u64, &Bounds)| {
+            if (*e > 0) == if_hard { Bounds::exactly(to(b)) } else { *b }
+        };
+        classes().map(fix).collect()
+    };
+    if hard < total {
+        within(total, sizes, &fixed(true, |b| b.most))
+    } else {
+        within(total, errors, &fixed(false, |b| b.least))
+    }
+}
+
 /// The same number for each class within its bounds, as far as `total` goes; odd rows go to the
 /// first classes that may have one more. The result sums to `total` if the bounds allow it.
 pub fn level(total: u64, bounds: &[Bounds]) -> Vec<u64> {
@@ -185,6 +204,22 @@ mod tests {
         assert_eq!(uniform(6, &[0, 3, 3, 3]), [0, 2, 2, 2]);
         assert_eq!(uniform(100, &[1, 10, 1000]), [1, 10, 89]);
         assert_eq!(uniform(9, &[1, 2]), [1, 2], "no more than there is");
+    }
+
+    #[test]
+    fn densities_follow_errors_and_not_counts() {
+        let quotas =
+            |total, errors: &[u64], sizes: &[u64]| by_error(total, errors, sizes, &up_to(sizes));
+        // Recalls 0.5 and 0.9: the first class keeps 5 times the density, whatever the sizes.
+        assert_eq!(quotas(60, &[50, 10], &[100, 100]), [50, 10]);
+        assert_eq!(quotas(60, &[50, 100], &[100, 1000]), [20, 40]);
+        // What is beyond the size of a class goes to the others, to those without errors at last.
+        assert_eq!(quotas(90, &[50, 10, 10], &[40, 100, 100]), [40, 25, 25]);
+        assert_eq!(quotas(90, &[50, 0, 0], &[40, 100, 100]), [40, 25, 25]);
+        assert_eq!(quotas(30, &[0, 0], &[40, 20]), [20, 10]);
+        assert_eq!(quotas(30, &[7, 0], &[40, 20]), [30, 0]);
+        let floor = [Bounds { least: 4, most: 20 }, Bounds { least: 0, most: 40 }];
+        assert_eq!(by_error(30, &[0, 3], &[20, 40], &floor), [4, 26]);
     }
 
     /// Sizes of classes, bounds for them, and a number of rows that the bounds allow.

@@ -3,62 +3,55 @@
 use polars::prelude::*;
 
 use super::column::whole;
-use super::quota::Quota;
 use crate::scoring::Direction;
 use crate::seed::Seed;
 
-/// Sorts by (first, score, keyed hash of the id, id), the most wanted first; where the boolean
-/// `first` is given, its rows come before the others.
+const PLACE: &str = "__place";
+
+/// The indices of samples, ordered by (score, keyed hash of the id, id), the most wanted first.
 ///
-/// Missing scores (null or NaN) come last in either direction, and -0.0 equals 0.0. `seed` is the
+/// Missing scores (`None` or NaN) come last in either direction, and -0.0 equals 0.0. `seed` is the
 /// run's; ties use its purpose `tie`.
-pub(super) fn ordered(
+pub(super) fn ranking<S: AsRef<str>>(
+    ids: &[S],
+    scores: &[Option<f64>],
+    direction: Direction,
+    seed: &Seed,
+) -> Vec<usize> {
+    let seed = seed.of("tie");
+    let key = |i: usize| {
+        let score = scores[i].filter(|score| !score.is_nan());
+        let signed = match direction {
+            Direction::KeepHigh => -score.unwrap_or(0.0),
+            Direction::KeepLow => score.unwrap_or(0.0),
+        };
+        // Adding 0 makes 0.0 of -0.0.
+        (score.is_none(), signed + 0.0, seed.hash(ids[i].as_ref()))
+    };
+    let mut order: Vec<(usize, (bool, f64, u64))> = (0..ids.len()).map(|i| (i, key(i))).collect();
+    order.sort_by(|(a, (no_a, score_a, hash_a)), (b, (no_b, score_b, hash_b))| {
+        let score = no_a.cmp(no_b).then(score_a.total_cmp(score_b));
+        score.then(hash_a.cmp(hash_b)).then_with(|| ids[*a].as_ref().cmp(ids[*b].as_ref()))
+    });
+    order.into_iter().map(|(i, _)| i).collect()
+}
+
+/// The rows in the order of [`ranking`].
+pub(crate) fn ordered(
     table: LazyFrame,
-    first: Option<Expr>,
     score: &str,
     direction: Direction,
     seed: &Seed,
 ) -> LazyFrame {
-    let mut keys = vec![(wanted(score, direction), true), (tie(seed), false), (col("id"), false)];
-    keys.splice(0..0, first.map(|first| (first, true)));
-    let (keys, descending): (Vec<Expr>, Vec<bool>) = keys.into_iter().unzip();
-    let order = SortMultipleOptions::default()
-        .with_order_descending_multi(descending)
-        .with_nulls_last(true);
-    table.sort_by_exprs(keys, order)
-}
-
-/// The score with its kept end up, null where it is missing.
-fn wanted(score: &str, direction: Direction) -> Expr {
-    let score = col(score).cast(DataType::Float64);
-    let zero = score.clone().eq(lit(0.0));
-    let signed = match direction {
-        Direction::KeepHigh => score.clone(),
-        Direction::KeepLow => lit(0.0) - score.clone(),
-    };
-    when(score.is_nan()).then(lit(NULL)).when(zero).then(lit(0.0)).otherwise(signed)
-}
-
-/// The keyed hash of the id.
-fn tie(seed: &Seed) -> Expr {
-    let seed = seed.of("tie");
-    let hashes = move |ids: Column| {
-        let hashes: UInt64Chunked =
-            ids.str()?.iter().map(|id| id.map(|id| seed.hash(id))).collect();
-        Ok(hashes.into_series().into())
-    };
-    col("id").map(hashes, |_, field| Ok(Field::new(field.name().clone(), DataType::UInt64)))
-}
-
-/// Which rows a quota takes, going down the rows; only rows where `eligible` holds count.
-pub(super) fn taken(name: &'static str, eligible: Expr, quota: Quota) -> Expr {
-    let inputs = [eligible, col("label")];
-    whole(name, DataType::Boolean, &inputs, move |columns| {
-        let labels = super::column::labels(&columns[1])?;
-        let mut quota = quota.clone();
-        let taken = columns[0].bool()?.iter().zip(labels);
-        let taken: BooleanChunked =
-            taken.map(|(eligible, label)| eligible == Some(true) && quota.take(label)).collect();
-        Ok(taken.into_series())
-    })
+    let (seed, inputs) = (seed.clone(), [col("id"), col(score).cast(DataType::Float64)]);
+    let place = whole(PLACE, DataType::UInt32, &inputs, move |columns| {
+        let ids: Vec<&str> = columns[0].str()?.iter().map(Option::unwrap_or_default).collect();
+        let scores: Vec<Option<f64>> = columns[1].f64()?.iter().collect();
+        let mut places = vec![0_u32; ids.len()];
+        let ranked = ranking(&ids, &scores, direction, &seed);
+        ranked.into_iter().zip(0..).for_each(|(row, place)| places[row] = place);
+        Ok(UInt32Chunked::from_vec(PLACE.into(), places).into_series())
+    });
+    let placed = table.with_column(place).sort([PLACE], SortMultipleOptions::default());
+    placed.drop(by_name([PLACE], true, false))
 }

@@ -26,7 +26,7 @@ fn z(values: &mut [f64]) {
 /// The ascending rank from 0 (lowest) to 1 (highest); equal scores share the mean of their ranks.
 /// A score alone has rank 0.
 #[allow(clippy::float_cmp, reason = "equal scores are ties")]
-fn ranks(values: &mut [f64]) {
+pub(super) fn ranks(values: &mut [f64]) {
     let mut order: Vec<usize> = (0..values.len()).filter(|i| !values[*i].is_nan()).collect();
     order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
     let last = order.len().saturating_sub(1).max(1) as f64;

@@ -4,14 +4,17 @@
 //! (ids, labels, scores; never images).
 
 use std::io::Cursor;
+use std::sync::Arc;
 
+use arrow::array::Array;
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType as ArrowType, Field, Schema as ArrowSchema, SchemaRef};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::StreamWriter;
 use arrow::record_batch::RecordBatch;
 use polars::prelude::{
-    CompatLevel, DataFrame, IntoLazy, IpcStreamReader, IpcStreamWriter, LazyFrame, ParquetReader,
+    CompatLevel, CsvParseOptions, CsvReadOptions, DataFrame, DataType, IntoLazy, IpcStreamReader,
+    IpcStreamWriter, JsonFormat, JsonReader, LazyFrame, ParquetReader, PolarsResult, Schema,
     SerReader, SerWriter, UnionArgs, concat,
 };
 
@@ -48,16 +51,64 @@ pub fn from_arrow(batch: &RecordBatch) -> Result<DataFrame> {
     Ok(IpcStreamReader::new(Cursor::new(bytes)).finish()?)
 }
 
+/// A foreign table with a row for each line of a CSV text, which begins with the column names. The
+/// column `text` is read as it is written, so that the id `007` stays one; the types of the others
+/// follow from all of their values.
+///
+/// # Errors
+/// `InvalidInput` if it cannot be read.
+pub fn decode_csv(bytes: &[u8], text: &str) -> Result<DataFrame> {
+    let texts = Schema::from_iter([(text.into(), DataType::String)]);
+    let options = CsvReadOptions::default()
+        .with_infer_schema_length(None)
+        .with_schema_overwrite(Some(Arc::new(texts)))
+        .with_parse_options(CsvParseOptions::default().with_try_parse_dates(true));
+    foreign("CSV", || options.into_reader_with_file_handle(Cursor::new(bytes)).finish())
+}
+
+/// A foreign table with a row for each object of a JSON array, or of each line.
+///
+/// # Errors
+/// `InvalidInput` if it cannot be read.
+pub fn decode_json(bytes: &[u8], by_line: bool) -> Result<DataFrame> {
+    let format = if by_line { JsonFormat::JsonLines } else { JsonFormat::Json };
+    let reader = || JsonReader::new(Cursor::new(bytes)).with_json_format(format);
+    foreign("JSON", || reader().infer_schema_len(None).finish())
+}
+
+fn foreign(kind: &str, read: impl FnOnce() -> PolarsResult<DataFrame>) -> Result<DataFrame> {
+    let unreadable = || Error::input(format!("the file cannot be read as {kind}"));
+    fence(read).ok_or_else(unreadable)?.map_err(|e| unreadable().because(e))
+}
+
+/// From Polars to Arrow, with the types that columns have; strings become `Utf8`.
+///
+/// # Errors
+/// `Internal` if a column's type has no counterpart.
+pub fn arrow(frame: DataFrame) -> Result<RecordBatch> {
+    let batch = crossed(frame)?;
+    let plain = |kind: &ArrowType| match kind {
+        ArrowType::LargeUtf8 | ArrowType::Utf8View => ArrowType::Utf8,
+        other => other.clone(),
+    };
+    let schema = batch.schema();
+    let fields = schema.fields().iter().zip(batch.columns());
+    let fields = fields.map(|(field, column)| {
+        let nullable = column.null_count() > 0;
+        Field::new(field.name(), plain(field.data_type()), nullable)
+    });
+    let schema = Arc::new(ArrowSchema::new(fields.collect::<Vec<_>>()));
+    let columns = batch.columns().iter().zip(schema.fields());
+    let columns = columns.map(|(column, field)| cast(column, field.data_type()));
+    Ok(RecordBatch::try_new(Arc::clone(&schema), columns.collect::<Result<_, _>>()?)?)
+}
+
 /// From Polars to Arrow: the columns of `schema`, by name, in its order and types.
 ///
 /// # Errors
 /// `Internal` if a column is missing, has nulls against the contract, or cannot be cast.
-pub fn to_arrow(mut frame: DataFrame, schema: &SchemaRef) -> Result<RecordBatch> {
-    let mut bytes = Vec::new();
-    IpcStreamWriter::new(&mut bytes).with_compat_level(CompatLevel::oldest()).finish(&mut frame)?;
-    let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
-    let found = reader.schema();
-    let batch = concat_batches(&found, &reader.collect::<Result<Vec<_>, _>>()?)?;
+pub fn to_arrow(frame: DataFrame, schema: &SchemaRef) -> Result<RecordBatch> {
+    let batch = crossed(frame)?;
     let columns: Result<Vec<_>> = schema
         .fields()
         .iter()
@@ -71,12 +122,19 @@ pub fn to_arrow(mut frame: DataFrame, schema: &SchemaRef) -> Result<RecordBatch>
     Ok(RecordBatch::try_new(SchemaRef::clone(schema), columns?)?)
 }
 
+fn crossed(mut frame: DataFrame) -> Result<RecordBatch> {
+    let mut bytes = Vec::new();
+    IpcStreamWriter::new(&mut bytes).with_compat_level(CompatLevel::oldest()).finish(&mut frame)?;
+    let reader = StreamReader::try_new(Cursor::new(bytes), None)?;
+    let found = reader.schema();
+    Ok(concat_batches(&found, &reader.collect::<Result<Vec<_>, _>>()?)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::tables;
     use arrow::array::{Int32Array, StringArray};
-    use std::sync::Arc;
 
     #[test]
     fn tables_cross_both_ways_unchanged() {
@@ -93,9 +151,9 @@ mod tests {
     #[test]
     fn a_null_against_the_contract_is_refused() {
         let folds = Int32Array::from(vec![Some(0), None]);
-        let schema = Arc::new(arrow::datatypes::Schema::new(vec![
-            arrow::datatypes::Field::new("id", arrow::datatypes::DataType::Utf8, false),
-            arrow::datatypes::Field::new("fold", arrow::datatypes::DataType::Int32, true),
+        let schema = Arc::new(ArrowSchema::new(vec![
+            Field::new("id", ArrowType::Utf8, false),
+            Field::new("fold", ArrowType::Int32, true),
         ]));
         let ids = Arc::new(StringArray::from(vec!["a", "b"]));
         let batch = RecordBatch::try_new(schema, vec![ids, Arc::new(folds)]).unwrap();

@@ -7,7 +7,7 @@
 //! - `parquet`: reads columns, row groups and rows of an [`Object`]; encodes tables.
 //! - `fetch`: the ranged reads under it. `foreign`: how far their bytes are believed.
 //! - `size`: the bytes of rows.
-//! - `upload`: an object that is written piece by piece.
+//! - `upload`: an object that is written piece by piece. `new_file`: one at an address of its own.
 //! - `scratch`: files for what does not fit in memory.
 //! - `frame`: the bridge to Polars.
 //! - `sealed`: JSON documents with a checksum inside.
@@ -30,6 +30,7 @@ pub mod frame;
 mod links;
 mod litter;
 mod location;
+mod new_file;
 mod object;
 pub mod parquet;
 mod patient;
@@ -46,6 +47,7 @@ pub use commit::{
     FORMAT, Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, sha256_hex,
 };
 pub use location::{Dir, Listed, Written};
+pub use new_file::NewFile;
 pub use object::{Object, read_text, resolve};
 pub use scratch::{Scratch, machine_memory};
 pub(crate) use sealed::{checksum_schema, seal, unseal};

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures::TryStreamExt;
 use globset::GlobBuilder;
 use object_store::path::Path;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use super::fetch;
 use super::store::{self, unavailable};
 use super::wait;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{Address, Storage};
 
 /// A location without its first parts.
@@ -98,6 +100,19 @@ pub(super) fn found(
 }
 
 impl Object {
+    /// All bytes of this version of the object.
+    ///
+    /// # Errors
+    /// `InvalidInput` if it is empty; `Unavailable` if it cannot be read or is another version by now.
+    pub fn read(&self) -> Result<Bytes> {
+        if self.bytes == 0 {
+            return Err(Error::input("the file is empty (0 bytes)").at(self.uri.clone()));
+        }
+        let bytes = wait(fetch::get(self, 0..self.bytes))?;
+        let unread = || Error::new(ErrorKind::Unavailable, format!("cannot read {}", self.uri));
+        bytes.map_err(|e| unread().because(e))
+    }
+
     pub(super) fn new(store: &Arc<dyn ObjectStore>, meta: ObjectMeta, uri: String) -> Self {
         let (store, bucket) = (Arc::clone(store), bucket(&uri));
         Self { store, bucket, path: meta.location, uri, bytes: meta.size, etag: meta.e_tag }
@@ -157,7 +172,6 @@ pub fn read_text(path: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
     use crate::storage::Dir;
 
     fn resolve(uris: &[String]) -> Result<Vec<Object>> {

@@ -317,12 +317,16 @@ pub fn decode(bytes: Bytes) -> Result<(SchemaRef, impl Iterator<Item = Result<Re
 /// # Errors
 /// `Internal` if the batch cannot be written.
 pub fn encode_table(batch: &RecordBatch) -> Result<Vec<u8>> {
-    let properties = WriterProperties::builder()
+    encode(Vec::new(), &batch.schema(), [Ok([Ok(batch.clone())])], own_properties())
+        .map_err(|e| Error::internal("a table cannot be encoded").because(e))
+}
+
+/// How our own tables are encoded.
+pub(super) fn own_properties() -> WriterProperties {
+    WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_created_by(concat!("unseen ", env!("CARGO_PKG_VERSION")).to_owned())
-        .build();
-    encode(Vec::new(), &batch.schema(), [Ok([Ok(batch.clone())])], properties)
-        .map_err(|e| Error::internal("a table cannot be encoded").because(e))
+        .build()
 }
 
 /// Decodes one of our own tables and holds it to its contract.

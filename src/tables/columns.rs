@@ -65,6 +65,31 @@ pub(super) static FOLDS: &[Column] = &[
 pub(super) static MEMBERS: &[Column] =
     &[required("id", DataType::Utf8, "The id of a sample that the model was trained on.")];
 
+/// The column that every dynamics table begins with.
+pub(super) static DYNAMICS: &[Column] =
+    &[required("id", DataType::Utf8, "The id of a sample that the model scores.")];
+
+pub(super) static LABEL_ERRORS: &[Column] = &[
+    required("id", DataType::Utf8, "The id of the sample."),
+    required("label", DataType::Int32, "Its class as given, from 0."),
+    required(
+        "suggested",
+        DataType::Int32,
+        "The class with the largest mean probability, from 0; the first of several.",
+    ),
+    required(
+        "self_confidence",
+        DataType::Float32,
+        "The mean probability of the given class, over the models of stage 1 that scored the sample.",
+    ),
+    required(
+        "normalized_margin",
+        DataType::Float32,
+        "(That minus the largest other mean probability, plus 1) / 2: low is suspect.",
+    ),
+    required("suspected", DataType::Boolean, "Whether the given class is suspected to be wrong."),
+];
+
 /// The columns that every score table begins with.
 pub(super) static SCORES: &[Column] = &[
     required("id", DataType::Utf8, "The id of the sample."),
@@ -79,7 +104,8 @@ pub(super) static SCORES: &[Column] = &[
     ),
 ];
 
-pub(super) static SELECTION: &[Column] = &[
+/// The columns that the selection and the state between stages begin with.
+pub(super) static SELECTED: &[Column] = &[
     required("id", DataType::Utf8, "The id of the sample."),
     optional("label", DataType::Int32, "Its class, from 0; null if it is unknown."),
     optional("fold", DataType::Int32, "Its fold, from 0; null in mode `fitting`."),
@@ -91,7 +117,7 @@ pub(super) static SELECTION: &[Column] = &[
     optional(
         "rank",
         DataType::Int64,
-        "Its rank within that stage, from 1, the most wanted; null without a score.",
+        "Its rank by score within that stage, from 1, the most wanted; null if it was set aside before.",
     ),
     optional("stage", DataType::Int32, "The stage of entry, from 1; null if it is not kept."),
     required("kept", DataType::Boolean, "Whether the sample is kept."),
@@ -101,6 +127,27 @@ pub(super) static SELECTION: &[Column] = &[
         "`kept`; `below-cut` (other samples were wanted more); `quota` (ranked among the rows of its stage, but its class or cell was full, or the place was kept for one that lacks samples); `noise-guard`; `filtered` (by `select.filter`); `duplicate` (another of its cluster stands for it); `budget` (it costs more than was left); `quarantined: ` and why.",
     ),
 ];
+
+/// The columns that end the selection.
+pub(super) static TWINS: &[Column] = &[
+    required(
+        "random",
+        DataType::Boolean,
+        "Whether it is in a random subset of the usable samples, as large as what is kept: for comparison.",
+    ),
+    required(
+        "random_stratified",
+        DataType::Boolean,
+        "The same for a random subset in which each class keeps its share.",
+    ),
+];
+
+/// The column that ends the state between stages.
+pub(super) static WRONG: &[Column] = &[optional(
+    "wrong",
+    DataType::Int32,
+    "How many predictions of stage 1 were of another class; null if they are not known.",
+)];
 
 pub(super) static VIEW: &[Column] = &[
     required("id", DataType::Utf8, "The id of a kept sample."),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::OUTPUTS;
 use super::columns::{self, Column};
-use crate::recipe::Method;
+use crate::recipe::{Method, Needs};
 
 /// What a table promises.
 #[derive(Clone, Debug, Serialize)]
@@ -72,10 +72,45 @@ pub fn contracts() -> Vec<TableContract> {
             "The samples that one model was trained on, ascending by id.",
             columns::MEMBERS,
         ),
+        dynamics(),
         scores(),
-        table("selection", "What became of every sample, ascending by id.", columns::SELECTION),
+        table(
+            "label_errors",
+            "How well the label of each usable sample agrees with the models of stage 1 that never saw it, ascending by id.",
+            columns::LABEL_ERRORS,
+        ),
+        table(
+            "selection",
+            "What became of every sample, ascending by id.",
+            &[columns::SELECTED, columns::TWINS].concat(),
+        ),
+        table(
+            "state",
+            "The selection after one stage, without the quarantine, ascending by id.",
+            &[columns::SELECTED, columns::WRONG].concat(),
+        ),
         table("view", "The kept samples, in the order of the shards.", columns::VIEW),
     ]
+}
+
+fn dynamics() -> TableContract {
+    let watched = Method::ALL.into_iter().filter(|method| method.needs() == Needs::Trajectory);
+    let mut columns: Vec<ColumnContract> =
+        columns::DYNAMICS.iter().map(ColumnContract::from).collect();
+    columns.extend(watched.map(|method| ColumnContract {
+        present: Some(format!(
+            "`score.methods` has `{name}`, or it has `d2` and `score.embedding.difficulty` is `{name}`",
+            name = method.name()
+        )),
+        ..(&columns::score(method)).into()
+    }));
+    let description = "What the training of one model did to the samples that it scores, ascending by id. It never saw them, except in mode `fitting`.";
+    TableContract { table: "dynamics", description, columns, metadata: outputs() }
+}
+
+fn outputs() -> BTreeMap<&'static str, &'static str> {
+    let meaning = "What the scores were computed from, as `score.outputs` says: `clean` or `training`. Scores of both kinds must not be mixed.";
+    BTreeMap::from([(OUTPUTS, meaning)])
 }
 
 fn scores() -> TableContract {
@@ -90,13 +125,11 @@ fn scores() -> TableContract {
         list(
             "probabilities",
             "The softmax of the outputs, one per class.",
-            "`score.average` is `probabilities`",
+            "`score.average` is `probabilities`, or in stage 1 `score.label_errors` is true",
         ),
     ]);
     let description = "The scores that one model gave, ascending by id. It never saw these samples, except in mode `fitting`.";
-    let outputs = "What the scores were computed from, as `score.outputs` says: `clean` or `training`. Scores of both kinds must not be mixed.";
-    let metadata = BTreeMap::from([(OUTPUTS, outputs)]);
-    TableContract { table: "scores", description, columns, metadata }
+    TableContract { table: "scores", description, columns, metadata: outputs() }
 }
 
 fn list(name: &'static str, meaning: &'static str, present: &str) -> ColumnContract {
@@ -118,13 +151,18 @@ mod tests {
     #[test]
     fn the_contracts_are_the_schemas() {
         let lists = [("logits", 7), ("probabilities", 7)];
+        let watched: Vec<Method> =
+            Method::ALL.into_iter().filter(|m| m.needs() == Needs::Trajectory).collect();
         let schemas = [
             tables::samples(),
             tables::quarantine(),
             tables::folds(),
             tables::members(),
+            tables::dynamics(&watched, Outputs::Training),
             tables::scores(&Method::ALL, &lists, Outputs::Training),
+            tables::label_errors(),
             tables::selection(),
+            tables::state(),
             tables::view(),
         ];
         let contracts = contracts();

@@ -40,12 +40,32 @@ pub fn members() -> SchemaRef {
     schema(columns::MEMBERS)
 }
 
+/// What a training did to the samples that its model scores, ascending by id: a column for each of
+/// `methods`, which watch the training. The metadata are those of [`scores`].
+pub fn dynamics(methods: &[Method], outputs: Outputs) -> SchemaRef {
+    with_scores(columns::DYNAMICS, methods, &[], outputs)
+}
+
+/// The samples and how well their labels agree with the models that never saw them, ascending by id.
+pub fn label_errors() -> SchemaRef {
+    schema(columns::LABEL_ERRORS)
+}
+
 /// The scores that one model gave, ascending by id. `fold` is the sample's fold (null in fitting
 /// mode), `model` the scoring model within the stage. `logits` and `probabilities` are there when
 /// asked for: `lists` gives the name of each and the number of classes. The schema's metadata says
 /// under [`OUTPUTS`] what the scores were computed from.
 pub fn scores(methods: &[Method], lists: &[(&str, usize)], outputs: Outputs) -> SchemaRef {
-    let mut columns = columns::SCORES.to_vec();
+    with_scores(columns::SCORES, methods, lists, outputs)
+}
+
+fn with_scores(
+    first: &[Column],
+    methods: &[Method],
+    lists: &[(&str, usize)],
+    outputs: Outputs,
+) -> SchemaRef {
+    let mut columns = first.to_vec();
     columns.extend(methods.iter().map(|method| columns::score(*method)));
     let mut fields = schema(&columns).fields().to_vec();
     fields.extend(lists.iter().map(|(name, classes)| Arc::new(list(name, *classes))));
@@ -64,8 +84,14 @@ fn list(name: &str, classes: usize) -> Field {
 /// What became of every sample, ascending by id. `score` is the aggregated score that decided
 /// (of the stage of entry for kept samples, of the last stage that scored it otherwise), `rank`
 /// counts from 1 (the most wanted) within that stage, `stage` is the stage of entry.
+/// `random` and `random_stratified` are subsets of the same size, for comparison.
 pub fn selection() -> SchemaRef {
-    schema(columns::SELECTION)
+    schema(&[columns::SELECTED, columns::TWINS].concat())
+}
+
+/// The selection after one stage: its columns, and how often stage 1 was wrong about a sample.
+pub fn state() -> SchemaRef {
+    schema(&[columns::SELECTED, columns::WRONG].concat())
 }
 
 /// The kept rows in the order of the shards: a subset without a copy.

@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::inputs::{Augment, Gather};
 use super::optimizer::Optimizer;
+use super::predict::Predictor;
 use super::schedule::learning_rate;
 use super::{batches, inputs, loss, sizing};
 use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, Scaling, open};
@@ -54,15 +55,16 @@ pub struct Trained {
     pub history: Vec<EpochReport>,
 }
 
-/// Trains one model. On the CPU equal jobs give equal bytes, whatever the number of threads.
+/// Looks at an epoch that has just finished, and at the model as it is then.
+pub type OnEpoch<'a> = dyn FnMut(&EpochReport, &Predictor<'_>) -> Result<()> + 'a;
+
+/// Trains one model. On the CPU equal jobs give equal bytes, whatever the number of threads and
+/// whatever `on_epoch` looks at.
 ///
 /// # Errors
 /// `InvalidRecipe` if model and data do not go together; `InvalidInput` without members or if the
 /// loss stops being finite; `DeviceUnavailable`; and whatever `on_epoch` returns.
-pub fn train(
-    job: &Job<'_>,
-    on_epoch: &mut dyn FnMut(EpochReport) -> Result<()>,
-) -> Result<Trained> {
+pub fn train(job: &Job<'_>, on_epoch: &mut OnEpoch<'_>) -> Result<Trained> {
     check(job)?;
     let device = open(job.device)?;
     let card = card(job)?;
@@ -81,7 +83,7 @@ pub fn train(
     let mut history = Vec::with_capacity(job.train.epochs);
     for epoch in 0..job.train.epochs {
         let report = run.epoch(epoch)?;
-        on_epoch(report.clone())?;
+        on_epoch(&report, &run.predictor())?;
         history.push(report);
     }
     if !run.net.is_finite()? {
@@ -134,6 +136,11 @@ struct Epochs<'a> {
 }
 
 impl Epochs<'_> {
+    fn predictor(&self) -> Predictor<'_> {
+        let Self { job, gather, device, net, .. } = self;
+        Predictor { net, gather, samples: job.samples, device }
+    }
+
     fn epoch(&mut self, epoch: usize) -> Result<EpochReport> {
         let (members, train) = (self.job.members, self.job.train);
         let order = batches::shuffled(members, &self.job.seed, epoch);

@@ -2,7 +2,7 @@
 //!
 //! Both are pure functions of the samples, the recipe and a seed: on the CPU the same job gives
 //! the same bytes for any number of threads. `inputs` scales and augments, `batches` orders,
-//! `optimizer` and `schedule` move the weights, `epochs` is the loop, `predict` the pass of a finished model.
+//! `optimizer` and `schedule` move the weights, `epochs` is the loop, `predict` the pass of a model.
 
 mod batches;
 mod epochs;
@@ -14,9 +14,11 @@ mod schedule;
 mod sizing;
 
 pub use batches::steps_per_epoch;
-pub use epochs::{EpochReport, Job, Trained, train};
-pub use predict::{Sink, View, predict};
-pub use sizing::{check, memory_bytes, parameters};
+pub use epochs::{EpochReport, Job, OnEpoch, Trained, train};
+pub use predict::{Batch, Predictor, Request, Sink, View, predict};
+pub use sizing::{check, embedding_width, memory_bytes, parameters};
 
+#[cfg(test)]
+mod embedding_tests;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
-//! The outputs of a finished model, without gradients: clean, or as training sees them.
+//! The outputs of a model, without gradients: clean, or as training sees them.
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use super::batches;
 use super::inputs::{Augment, Gather};
-use crate::models::{Checkpoint, Pass, open};
+use crate::models::{Checkpoint, Net, Pass, open};
 use crate::recipe::Train;
 use crate::samples::Samples;
 use crate::seed::Seed;
@@ -13,8 +13,16 @@ use crate::{Error, Result};
 /// Samples per forward pass. A constant, so that logits have the same bytes for every recipe.
 pub(super) const BATCH: usize = 256;
 
-/// Takes the indices of a batch and its row-major logits `[batch, classes]`.
-pub type Sink<'a> = dyn FnMut(&[u32], &[f32]) -> Result<()> + 'a;
+/// What is wanted of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Indices of the samples, in the order in which their outputs are wanted.
+    pub indices: &'a [u32],
+    /// Which outputs.
+    pub view: View<'a>,
+    /// Whether embeddings are wanted beside logits.
+    pub embeddings: bool,
+}
 
 /// Which outputs of a model are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +38,22 @@ pub enum View<'a> {
     },
 }
 
-/// Runs a model over `indices` in their order and hands logits to `sink` batch by batch.
+/// The outputs of a model for some samples.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// The indices of the samples.
+    pub indices: &'a [u32],
+    /// Row-major logits `[batch, classes]`.
+    pub logits: &'a [f32],
+    /// Row-major embeddings `[batch, width]`, which the last layer takes; `None` if nobody asked.
+    pub embeddings: Option<&'a [f32]>,
+}
+
+/// Takes the outputs batch by batch.
+pub type Sink<'a> = dyn FnMut(&Batch<'_>) -> Result<()> + 'a;
+
+/// Runs a model over samples in the order of the request and hands its outputs to `sink` batch by
+/// batch.
 ///
 /// # Errors
 /// `InvalidInput` if the model was trained for inputs of another shape; `InvalidRecipe` for an
@@ -39,31 +62,55 @@ pub enum View<'a> {
 pub fn predict(
     checkpoint: &Checkpoint,
     samples: &Samples,
-    indices: &[u32],
     device: &str,
-    view: View<'_>,
+    request: &Request<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
     if checkpoint.card.input != samples.inputs.shape() {
         return Err(Error::input("the model was trained for inputs of another shape"));
     }
-    if indices.iter().any(|i| *i as usize >= samples.len()) {
-        return Err(Error::internal("the index of a sample to score is out of range"));
-    }
     let device = open(device)?;
-    let net = checkpoint.net(&device)?;
-    let gather = Gather::new(&samples.inputs, &checkpoint.card.scaling);
-    let (pass, augment, cut): (_, _, Vec<&[u32]>) = match view {
-        View::Clean => (Pass::Clean, None, indices.chunks(BATCH).collect()),
-        View::Training { train, seed } => {
-            let augment = Augment::new(train, samples.inputs.shape())?;
-            let cut = batches::cut(indices, BATCH).collect();
-            (Pass::Batch, augment.map(|augment| (augment, seed)), cut)
+    let net = &checkpoint.net(&device)?;
+    let gather = &Gather::new(&samples.inputs, &checkpoint.card.scaling);
+    Predictor { net, gather, samples, device: &device }.predict(request, sink)
+}
+
+/// A model as it is now, also in the midst of its training, which looking at it does not change.
+pub struct Predictor<'a> {
+    pub(super) net: &'a Net,
+    pub(super) gather: &'a Gather<'a>,
+    pub(super) samples: &'a Samples,
+    pub(super) device: &'a Device,
+}
+
+impl Predictor<'_> {
+    /// As the function [`predict`].
+    ///
+    /// # Errors
+    /// As the function [`predict`].
+    pub fn predict(&self, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
+        let indices = request.indices;
+        if indices.iter().any(|i| *i as usize >= self.samples.len()) {
+            return Err(Error::internal("the index of a sample to score is out of range"));
         }
-    };
-    gather.ahead(cut.into_iter(), augment, |batch, values| {
-        let inputs = Tensor::from_vec(values, (batch.len(), ()), &device)?;
-        let logits = net.forward(&inputs, pass)?.contiguous()?.flatten_all()?;
-        sink(batch, &logits.to_vec1()?)
-    })
+        let (pass, augment, cut): (_, _, Vec<&[u32]>) = match request.view {
+            View::Clean => (Pass::Clean, None, indices.chunks(BATCH).collect()),
+            View::Training { train, seed } => {
+                let augment = Augment::new(train, self.samples.inputs.shape())?;
+                let cut = batches::cut(indices, BATCH).collect();
+                (Pass::Batch, augment.map(|augment| (augment, seed)), cut)
+            }
+        };
+        self.gather.ahead(cut.into_iter(), augment, |indices, values| {
+            let inputs = Tensor::from_vec(values, (indices.len(), ()), self.device)?;
+            let (logits, embeddings) = self.net.forward_embedding(&inputs, pass)?;
+            let logits = &row_major(&logits)?;
+            let embeddings = request.embeddings.then(|| row_major(&embeddings)).transpose()?;
+            sink(&Batch { indices, logits, embeddings: embeddings.as_deref() })
+        })
+    }
+}
+
+fn row_major(rows: &Tensor) -> Result<Vec<f32>> {
+    Ok(rows.contiguous()?.flatten_all()?.to_vec1()?)
 }

@@ -2,7 +2,7 @@
 
 use super::inputs::Augment;
 use super::predict;
-use crate::models::{Architecture, Step};
+use crate::models::{self, Architecture, Step};
 use crate::recipe::{Arch, Model, Train};
 use crate::samples::Shape;
 use crate::{Error, ErrorKind, Result};
@@ -35,6 +35,14 @@ pub fn parameters(model: &Model, shape: Shape, classes: usize) -> Result<usize> 
         return Err(too_large(model.arch, shape, count));
     }
     Ok(count as usize)
+}
+
+/// How many numbers the embedding of a sample has.
+///
+/// # Errors
+/// As for [`check`].
+pub fn embedding_width(model: &Model, shape: Shape, classes: usize) -> Result<usize> {
+    Ok(models::embedding_width(&Architecture::from(model).steps(shape, classes)?))
 }
 
 fn numbers(shape: &[usize]) -> u128 {

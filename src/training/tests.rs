@@ -23,7 +23,7 @@ fn samples(n: usize, inputs: Inputs, classes: u32) -> Samples {
 }
 
 /// Noise, with a bright square whose place is the class (one of four corners).
-fn images(n: usize) -> Samples {
+pub(super) fn images(n: usize) -> Samples {
     let mut random = Seed::new(99).rng();
     let mut pixels = Vec::new();
     for i in 0..n {
@@ -38,23 +38,28 @@ fn images(n: usize) -> Samples {
 }
 
 /// Noise, with one feature raised: that of the class.
-fn features(n: usize) -> Samples {
+pub(super) fn features(n: usize) -> Samples {
     let mut random = Seed::new(98).rng();
     let value = |i: usize, j: usize, u: f32| u + if j == i % 4 { 1.0 } else { 0.0 };
     let values: Vec<f32> = (0..n * 6).map(|p| value(p / 6, p % 6, random.unit())).collect();
     samples(n, Inputs::features(&values, 6), 4)
 }
 
-fn model(arch: Arch) -> Model {
+pub(super) fn model(arch: Arch) -> Model {
     Model { arch, hidden: vec![32], width: 8, blocks: 2, standardize: true }
 }
 
-fn recipe() -> Train {
+pub(super) fn recipe() -> Train {
     Train { epochs: 6, batch_size: 32, ..Train::default() }
 }
 
 /// Trains on every sample whose index is not a multiple of 3.
-fn run(samples: &Samples, model: &Model, recipe: &Train, start: Option<&Checkpoint>) -> Trained {
+pub(super) fn run(
+    samples: &Samples,
+    model: &Model,
+    recipe: &Train,
+    start: Option<&Checkpoint>,
+) -> Trained {
     let members: Vec<u32> = (0..samples.len() as u32).filter(|i| i % 3 != 0).collect();
     let job = Job {
         samples,
@@ -65,7 +70,7 @@ fn run(samples: &Samples, model: &Model, recipe: &Train, start: Option<&Checkpoi
         device: "cpu",
         start,
     };
-    train(&job, &mut |_| Ok(())).unwrap()
+    train(&job, &mut |_, _| Ok(())).unwrap()
 }
 
 /// Clean logits of `indices`, in their order.
@@ -75,12 +80,14 @@ fn logits(checkpoint: &Checkpoint, samples: &Samples, indices: &[u32]) -> Vec<f3
 
 fn viewed(checkpoint: &Checkpoint, samples: &Samples, indices: &[u32], view: View) -> Vec<f32> {
     let (mut seen, mut all) = (Vec::new(), Vec::new());
-    let mut sink = |batch: &[u32], logits: &[f32]| {
-        seen.extend_from_slice(batch);
-        all.extend_from_slice(logits);
+    let mut sink = |batch: &Batch<'_>| {
+        assert!(batch.embeddings.is_none(), "nobody asked");
+        seen.extend_from_slice(batch.indices);
+        all.extend_from_slice(batch.logits);
         Ok(())
     };
-    predict(checkpoint, samples, indices, "cpu", view, &mut sink).unwrap();
+    let request = Request { indices, view, embeddings: false };
+    predict(checkpoint, samples, "cpu", &request, &mut sink).unwrap();
     assert_eq!(seen, indices);
     all
 }
@@ -135,7 +142,7 @@ fn equal_jobs_give_equal_bytes_and_seeds_matter() {
         device: "cpu",
         start: None,
     };
-    let other = train(&job, &mut |_| Ok(())).unwrap();
+    let other = train(&job, &mut |_, _| Ok(())).unwrap();
     assert!(first.checkpoint.weights != other.checkpoint.weights);
 }
 
@@ -209,7 +216,7 @@ fn continuing_starts_from_the_given_weights() {
         device: "cpu",
         start: Some(&first.checkpoint),
     };
-    assert_eq!(train(&job, &mut |_| Ok(())).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(train(&job, &mut |_, _| Ok(())).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 
 /// A linear model on two features: weights `[[1, 2], [-1, 0.5]]`, bias `[0.5, -3]`.
@@ -284,16 +291,16 @@ fn a_single_last_sample_joins_the_batch_before_it() {
     let trained = run(&samples, &model(Arch::Convnet), &Train { epochs: 1, ..recipe() }, None);
     let (all, train, seed): (Vec<u32>, _, _) = ((0..257).collect(), recipe(), Seed::new(0));
     let mut sizes = Vec::new();
-    let mut sink = |batch: &[u32], logits: &[f32]| {
-        assert!(logits.iter().all(|z| z.is_finite()));
-        sizes.push(batch.len());
-        Ok(())
-    };
     let view = View::Training { train: &train, seed: &seed };
-    let checkpoint = &trained.checkpoint;
-    predict(checkpoint, &samples, &all, "cpu", view, &mut sink).unwrap();
-    predict(checkpoint, &samples, &[5], "cpu", view, &mut sink).unwrap();
-    predict(checkpoint, &samples, &[], "cpu", view, &mut sink).unwrap();
+    for indices in [&all[..], &[5], &[]] {
+        let mut sink = |batch: &Batch<'_>| {
+            assert!(batch.logits.iter().all(|z| z.is_finite()));
+            sizes.push(batch.indices.len());
+            Ok(())
+        };
+        let request = Request { indices, view, embeddings: false };
+        predict(&trained.checkpoint, &samples, "cpu", &request, &mut sink).unwrap();
+    }
     assert_eq!(sizes, [257, 1]);
 }
 
@@ -312,7 +319,7 @@ fn training_outputs_are_those_of_a_training_step() {
         device: "cpu",
         start: None,
     };
-    let Trained { checkpoint, history } = train(&job, &mut |_| Ok(())).unwrap();
+    let Trained { checkpoint, history } = train(&job, &mut |_, _| Ok(())).unwrap();
     let view = View::Training { train: &still, seed: &Seed::new(0) };
     let rows = viewed(&checkpoint, &samples, &members, view);
     let loss = |(z, label): (&[f32], &u32)| {
@@ -374,7 +381,7 @@ fn unknown_tensors_are_refused() {
 fn failure(samples: &Samples, members: &[u32], model: &Model, recipe: &Train) -> Error {
     let seed = Seed::new(0);
     let job = Job { samples, members, model, train: recipe, seed, device: "cpu", start: None };
-    train(&job, &mut |_| Ok(())).unwrap_err()
+    train(&job, &mut |_, _| Ok(())).unwrap_err()
 }
 
 #[test]
@@ -426,7 +433,7 @@ fn one_sample_and_absent_classes_are_enough_to_train() {
             device: "cpu",
             start: None,
         };
-        let trained = train(&job, &mut |_| Ok(())).unwrap();
+        let trained = train(&job, &mut |_, _| Ok(())).unwrap();
         assert!(logits(&trained.checkpoint, &samples, &[0]).iter().all(|z| z.is_finite()));
     }
 }
@@ -447,16 +454,17 @@ fn training_and_prediction_stop_when_told() {
         start: None,
     };
     let mut epochs = 0;
-    let stopped = train(&job, &mut |_| {
+    let stopped = train(&job, &mut |_, _| {
         epochs += 1;
         Err(Error::input("enough"))
     });
     assert_eq!((stopped.unwrap_err().to_string(), epochs), ("enough".to_owned(), 1));
     let trained = run(&samples, &model, &recipe, None);
-    let mut sink = |_: &[u32], _: &[f32]| -> Result<()> { Err(Error::input("full")) };
-    let stopped = predict(&trained.checkpoint, &samples, &[0], "cpu", View::Clean, &mut sink);
+    let mut sink = |_: &Batch<'_>| -> Result<()> { Err(Error::input("full")) };
+    let one = Request { indices: &[0], view: View::Clean, embeddings: false };
+    let stopped = predict(&trained.checkpoint, &samples, "cpu", &one, &mut sink);
     assert_eq!(stopped.unwrap_err().to_string(), "full");
-    let other = predict(&trained.checkpoint, &images(4), &[0], "cpu", View::Clean, &mut sink);
+    let other = predict(&trained.checkpoint, &images(4), "cpu", &one, &mut sink);
     assert_eq!(other.unwrap_err().kind(), ErrorKind::InvalidInput);
 }
 

@@ -8,6 +8,7 @@
 mod architecture;
 mod bad_input;
 mod bombs;
+mod commands;
 mod contract;
 mod damage;
 mod datasets;
@@ -25,7 +26,10 @@ mod race;
 mod recipe;
 mod s3;
 mod schemas;
+mod scores;
 mod secrets;
+mod selecting;
 mod server;
 mod support;
+mod suspects;
 mod tasks;

@@ -60,7 +60,7 @@ const WRONG_KEYS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\ntemperature = 4",
-        "9:1: unknown key `select.temperature`; [select] takes by, cap, classes, drop_hardest, floor, keep, keep_rows, models, stages, start, target",
+        "9:1: unknown key `select.temperature`; [select] takes beta_exponent, budget, by, cap, classes, drop_hardest, duplicates, filter, floor, keep, keep_rows, models, prune, quota, stages, start, strata, strategy, target",
     ),
     ("[output]", "[outptu]", "10:2: unknown table [outptu]; did you mean [output]?"),
     (
@@ -87,12 +87,12 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\nby = 'margn'",
-        "9:6: `margn` is not a score; did you mean `margin`? One of: entropy, margin, least_confidence, el2n, cross_entropy",
+        "9:1: `select.by` is `margn`, which is no score; did you mean `margin`?",
     ),
     (
         "keep = 0.5",
         "keep = 0.5\nby = 'gradient'",
-        "9:6: `gradient` is not a score. One of: entropy, margin, least_confidence, el2n, cross_entropy",
+        "9:1: `select.by` is `gradient`, which is no score; name a method, or add it to `score.own`",
     ),
     (
         "keep = 0.5",
@@ -102,7 +102,7 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\nclasses = 3",
-        "9:11: `select.classes` is an integer, but takes one of global, proportional, uniform",
+        "9:11: `select.classes` is an integer, but takes one of global, proportional, uniform, hard_class",
     ),
     (
         "keep = 0.5",
@@ -262,7 +262,86 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
         "7:1: `train.crop` is for images, but the recipe has no `data.image`",
     ),
     ("image = 'image'", "features = ['a', 'a']", "5:1: `data.features` names a column twice"),
-    ("keep = 0.5", "", "7:2: [select] needs `keep` (a share) or `keep_rows` (a number)"),
+    (
+        "keep = 0.5",
+        "",
+        "7:2: [select] needs `keep` or `prune` (a share), `keep_rows` (a number) or `budget`",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nprune = 0.5",
+        "9:1: [select] has `keep` and `prune`; give one of them",
+    ),
+    (
+        "keep = 0.5",
+        "prune = 0.3\nstages = [0.3, 0.3]",
+        "9:1: `select.stages` sums to 0.6, but `1 - select.prune` is 0.7",
+    ),
+    (
+        "keep = 0.5",
+        "prune = 0.3\ndrop_hardest = 0.4",
+        "9:1: `select.drop_hardest` (0.4) leaves less than 1 - `select.prune` (0.7) asks for",
+    ),
+    (
+        "keep = 0.5",
+        "budget = { column = 'bytes', total = 5, share = 0.5 }",
+        "8:1: `select.budget` takes either `total` or `share`",
+    ),
+    (
+        "keep = 0.5",
+        "budget = { column = 'bytes', share = 0.5 }\nstrategy = 'random'",
+        "9:1: `select.budget` buys what is wanted most for its cost; it goes with the strategy `top` alone",
+    ),
+    (
+        "keep = 0.5",
+        "budget = { column = 'bytes', share = 0.5 }\ncap = 5",
+        "8:1: with `select.budget` the number of samples is open, so `classes`, `floor`, `cap`, `target` and `quota` cannot hold; drop them, or keep a share",
+    ),
+    (
+        "keep = 0.5",
+        "budget = { column = 'bytes', total = 5 }\nstages = [0.5, 0.5]",
+        "9:1: `select.stages` as shares needs `select.budget.share`; with `total`, give a number",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstrategy = 'random_stratified'\ncap = 5",
+        "9:1: `random_stratified` says what every class keeps: its share; use `random` with other rules for classes",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nquota = [{ min = 5 }]",
+        "9:1: a `select.quota` speaks of one cell (`is`) or of every cell of some columns (`each`)",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nquota = [{ each = ['a', 'a'], min = 5 }]",
+        "9:1: a `select.quota` names a column twice",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nquota = [{ each = ['a'] }]",
+        "9:1: a `select.quota` needs `min`, `max`, `min_of_kept` or `max_of_kept`",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nquota = [{ each = ['a'], min = 5, max = 4 }]",
+        "9:1: a `select.quota` asks for more than it allows: its minimum is above its maximum",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nby = 'entrpy'",
+        "9:1: `select.by` is `entrpy`, which is no score; did you mean `entropy`?",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\n[[score.own]]\nname = 'margin'\nsql = 'el2n'",
+        "9:9: `score.own` has a score named `margin`, which is a method; give it another name",
+    ),
+    (
+        "seed = 1",
+        "join = [{ uri = 'a.txt' }]",
+        "1:1: a [[join]] is a table in one file: its `uri` ends in .parquet, .csv, .json, .jsonl or .ndjson",
+    ),
     (
         "keep = 0.5",
         "keep = 0.5\nkeep_rows = 9",
@@ -301,7 +380,7 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\n[folds]\nduplicates = 'together'\nstratify = true",
-        "11:1: folds that keep duplicates together cannot be stratified: they move as one; drop `stratify` or `duplicates`",
+        "11:1: folds that keep duplicates together cannot be stratified: they move as one; drop `stratify`, or `duplicates` and `near`",
     ),
     (
         "keep = 0.5",
@@ -487,7 +566,7 @@ fn overrides_change_values_and_take_the_blame() {
         ),
         (
             "select.by=7",
-            "`select.by` is an integer, but takes one of entropy, margin, least_confidence, el2n, cross_entropy",
+            r#"`select.by` is an integer, but takes one of entropy, margin, least_confidence, el2n, cross_entropy, grand, self_confidence, normalized_margin, confidence_weighted_entropy, forgetting, aum_logit_mean, aum_prob_sum, tdds, dyn_unc, dual, mean_confidence, moderate, prototypicality, k_center, herding, cal, d2, facility_location or a string; for a text, write --set 'select.by="7"'"#,
         ),
     ];
     for (set, expected) in blamed.into_iter().chain(blamed_text) {

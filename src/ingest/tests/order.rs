@@ -33,7 +33,7 @@ fn floats_of(loaded: &Loaded) -> Vec<u32> {
 
 /// The samples table without the columns that say where a sample lies.
 fn without_places(loaded: &Loaded) -> RecordBatch {
-    let (samples, _) = tables(loaded).unwrap();
+    let (samples, _) = tables_of(loaded);
     let keep: Vec<usize> = ["id", "label", "bytes", "group"]
         .iter()
         .map(|name| samples.schema().index_of(name).unwrap())
@@ -76,7 +76,7 @@ fn the_number_of_threads_does_not_matter() {
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let loaded = pool.install(|| dataset.load(LINES).unwrap());
-        (tables(&loaded).unwrap(), floats_of(&loaded))
+        (tables_of(&loaded), floats_of(&loaded))
     };
     assert_eq!(with(1), with(4));
 }
@@ -85,7 +85,7 @@ fn the_number_of_threads_does_not_matter() {
 fn the_tables_say_where_samples_lie() {
     let all = rows();
     let loaded = loaded(&[(all.slice(0, 10), 4), (all.slice(10, 20), 4)]);
-    let (samples, quarantine) = tables(&loaded).unwrap();
+    let (samples, quarantine) = tables_of(&loaded);
     assert_eq!(samples.schema(), crate::tables::samples());
     assert_eq!(quarantine.schema(), crate::tables::quarantine());
     let place = |batch: &RecordBatch, name: &str, at: usize| {

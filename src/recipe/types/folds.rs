@@ -45,6 +45,13 @@ impl Default for Folds {
     }
 }
 
+impl Folds {
+    /// Whether duplicates stay in one fold: exact ones, and near ones if they are looked for.
+    pub fn together(&self) -> bool {
+        self.duplicates == Duplicates::Together || self.near.is_some()
+    }
+}
+
 /// What a scoring model of stage 1 trains on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -37,3 +37,12 @@ pub enum Missing {
     /// The run stops and names some.
     Refuse,
 }
+
+impl Join {
+    /// How the table is written, by the end of its address: `parquet`, `csv`, `json`, `jsonl` or
+    /// `ndjson`; `None` for any other.
+    pub fn format(&self) -> Option<&'static str> {
+        let end = self.uri.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase())?;
+        ["parquet", "csv", "json", "jsonl", "ndjson"].into_iter().find(|known| *known == end)
+    }
+}

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::recipe::words;
+
 /// Which scores are computed and how those of several models become one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -50,6 +52,16 @@ impl Default for Score {
     }
 }
 
+impl Score {
+    /// The methods to compute that have to see this, in the order of [`Method::ALL`]: those of
+    /// `methods`, and the difficulty that D2 passes along.
+    pub fn computed(&self, needs: Needs) -> Vec<Method> {
+        let difficulty = self.methods.contains(&Method::D2).then_some(self.embedding.difficulty);
+        let wanted = |m: &Method| self.methods.contains(m) || difficulty == Some(*m);
+        Method::ALL.into_iter().filter(|m| m.needs() == needs && wanted(m)).collect()
+    }
+}
+
 /// A score of your own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +78,13 @@ pub struct Own {
     /// Which end is kept.
     #[serde(default)]
     pub keep: End,
+}
+
+impl Own {
+    /// The names and keywords in its SQL.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        words(&self.sql).into_iter().map(|word| &self.sql[word])
+    }
 }
 
 /// The end of a score that is kept.

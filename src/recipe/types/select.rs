@@ -89,6 +89,40 @@ pub struct Select {
     pub beta_exponent: f64,
 }
 
+impl Select {
+    /// The share of usable samples to keep, if the recipe gives one: `keep`, or 1 - `prune` to 12
+    /// digits, so that `prune = 0.9` is `keep = 0.1` to the bit.
+    pub fn keep_share(&self) -> Option<f64> {
+        self.keep.or_else(|| self.prune.map(|prune| ((1.0 - prune) * 1e12).round() / 1e12))
+    }
+
+    /// How kept samples spread over classes: `classes`, or what the strategy says.
+    pub fn spread(&self) -> Classes {
+        match self.strategy {
+            Strategy::RandomStratified => Classes::Proportional,
+            _ => self.classes,
+        }
+    }
+
+    /// Whether the number that each class keeps is fixed, whatever the scores are.
+    pub fn fixes_classes(&self) -> bool {
+        self.target.is_some() || self.spread() != Classes::Global
+    }
+
+    /// Whether columns beside the scores decide.
+    pub fn needs_columns(&self) -> bool {
+        self.filter.is_some() || !self.quota.is_empty() || self.budget.is_some()
+    }
+}
+
+impl CellQuota {
+    /// The columns whose cells are bounded, in the order of their names or as given.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        let is = self.is.iter().flat_map(|is| is.keys());
+        is.chain(self.each.iter().flatten()).map(String::as_str)
+    }
+}
+
 fn entropy() -> By {
     By::Method(Method::Entropy)
 }

@@ -7,6 +7,7 @@ use arrow::record_batch::RecordBatch;
 use super::super::identity::RunFile;
 use super::super::manifest::{all_tasks, names, published};
 use super::super::memory::Needs;
+use super::super::metadata::join_objects;
 use super::super::rows::{ids, kept_ids, labels, places};
 use super::super::task::{CORESET, INGEST, Task};
 use super::Prover;
@@ -119,14 +120,15 @@ impl Prover {
                 .map_err(|e| {
                     e.at("give the command in the directory in which the run was begun")
                 })?;
-        let changes = RunFile::new(&self.run.recipe, &objects)?.input_changes(&self.run.file);
+        let now = RunFile::new(&self.run.recipe, &objects, &join_objects(&self.run.recipe)?)?;
+        let changes = now.input_changes(&self.run.file);
         if !changes.is_empty() {
             return Err(Error::input(format!(
                 "it changed after the run began: {}",
                 changes.join("; ")
             )));
         }
-        Ok(format!("{} input files are unchanged", objects.len()))
+        Ok(format!("{} input files are unchanged", objects.len() + now.join.len()))
     }
 
     /// The shards hold exactly the kept rows, every column as in the source, bit for bit.

@@ -3,17 +3,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, RecordBatch};
+use polars::prelude::DataFrame;
 
 use super::super::dataset::assign;
-use super::super::rows::{ids, ints, kept_ids, labels, selection_digest, strings};
-use super::super::task::{FOLDS, INGEST, Task, models, stages};
+use super::super::rows::{ids, ints, kept_ids, labels, selection_digest, strings, texts};
+use super::super::task::{FOLDS, INGEST, METADATA, Task, models, needs_metadata, stages};
 use super::Prover;
 use crate::error::{Error, Result};
-use crate::recipe::{Duplicates, FitOn, Mode};
+use crate::recipe::{Classes, Copies, FitOn, Mode};
 use crate::storage::{frame, parquet};
 use crate::{selection, tables};
 
 impl Prover {
+    /// The clusters of duplicates follow from the input: decoding holds the digests against it.
+    pub(super) fn clusters(&self) -> Result<String> {
+        let recipe = &self.run.recipe;
+        if !recipe.folds.together() && recipe.select.duplicates == Copies::All {
+            return Ok("duplicates are samples like all others".to_owned());
+        }
+        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
+        let derived = self.run.clusters(&*self.run.loaded()?)?;
+        if derived != texts(&samples, "cluster")? {
+            let message = "the clusters of duplicates are not those of the input";
+            return Err(Error::corrupt(message));
+        }
+        let names: BTreeSet<&String> = derived.iter().flatten().collect();
+        Ok(format!("{} clusters of duplicates, derived again from the input", names.len()))
+    }
+
     /// The folds follow from the ids and the seed, and they partition the samples.
     pub(super) fn folds(&self) -> Result<String> {
         if self.run.recipe.mode == Mode::Fitting {
@@ -23,10 +40,6 @@ impl Prover {
         let folds = self.table(FOLDS, "folds.parquet", &tables::folds())?;
         if ids(&samples)? != ids(&folds)? {
             return Err(Error::corrupt("the folds table does not hold exactly the samples"));
-        }
-        if self.run.recipe.folds.duplicates == Duplicates::Together {
-            // The digests that decide must be those of the input: decoding holds them against it.
-            self.run.loaded()?;
         }
         let derived = assign(&samples, &self.run.recipe, &self.run.seed)?;
         let stored = ints(&folds, "fold")?;
@@ -127,6 +140,36 @@ impl Prover {
         ))
     }
 
+    /// What is known of the samples beside their scores is what the source and joined tables say.
+    pub(super) fn metadata(&self) -> Result<String> {
+        let Some(stored) = self.known()? else { return Ok("none is asked for".to_owned()) };
+        if self.run.joins.len() != self.run.recipe.join.len() {
+            return Ok(
+                "a joined table is gone: only the bytes of what it said are proven".to_owned()
+            );
+        }
+        let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
+        let derived = frame::arrow(self.run.gathered(&samples)?.table)?;
+        if derived != frame::arrow(stored)? {
+            return Err(Error::corrupt(
+                "the metadata table is not what the dataset and the joined tables say",
+            ));
+        }
+        Ok(format!(
+            "{} columns of {} samples, gathered again",
+            derived.num_columns() - 1,
+            derived.num_rows()
+        ))
+    }
+
+    /// The committed metadata, if there are any.
+    fn known(&self) -> Result<Option<DataFrame>> {
+        if !needs_metadata(&self.run.recipe) {
+            return Ok(None);
+        }
+        frame::decode(&self.output(METADATA, "metadata.parquet")?.0).map(Some)
+    }
+
     /// The selection follows from the scores, with the right totals and quotas.
     pub(super) fn selection(&self) -> Result<String> {
         let samples = self.table(INGEST, "samples.parquet", &tables::samples())?;
@@ -134,6 +177,8 @@ impl Prover {
         let classes: Vec<String> = serde_json::from_slice(&bytes)?;
         let labels = labels(&samples)?;
         let plan = self.run.selection_plan(&labels, &classes)?;
+        let (bytes, _) = self.output(INGEST, "samples.parquet")?;
+        let terms = self.run.terms(&classes, self.known()?, frame::decode(&bytes)?);
         let mut state = None;
         for stage in 1..=stages(&self.run.recipe) {
             let mut scores = Vec::new();
@@ -141,24 +186,21 @@ impl Prover {
                 scores.push(frame::decode(&self.scores(stage, model)?)?);
             }
             let scores = frame::stack(scores)?;
-            state = Some(selection::stage(
-                state,
-                scores,
-                &plan,
-                stage,
-                &self.run.recipe,
-                &self.run.seed,
-            )?);
+            state = Some(selection::stage(state.as_ref(), &scores, &plan, stage, &terms)?);
         }
         let Some(state) = state else { return Err(Error::internal("a run of no stages")) };
+        let errors = match self.run.recipe.select.spread() {
+            Classes::HardClass => Some(selection::class_errors(&state, classes.len())?),
+            _ => None,
+        };
         let (bytes, _) = self.output(INGEST, "quarantine.parquet")?;
-        let derived = selection::finish(state, frame::decode(&bytes)?)?;
+        let derived = selection::finish(&state, frame::decode(&bytes)?, &self.run.seed)?;
         let derived = frame::to_arrow(derived, &tables::selection())?;
         let stored = self.selection_table()?;
         if derived != stored {
             return Err(Error::corrupt("the selection table is not what the score tables give"));
         }
-        self.totals(&stored, &plan, classes.len())?;
+        self.totals(&stored, &plan, classes.len(), errors.as_deref())?;
         if selection_digest(&stored) != self.manifest.selection_sha256 {
             return Err(Error::corrupt(
                 "the manifest's selection_sha256 is not that of the kept ids",
@@ -175,9 +217,10 @@ impl Prover {
         stored: &RecordBatch,
         plan: &selection::SelectionPlan,
         classes: usize,
+        errors: Option<&[u64]>,
     ) -> Result<()> {
         let kept = kept_ids(stored).len() as u64;
-        let wanted = plan.kept();
+        let wanted = if plan.is_exact() { plan.kept() } else { kept };
         if kept != wanted || kept != self.manifest.kept {
             return Err(Error::corrupt(format!(
                 "{kept} samples are kept, the recipe says {wanted}"
@@ -188,9 +231,13 @@ impl Prover {
         for i in (0..stored.num_rows()).filter(|i| label.is_valid(*i)) {
             let class = label.value(i) as usize;
             counts[class] += u64::from(reason.value(i) == "kept");
-            eligible[class] += u64::from(reason.value(i) != "noise-guard");
+            let aside = ["noise-guard", "filtered", "duplicate"].contains(&reason.value(i));
+            eligible[class] += u64::from(!aside);
         }
-        let bounds = plan.class_bounds(&eligible)?;
+        if !plan.is_exact() {
+            return Ok(());
+        }
+        let bounds = plan.class_bounds(&eligible, errors)?;
         match (0..classes).find(|class| !bounds[*class].allow(counts[*class])) {
             None => Ok(()),
             Some(class) => Err(Error::corrupt(format!(
@@ -207,7 +254,7 @@ impl Prover {
         }
     }
 
-    fn seen_by_design(&self, stage: usize) -> bool {
+    pub(super) fn seen_by_design(&self, stage: usize) -> bool {
         stage == 1 && self.run.recipe.mode == Mode::Fitting
     }
 
@@ -228,15 +275,15 @@ impl Prover {
 
     fn kept_after(&self, stage: usize) -> Result<BTreeSet<String>> {
         let task = Task::Select { stage }.to_string();
-        Ok(kept_ids(&self.table(&task, "selection.parquet", &tables::selection())?))
+        Ok(kept_ids(&self.table(&task, "selection.parquet", &tables::state())?))
     }
 
-    fn models(&self) -> Vec<(usize, usize)> {
+    pub(super) fn models(&self) -> Vec<(usize, usize)> {
         let recipe = &self.run.recipe;
         (1..=stages(recipe)).flat_map(|s| (0..models(recipe, s)).map(move |m| (s, m))).collect()
     }
 
-    fn train_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
+    pub(super) fn train_table(&self, stage: usize, model: usize) -> Result<RecordBatch> {
         self.table(&Task::Train { stage, model }.to_string(), "members.parquet", &tables::members())
     }
 
@@ -246,7 +293,7 @@ impl Prover {
     }
 
     /// A score table, which must come from the outputs that the recipe asks for.
-    fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
+    pub(super) fn scores(&self, stage: usize, model: usize) -> Result<bytes::Bytes> {
         let task = Task::Score { stage, model }.to_string();
         let (bytes, _) = self.output(&task, "scores.parquet")?;
         let (schema, _) = parquet::decode(bytes.clone())?;

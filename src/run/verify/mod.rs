@@ -1,10 +1,12 @@
 //! Proves a finished run from its files alone: nothing is believed that can be derived again.
 //!
 //! - `files`: the bytes, the source and the coreset.
-//! - `method`: folds, training sets, scores and the selection.
+//! - `method`: clusters, folds, training sets, scores and the selection.
+//! - `scores`: what stands beside the scores.
 
 mod files;
 mod method;
+mod scores;
 
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
@@ -70,13 +72,17 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
     let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
-    let proofs: [(&'static str, Proof); 9] = [
+    let proofs: [(&'static str, Proof); 13] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
+        ("clusters", Prover::clusters),
         ("folds", Prover::folds),
         ("members", Prover::members),
         ("unseen", Prover::unseen),
         ("coverage", Prover::coverage),
+        ("metadata", Prover::metadata),
+        ("dynamics", Prover::dynamics),
+        ("labels", Prover::label_errors),
         ("selection", Prover::selection),
         ("input", Prover::input),
         ("coreset", Prover::coreset),

@@ -1,13 +1,17 @@
 //! The whole selection: the laws it keeps, and (in `cases`) its equality with the reference.
 
+mod beside;
 mod cases;
+mod own;
+mod quotas;
+mod strategies;
 
 use polars::prelude::*;
 use proptest::prelude::*;
 
-use super::prelude::*;
 use super::reference::Row;
-use super::{SelectionPlan, aggregate, coreset, finish, remaining, stage};
+use super::{SelectionPlan, Terms, aggregate, coreset, finish, remaining, stage};
+use crate::prelude::*;
 use crate::recipe::{Average, Classes, Method, Recipe, Scale, Score};
 use crate::scoring::{Criterion, Direction, Prediction};
 use crate::seed::Seed;
@@ -58,7 +62,7 @@ impl Case {
     }
 
     fn plan(&self, recipe: &Recipe) -> Result<SelectionPlan> {
-        let classes = self.samples.iter().map(|s| s.1 as usize + 1).max().unwrap_or(0);
+        let classes = plan_classes(&self.samples);
         let mut sizes = vec![0; classes];
         self.samples.iter().for_each(|s| sizes[s.1 as usize] += 1);
         SelectionPlan::new(&recipe.select, &names(classes), &sizes)
@@ -77,8 +81,14 @@ impl Case {
             let open = previous.as_ref().map(|state| remaining(state).unwrap());
             let asked = |id: &str| open.as_ref().is_none_or(|open| open.iter().any(|o| o == id));
             let scores = self.table(t - 1, recipe.select.by.name(), shuffle + t as u64, asked);
-            let seed = Seed::new(recipe.seed);
-            states.push(stage(previous, scores, &plan, t, recipe, &seed)?);
+            let (classes, seed) = (names(plan_classes(&self.samples)), Seed::new(recipe.seed));
+            states.push(stage(
+                previous.as_ref(),
+                &scores,
+                &plan,
+                t,
+                &terms(recipe, &classes, &seed),
+            )?);
         }
         Ok(states)
     }
@@ -86,6 +96,16 @@ impl Case {
     fn last(&self, recipe: &Recipe) -> DataFrame {
         self.run(recipe, 0).pop().unwrap()
     }
+}
+
+fn plan_classes(samples: &[(String, i32)]) -> usize {
+    samples.iter().map(|s| s.1 as usize + 1).max().unwrap_or(0)
+}
+
+/// The terms of a recipe without anything known beside the scores.
+fn terms<'a>(recipe: &'a Recipe, classes: &'a [String], seed: &'a Seed) -> Terms<'a> {
+    let (score, select) = (&recipe.score, &recipe.select);
+    Terms { score, select, classes, metadata: None, clusters: None, seed }
 }
 
 fn names(classes: usize) -> Vec<String> {
@@ -218,7 +238,7 @@ fn quarantined_samples_are_listed_with_the_reason() {
     let case = Case::random(&[4], 1, 1, 0);
     let state = case.last(&recipe("keep = 0.5\nstages = 1"));
     let quarantine = df!("id" => ["s00001x", "a"], "row" => [1i64, 2], "reason" => ["cannot decode", "no label"]);
-    let table = finish(state, quarantine.unwrap()).unwrap();
+    let table = finish(&state, quarantine.unwrap(), &Seed::new(0)).unwrap();
     let ids: Vec<_> = table["id"].str().unwrap().iter().flatten().collect();
     assert_eq!(ids, ["a", "s00000", "s00001", "s00001x", "s00002", "s00003"]);
     let reason = table["reason"].str().unwrap();
@@ -231,7 +251,8 @@ fn quarantined_samples_are_listed_with_the_reason() {
 fn the_table_keeps_its_contract() {
     let case = Case::random(&[4], 1, 1, 0);
     let empty = df!("id" => Vec::<String>::new(), "reason" => Vec::<String>::new()).unwrap();
-    let table = finish(case.last(&recipe("keep = 0.5\nstages = 1")), empty).unwrap();
+    let table =
+        finish(&case.last(&recipe("keep = 0.5\nstages = 1")), empty, &Seed::new(0)).unwrap();
     let got: Vec<_> =
         table.schema().iter().map(|(name, kind)| (name.to_string(), kind.clone())).collect();
     let want: Vec<_> = crate::tables::selection()
@@ -258,7 +279,11 @@ fn lost_and_doubled_scores_are_errors() {
     let recipe = recipe("keep = 0.5\nstages = 2");
     let plan = case.plan(&recipe).unwrap();
     let (seed, all) = (Seed::new(0), |t| case.table(t, "entropy", 0, |_| true));
-    let run = |previous, scores, t| stage(previous, scores, &plan, t, &recipe, &seed);
+    let classes = names(1);
+    let terms = terms(&recipe, &classes, &seed);
+    let run = |previous: Option<DataFrame>, scores: LazyFrame, t| {
+        stage(previous.as_ref(), &scores, &plan, t, &terms)
+    };
     let fault = |result: Result<DataFrame>, kind, says: &str| {
         let error = result.unwrap_err();
         assert!(error.kind() == kind && error.to_string().contains(says), "{error:?}");

@@ -19,6 +19,9 @@ impl Limits {
     /// None: for files that we wrote and whose checksum was checked.
     pub const OURS: Self = Self { columns: usize::MAX, expansion: u64::MAX };
 
+    /// For files that no recipe speaks of: the defaults of a recipe.
+    pub const USUAL: Self = Self { columns: 5_000, expansion: 100 };
+
     /// The limits of a recipe.
     pub fn new(data: &Data) -> Self {
         Self { columns: data.max_columns, expansion: data.max_expansion }

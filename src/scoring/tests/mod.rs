@@ -1,5 +1,11 @@
 //! Hand values, extremes, directions and laws of the scores.
 
+mod catalogue;
+mod golden;
+mod label_errors;
+mod snapshot;
+mod trajectory;
+
 use proptest::prelude::*;
 
 use super::{Block, Criterion, Direction, Values, criterion, direction, score_block};
@@ -34,6 +40,15 @@ fn score_probabilities(
 
 fn builtin(method: Method) -> &'static dyn Criterion {
     criterion(method).unwrap()
+}
+
+/// One score of one row.
+fn scores_by(method: Method, values: Values<'_>, label: u32) -> f32 {
+    let (Values::Logits(row) | Values::Probabilities(row)) = values;
+    let block = Block { values, classes: row.len(), labels: &[label], embedding_norms: None };
+    let mut out = [f32::NAN];
+    score_block(&block, &[builtin(method)], &mut out).unwrap();
+    out[0]
 }
 
 /// Entropy, margin, least confidence, EL2N and cross-entropy of one row of logits.

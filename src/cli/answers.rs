@@ -1,0 +1,92 @@
+//! The commands that ask about runs, and those that make tables beside or without a run.
+
+use std::io::Write;
+
+use super::args::{Curve, Diff, Explain, Extend, FoldsOf, Score, Select, storage};
+use super::{memory, plot, print, text};
+use crate::error::Result;
+use crate::external::{self, Scores, Selected};
+use crate::recipe::{Recipe, parse};
+use crate::run;
+use crate::storage::{NewFile, read_text};
+
+pub(super) fn explain(args: &Explain, out: &mut dyn Write) -> Result<()> {
+    let told = run::explain(&args.on.run, &args.id, &args.on.storage()?)?;
+    print(out, args.on.json, &told, text::explanation)
+}
+
+pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
+    let storage = args.on.storage()?;
+    let place = args.plot.as_ref().map(|uri| NewFile::at(uri, &storage)).transpose()?;
+    let curve = run::curve(&args.on.run, &storage)?;
+    if let Some(place) = place {
+        place.write(plot::curve(&curve))?;
+    }
+    print(out, args.on.json, &curve, text::curve)
+}
+
+pub(super) fn diff(args: &Diff, out: &mut dyn Write) -> Result<()> {
+    let found = run::diff(&args.a, &args.b, &storage(&args.storage)?)?;
+    print(out, args.json, &found, text::difference)
+}
+
+pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {
+    let recipe = args.on.load()?;
+    let place = NewFile::at(&args.output, &recipe.storage)?;
+    let folds = run::folds_of(recipe, memory(args.memory), &place)?;
+    print(out, args.json, &folds, text::folds)
+}
+
+pub(super) fn score(args: &Score, out: &mut dyn Write) -> Result<()> {
+    let (methods, trajectory, storage) =
+        (args.methods(), args.trajectory()?, storage(&args.to.storage)?);
+    let place = NewFile::at(&args.to.output, &storage)?;
+    let job = external::Job {
+        predictions: &args.predictions,
+        members: args.members.as_deref(),
+        labels: args.labels.as_deref(),
+        mode: args.mode,
+        drop_seen: args.drop_seen,
+        methods: &methods,
+        trajectory: &trajectory,
+        storage: &storage,
+    };
+    print(out, args.to.json, &external::score(&job, &place)?, text::scored)
+}
+
+pub(super) fn select(args: &Select, out: &mut dyn Write) -> Result<()> {
+    let (changes, storage) = (args.changes()?, storage(&args.storage)?);
+    let output = args.output.as_ref().filter(|_| !args.dry_run);
+    let place = output.map(|uri| NewFile::at(uri, &storage)).transpose()?;
+    let selected = match &args.run {
+        Some(run) => run::select_again(run, &changes, &storage, place.as_ref())?,
+        None => select_from_tables(args, place.as_ref())?,
+    };
+    print(out, args.json, &selected, text::selected)
+}
+
+fn select_from_tables(args: &Select, place: Option<&NewFile>) -> Result<Selected> {
+    let (changes, given) = (args.changes()?, storage(&args.storage)?);
+    let recipe = match &args.recipe {
+        Some(path) => parse(&read_text(path)?, path, &[])?.in_one_step(&changes)?,
+        None => Recipe::for_scores(&changes)?,
+    };
+    let storage = given.over(&recipe.storage);
+    let mut scores = Scores::read(&args.scores, &recipe.select.by, &storage)?;
+    if let Some(uri) = &args.metadata {
+        scores = scores.beside(uri, &recipe.select, &storage)?;
+    }
+    scores.select_into(&recipe, place)
+}
+
+pub(super) fn extend(args: &Extend, out: &mut dyn Write) -> Result<()> {
+    let storage = args.on.storage()?;
+    let place = NewFile::at(&args.output, &storage)?;
+    let job = run::Appended {
+        run: &args.on.run,
+        data: &args.data,
+        filter: args.filter.as_deref(),
+        storage: &storage,
+    };
+    print(out, args.on.json, &run::extend(&job, &place)?, text::extended)
+}

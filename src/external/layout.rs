@@ -1,0 +1,111 @@
+//! Score tables of any origin in the columns of ours.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int32Type, Schema};
+use arrow::record_batch::RecordBatch;
+
+use super::table::{Kind, Table, integers, numbers, text};
+use crate::error::{Error, Result};
+use crate::recipe::By;
+use crate::storage::parquet::ParquetFile;
+use crate::tables;
+
+/// Which columns a foreign score table has, and what they become.
+pub(super) struct Layout {
+    optional: Vec<&'static str>,
+    numbers: Vec<String>,
+    probabilities: bool,
+}
+
+/// Integer columns that have a meaning of their own, and what they are where there is none.
+const OPTIONAL: [(&str, Option<i32>); 4] =
+    [("fold", None), ("model", Some(0)), ("stage", Some(1)), ("predicted", None)];
+
+impl Layout {
+    /// Holds the table to what is needed: `id`, `label`, and the score that decides.
+    pub(super) fn new(table: &Table, by: &By) -> Result<Self> {
+        table.need("id", Kind::Text)?;
+        table.need("label", Kind::Integer)?;
+        if let By::Method(method) = by {
+            table.need(method.name(), Kind::Number)?;
+        }
+        same_outputs(table)?;
+        let optional: Vec<&str> =
+            OPTIONAL.into_iter().map(|(name, _)| name).filter(|name| table.has(name)).collect();
+        optional.iter().try_for_each(|name| table.need(name, Kind::Integer))?;
+        let probabilities = table.has("probabilities");
+        if probabilities {
+            table.need("probabilities", Kind::Numbers)?;
+        }
+        let known = |name: &str| {
+            ["id", "label"].contains(&name) || OPTIONAL.iter().any(|(known, _)| *known == name)
+        };
+        let numbers = table.columns_of(Kind::Number).into_iter().filter(|name| !known(name));
+        Ok(Self { optional, numbers: numbers.collect(), probabilities })
+    }
+
+    /// The columns to read.
+    pub(super) fn columns(&self) -> Vec<&str> {
+        let mut columns = vec!["id", "label"];
+        columns.extend(&self.optional);
+        columns.extend(self.numbers.iter().map(String::as_str));
+        columns.extend(self.probabilities.then_some("probabilities"));
+        columns
+    }
+
+    /// A batch with the columns of a score table of ours, as far as it has them.
+    pub(super) fn batch(&self, batch: &RecordBatch, first: u64) -> Result<RecordBatch> {
+        let ids = text(batch, "id", first)?;
+        let labels = integers(batch, "label", first)?;
+        let labels: Int32Array = labels.values().iter().map(|label| Some(*label as i32)).collect();
+        let mut columns: Vec<(String, ArrayRef)> = vec![
+            ("id".to_owned(), Arc::new(StringArray::from_iter_values(ids.iter().flatten()))),
+            ("label".to_owned(), Arc::new(labels)),
+        ];
+        for (name, otherwise) in OPTIONAL {
+            let values: Int32Array = match batch.column_by_name(name) {
+                Some(values) => cast(values, &DataType::Int32)?.as_primitive::<Int32Type>().clone(),
+                None if name == "predicted" => continue,
+                None => (0..batch.num_rows()).map(|_| otherwise).collect(),
+            };
+            columns.push((name.to_owned(), Arc::new(values)));
+        }
+        for name in &self.numbers {
+            let values = cast(&batch[name.as_str()], &DataType::Float64)?;
+            columns.push((name.clone(), values));
+        }
+        if self.probabilities {
+            let lists = numbers(batch, "probabilities")?;
+            let width = if lists.is_empty() { 1 } else { lists.value_length(0) as i32 };
+            let item = Arc::new(Field::new("item", DataType::Float32, true));
+            let lists = cast(&lists, &DataType::FixedSizeList(item, width))?;
+            columns.push(("probabilities".to_owned(), lists));
+        }
+        let field = |(name, values): &(String, ArrayRef)| {
+            Field::new(name.as_str(), values.data_type().clone(), true)
+        };
+        let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+        Ok(RecordBatch::try_new(schema, columns.into_iter().map(|(_, values)| values).collect())?)
+    }
+}
+
+/// Scores of clean outputs and of outputs in training mode must not be mixed.
+fn same_outputs(table: &Table) -> Result<()> {
+    let of = |file: &ParquetFile| file.schema().metadata().get(tables::OUTPUTS).cloned();
+    let mut found = table.files().iter().map(|file| (of(file), file.object().uri.as_str()));
+    let Some((first, one)) = found.next() else { return Ok(()) };
+    match found.find(|(outputs, _)| *outputs != first) {
+        None => Ok(()),
+        Some((outputs, other)) => {
+            let name = |outputs: &Option<String>| outputs.clone().unwrap_or("unknown".to_owned());
+            Err(Error::input(format!(
+                "{one} holds scores of {} outputs and {other} of {} outputs; scores of both kinds must not be mixed",
+                name(&first),
+                name(&outputs)
+            )))
+        }
+    }
+}

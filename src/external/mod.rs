@@ -1,0 +1,26 @@
+//! Predictions and tables that others made, used without a run: models of any framework become score
+//! tables, and any score table becomes a selection.
+//!
+//! - `table`: foreign Parquet files with the columns that are needed, batch by batch.
+//! - `predictions`, `members`: what models said, and which samples each was trained on.
+//! - `checks`: the law of a prediction table; every breach is one error that names rows.
+//! - `score`: from predictions to a score table. `select`: from score tables to a selection,
+//!   `layout`: whatever columns they have.
+//! - `drift`: how far new scores have moved from old ones.
+
+mod checks;
+mod drift;
+mod layout;
+mod members;
+mod names;
+mod predictions;
+mod score;
+mod select;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use drift::{Drift, Quantiles};
+pub use score::{Job, Scored, ScoredModel, score};
+pub use select::{ClassKept, Scores, Selected};
+pub use table::read_as;

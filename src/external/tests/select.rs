@@ -1,0 +1,86 @@
+//! Selections from score tables of any origin.
+
+use super::*;
+use crate::external::Scores;
+use crate::recipe::{By, Recipe};
+
+fn recipe(changes: &[&str]) -> Recipe {
+    let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
+    Recipe::for_scores(&changes).unwrap()
+}
+
+#[test]
+fn any_score_table_selects() {
+    let place = Place::new();
+    place.score(&toy(), |_| {}).unwrap();
+    let recipe = recipe(&["select.keep=0.5", "select.by=margin"]);
+    let uris = [place.uri("scores.parquet")];
+    let scores = Scores::read(&uris, &recipe.select.by, &Storage::default()).unwrap();
+    let selected = scores.select_into(&recipe, None).unwrap();
+    assert_eq!((selected.samples, selected.kept, selected.output.as_deref()), (4, 2, None));
+    let kept: Vec<_> =
+        selected.classes.iter().map(|c| (c.name.as_str(), c.total, c.kept)).collect();
+    assert_eq!(kept, [("0", 2, 1), ("1", 2, 1)], "s1 and s4 have the smallest margins");
+    assert!((selected.cut.unwrap() - f64::from(0.5_f32.tanh())).abs() < 1e-6);
+}
+
+#[test]
+fn a_bare_table_of_ids_labels_and_scores_is_enough() {
+    let place = Place::new();
+    let table = |score: ArrayRef| {
+        vec![
+            ("id", Arc::new(Int64Array::from(vec![3, 1, 2])) as ArrayRef),
+            ("label", Arc::new(Int32Array::from(vec![0, 1, 1])) as ArrayRef),
+            ("margin", score),
+        ]
+    };
+    let good =
+        place.write("good.parquet", table(Arc::new(Float64Array::from(vec![0.3, 0.1, 0.2]))));
+    let bad = place.write("bad.parquet", table(texts(&["0.3", "0.1", "0.2"])));
+    let recipe = recipe(&["select.keep_rows=1", "select.by=margin"]);
+    let read = |uri: &str, by: &By| Scores::read(&[uri.to_owned()], by, &Storage::default());
+    let selection = read(&good, &recipe.select.by).unwrap().select(&recipe).unwrap();
+    let kept = selection["kept"].as_boolean();
+    let ids: Vec<&str> = selection["id"].as_string::<i32>().iter().flatten().collect();
+    assert_eq!(ids, ["1", "2", "3"]);
+    assert_eq!(kept.iter().flatten().collect::<Vec<_>>(), [true, false, false]);
+    let error = read(&bad, &recipe.select.by).err().unwrap().to_string();
+    assert!(error.contains("the column `margin` is Utf8, but must hold numbers"), "{error}");
+    let error = read(&good, &By::Method(Method::El2n)).err().unwrap().to_string();
+    assert!(error.contains("there is no column `el2n`; it has `id`, `label`, `margin`"), "{error}");
+}
+
+#[test]
+fn columns_of_a_table_of_their_own_filter_and_cost() {
+    let place = Place::new();
+    let scores = place.write(
+        "scores.parquet",
+        vec![
+            ("id", texts(&["a", "b", "c", "d"])),
+            ("label", Arc::new(Int32Array::from(vec![0, 1, 0, 1]))),
+            ("margin", Arc::new(Float64Array::from(vec![0.1, 0.2, 0.3, 0.4]))),
+        ],
+    );
+    let metadata = |ids: &[&str]| {
+        let source = ["web", "book", "web", "web", "web"];
+        let uri = place.uri(&format!("meta-{}.parquet", ids.len()));
+        let columns = vec![("id", texts(ids)), ("source", texts(&source[..ids.len()]))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        NewFile::at(&uri, &Storage::default()).unwrap().write_table(&batch).unwrap();
+        uri
+    };
+    let recipe = recipe(&["select.keep=0.5", "select.by=margin", "select.filter=source = 'web'"]);
+    let storage = Storage::default();
+    let select = |uri: &str, recipe: &Recipe| {
+        let scores = Scores::read(std::slice::from_ref(&scores), &recipe.select.by, &storage)?;
+        scores.beside(uri, &recipe.select, &storage)?.select(recipe)
+    };
+    let table = select(&metadata(&["a", "b", "c", "d"]), &recipe).unwrap();
+    let reasons: Vec<&str> = table["reason"].as_string::<i32>().iter().flatten().collect();
+    assert_eq!(reasons, ["kept", "filtered", "kept", "below-cut"]);
+    let error = select(&metadata(&["a", "b", "c"]), &recipe).unwrap_err().to_string();
+    assert!(error.contains("`d`"), "{error}");
+    let other = self::recipe(&["select.keep=0.5", "select.by=margin", "select.filter=licence = 1"]);
+    let error = select(&place.uri("meta-4.parquet"), &other).unwrap_err().to_string();
+    assert!(error.contains("there is no column `licence`; it has `id`, `source`"), "{error}");
+}

@@ -1,0 +1,121 @@
+//! What models will score, known before any is trained: how many samples, over how many epochs, and
+//! with what memory.
+
+use super::task::stages;
+use crate::error::Result;
+use crate::folds;
+use crate::recipe::{Average, EmbeddingFrom, FitOn, Method, Mode, Needs, Recipe};
+use crate::scoring::{self, Dynamics, Trajectory};
+
+/// What a model takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sizes {
+    /// Its parameters.
+    pub(super) parameters: usize,
+    /// The memory of its training, in bytes.
+    pub(super) training: u64,
+    /// The numbers of an embedding.
+    pub(super) embedding: usize,
+}
+
+/// The scores of trajectories that a recipe asks for, in the order of their columns.
+pub(super) fn trajectories(recipe: &Recipe) -> Vec<Box<dyn Trajectory>> {
+    let methods = recipe.score.computed(Needs::Trajectory).into_iter();
+    methods.filter_map(|method| scoring::trajectory(method, &recipe.score.trajectory)).collect()
+}
+
+/// How many epochs of a training are watched; 0 if no score asks for it.
+pub(super) fn watched_epochs(recipe: &Recipe) -> usize {
+    if recipe.score.computed(Needs::Trajectory).is_empty() {
+        return 0;
+    }
+    recipe.score.trajectory.epochs.unwrap_or(recipe.train.epochs)
+}
+
+/// The column of embeddings, if anything in the recipe looks at it.
+pub(super) fn embedding_column(recipe: &Recipe) -> Option<&str> {
+    let compared = !recipe.score.computed(Needs::Embeddings).is_empty();
+    let used = compared && recipe.score.embedding.from == EmbeddingFrom::Column;
+    recipe.data.embedding.as_deref().filter(|_| used || recipe.folds.near.is_some())
+}
+
+/// The list columns of the score tables of a stage.
+pub(super) fn stored_lists(recipe: &Recipe, stage: usize) -> Vec<&'static str> {
+    let score = &recipe.score;
+    let averaged = score.average == Average::Probabilities;
+    let probabilities = averaged || (score.label_errors && stage == 1);
+    let lists = [("logits", score.logits), ("probabilities", probabilities)];
+    lists.into_iter().filter_map(|(name, stored)| stored.then_some(name)).collect()
+}
+
+/// The most samples that one model scores. `stage_rows` is what each stage adds; without `folds`
+/// they are taken to be equal.
+pub(super) fn most_scored(
+    recipe: &Recipe,
+    rows: u64,
+    stage_rows: &[u64],
+    folds: Option<&[u32]>,
+) -> u64 {
+    let k = recipe.folds.k;
+    let mut sizes = vec![rows / k as u64, rows.div_ceil(k as u64)];
+    if let Some(folds) = folds {
+        sizes = vec![0; k];
+        for fold in folds {
+            sizes[*fold as usize] += 1;
+        }
+    }
+    let smallest = sizes.iter().min().copied().unwrap_or(0);
+    let first = match (recipe.mode, recipe.folds.fit_on) {
+        (Mode::Fitting, _) => rows,
+        (Mode::Unseen, FitOn::Fold) => rows - smallest,
+        (Mode::Unseen, FitOn::Complement) => sizes.into_iter().max().unwrap_or(0),
+    };
+    let added = stage_rows.first().copied().unwrap_or(0);
+    let later = if stages(recipe) > 1 { rows - added } else { 0 };
+    first.max(later)
+}
+
+/// Whether the recipe's methods can work: trainings are long enough for those that watch them, and what
+/// compares samples has no more of them than `score.embedding.max_rows`: `rows` are all, and a model
+/// scores at most `scored`.
+///
+/// # Errors
+/// `InvalidRecipe` or `LimitExceeded`, naming the method.
+pub(super) fn check_methods(recipe: &Recipe, rows: u64, scored: u64) -> Result<()> {
+    let score = &recipe.score;
+    if recipe.folds.near.is_some() {
+        folds::near_limit(rows, score.embedding.max_rows)?;
+    }
+    for method in score.computed(Needs::Trajectory) {
+        scoring::check_trajectory(method, &score.trajectory, recipe.train.epochs)?;
+    }
+    for method in score.computed(Needs::Embeddings) {
+        scoring::embedding_limit(method, scored as usize, &score.embedding)?;
+    }
+    Ok(())
+}
+
+/// The bytes that it takes to watch `scored` samples during a training.
+pub(super) fn watching_memory(recipe: &Recipe, scored: u64, classes: usize) -> u64 {
+    Dynamics::bytes(&trajectories(recipe), scored as usize, classes)
+}
+
+/// About how many bytes it takes to look for near duplicates among `rows` vectors: them, their
+/// directions, and a copy of these.
+pub(super) fn near_memory(recipe: &Recipe, rows: u64, width: usize) -> u64 {
+    let width = if recipe.folds.near.is_some() { width } else { 0 };
+    rows.saturating_mul((3 * width * size_of::<f32>()) as u64)
+}
+
+/// About how many bytes it takes to compare the embeddings of `scored` samples: them, a copy, their
+/// probabilities, and their neighbours.
+pub(super) fn comparing_memory(recipe: &Recipe, scored: u64, width: usize, classes: usize) -> u64 {
+    let methods = recipe.score.computed(Needs::Embeddings);
+    if methods.is_empty() {
+        return 0;
+    }
+    let classes = if methods.contains(&Method::Cal) { classes } else { 0 };
+    let neighbors = recipe.score.embedding.neighbors;
+    let numbers = 2 * width + classes + 12 * neighbors + 16;
+    scored.saturating_mul((numbers * size_of::<f32>()) as u64)
+}

@@ -1,0 +1,124 @@
+//! What the score tables of one stage say about each sample.
+
+use polars::prelude::*;
+
+use super::aggregate::aggregate;
+use super::own::own_score;
+use crate::recipe::{Aggregate, Average, By, Method, Scale, Score, Strategy};
+use crate::scoring::{Direction, direction};
+use crate::{Error, Result};
+
+/// One entry for each scored sample, ascending by id.
+#[derive(Clone, Debug)]
+pub(super) struct Scored {
+    pub(super) ids: Vec<String>,
+    pub(super) labels: Vec<usize>,
+    pub(super) folds: Vec<Option<i32>>,
+    pub(super) scores: Vec<Option<f64>>,
+    /// How many of its predictions are wrong; `None` where they are not known.
+    pub(super) wrong: Vec<Option<i32>>,
+    /// The mean probability of the label over epochs and models, for [`Strategy::Beta`].
+    pub(super) confidence: Vec<Option<f64>>,
+}
+
+impl Scored {
+    /// Aggregates the rows of all models of a stage.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the rows do not fit together, or a label is none of `classes` classes.
+    pub(super) fn new(
+        scores: &LazyFrame,
+        spec: &Score,
+        by: &By,
+        strategy: Strategy,
+        classes: usize,
+    ) -> Result<Self> {
+        let table = one_score(scores.clone(), spec, by)?;
+        let ids: Vec<String> =
+            table.column("id")?.str()?.iter().flatten().map(str::to_owned).collect();
+        let labels = super::column::labels(table.column("label")?)?;
+        let beyond = labels.iter().position(|l| usize::try_from(*l).map_or(true, |l| l >= classes));
+        if let Some(row) = beyond {
+            return Err(Error::input(format!(
+                "sample `{}` has label {}, but there are {classes} classes",
+                ids[row], labels[row]
+            )));
+        }
+        Ok(Self {
+            labels: labels.into_iter().map(|label| label as usize).collect(),
+            folds: table.column("fold")?.cast(&DataType::Int32)?.i32()?.iter().collect(),
+            scores: table.column("score")?.f64()?.iter().collect(),
+            wrong: wrong(scores.clone(), ids.len())?,
+            confidence: match strategy {
+                Strategy::Beta => confidence(scores.clone())?,
+                _ => vec![None; ids.len()],
+            },
+            ids,
+        })
+    }
+
+    /// The entry of a sample.
+    pub(super) fn find(&self, id: &str) -> Option<usize> {
+        self.ids.binary_search_by(|other| other.as_str().cmp(id)).ok()
+    }
+}
+
+/// One score a sample, be it of a method or of `score.own`: `id`, `label`, `fold` and `score`
+/// (`f64`), ascending by `id`, as [`aggregate`](fn@crate::selection::aggregate) makes them.
+///
+/// # Errors
+/// `InvalidInput` if the rows do not fit together; `InvalidRecipe` if `by` names no score or its
+/// SQL is wrong.
+pub fn one_score(scores: LazyFrame, spec: &Score, by: &By) -> Result<DataFrame> {
+    match by {
+        By::Method(method) => collected(aggregate(scores, spec, *method)),
+        By::Own(_) => own_score(&scores, spec, own(spec, by)?),
+    }
+}
+
+/// The end of a score that is kept.
+///
+/// # Errors
+/// `InvalidRecipe` if `by` names no score.
+pub fn end(spec: &Score, by: &By) -> Result<Direction> {
+    use crate::recipe::End;
+    match by {
+        By::Method(method) => Ok(direction(*method)),
+        By::Own(_) => own(spec, by).map(|own| match own.keep {
+            End::High => Direction::KeepHigh,
+            End::Low => Direction::KeepLow,
+        }),
+    }
+}
+
+fn own<'a>(spec: &'a Score, by: &By) -> Result<&'a crate::recipe::Own> {
+    let found = spec.own.iter().find(|own| own.name == by.name());
+    found.ok_or_else(|| Error::recipe(format!("there is no score `{}`", by.name())))
+}
+
+pub(super) fn collected(query: LazyFrame) -> Result<DataFrame> {
+    query.collect().map_err(|e| Error::input("the score tables do not fit together").because(e))
+}
+
+/// How many predictions of each sample, ascending by id, are of another class.
+fn wrong(mut scores: LazyFrame, samples: usize) -> Result<Vec<Option<i32>>> {
+    if !scores.collect_schema()?.contains("predicted") {
+        return Ok(vec![None; samples]);
+    }
+    let wrong = col("predicted").neq(col("label")).cast(DataType::Int32);
+    let table = scores.select([col("id"), wrong.alias("wrong")]);
+    let table = table.group_by([col("id")]).agg([col("wrong").sum()]);
+    let table = collected(table.sort(["id"], SortMultipleOptions::default()))?;
+    Ok(table.column("wrong")?.cast(&DataType::Int32)?.i32()?.iter().collect())
+}
+
+fn confidence(scores: LazyFrame) -> Result<Vec<Option<f64>>> {
+    let spec = Score {
+        aggregate: Aggregate::Mean,
+        average: Average::Scores,
+        scale: Scale::None,
+        ..Score::default()
+    };
+    let table = collected(aggregate(scores, &spec, Method::MeanConfidence))?;
+    Ok(table.column("score")?.f64()?.iter().collect())
+}

@@ -3,8 +3,8 @@
 //! The cost of the method is one full training per fold, so training speed decides whether anyone
 //! runs it. Operation by operation, a convolution net spends most of its time moving activations
 //! through memory. Here the whole backbone is one operation of Candle's autograd ([`Backbone`]), with
-//! an executor and buffers of its own; the plain operations stay as the reference, the path of every
-//! other net and of other devices.
+//! an executor and buffers of its own; the plain operations stay as the reference, and as the path of
+//! other nets and devices.
 //!
 //! What it rests on, from the inside out:
 //!
@@ -48,7 +48,7 @@ mod winograd;
 
 pub(crate) use evaluate::Evaluator;
 pub(crate) use op::Backbone;
-pub(crate) use plan::{Conv, Layer, Plan, Size};
+pub(crate) use plan::{Layer, Plan, Size};
 
 #[cfg(test)]
 mod op_tests;

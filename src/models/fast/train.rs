@@ -143,9 +143,9 @@ impl Plan {
         let largest = self.nodes.iter().skip(1).map(|node| node.size.len()).max();
         let packed = self.convs().map(|c| c.packed_len(false).max(c.packed_len(true))).max();
         let partial = self.convs().map(Conv::partial_len).max();
-        let of_images = images * (results + 2 * largest.unwrap_or(0));
+        let of_images = images.saturating_mul(results + 2 * largest.unwrap_or(0));
         let of_weights = packed.unwrap_or(0) + RUNS.min(images) * partial.unwrap_or(0);
-        (of_images + of_weights) * size_of::<Pixel>()
+        of_images.saturating_add(of_weights).saturating_mul(size_of::<Pixel>())
     }
 }
 

@@ -15,7 +15,7 @@ fn both(architecture: &Architecture) -> [Net; 2] {
 
 fn batch(count: usize) -> Tensor {
     let mut random = Seed::new(4).rng();
-    let values = (0..count * COLOUR.len()).map(|_| 2.0 * random.unit() as f32 - 1.0);
+    let values = (0..count * COLOUR.len()).map(|_| 2.0 * random.unit() - 1.0);
     Tensor::from_vec(values.collect::<Vec<_>>(), (count, COLOUR.len()), &Device::Cpu).unwrap()
 }
 

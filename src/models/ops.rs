@@ -30,7 +30,13 @@ fn product(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
 
 /// A convolution with padding `kernel / 2`: `x [in, batch, h, w]`, `weight [out, in, kernel,
 /// kernel]`, result `[out, batch, h / stride, w / stride]`, rounded up.
+///
+/// Candle 0.11 takes what the backward pass has to add to the width from the height. Zeros up to a
+/// multiple of the stride change no result and make both the same.
 pub(super) fn conv(x: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor> {
+    let (_, _, height, width) = x.dims4()?;
+    let missing = |len: usize| len.next_multiple_of(stride) - len;
+    let x = x.pad_with_zeros(2, 0, missing(height))?.pad_with_zeros(3, 0, missing(width))?;
     let batch_major = x.transpose(0, 1)?.contiguous()?;
     let padding = weight.dim(2)? / 2;
     batch_major.conv2d(weight, padding, stride, 1, 1)?.transpose(0, 1)?.contiguous()

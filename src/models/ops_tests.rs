@@ -75,6 +75,16 @@ fn a_convolution_keeps_its_axes_in_order() {
 }
 
 #[test]
+fn a_convolution_has_the_right_gradient_for_sides_of_any_parity() {
+    for (height, width) in [(5, 4), (4, 5), (5, 3), (4, 2), (1, 2)] {
+        for (kernel, stride) in [(3, 1), (3, 2), (1, 2)] {
+            let inputs = [var(&[2, 3, height, width], 1), var(&[4, 2, kernel, kernel], 2)];
+            assert_differences(&inputs, &|| conv(&inputs[0], &inputs[1], stride).unwrap());
+        }
+    }
+}
+
+#[test]
 fn a_product_with_a_constant_has_the_same_gradient() {
     let (weight, x) = (var(&[3, 5], 3), var(&[5, 7], 4).as_detached_tensor());
     let theirs = weight.matmul(&x).unwrap();

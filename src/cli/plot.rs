@@ -24,7 +24,9 @@ const STYLE: &str = "
   }";
 
 /// The lines: class, name, and what they show of a point.
-const LINES: [(&str, &str, fn(&Point) -> f64); 3] = [
+type Line = (&'static str, &'static str, fn(&Point) -> f64);
+
+const LINES: [Line; 3] = [
     ("balance", "class balance (least / most kept)", |point| point.balance),
     ("overlap", "shared with a random choice", |point| point.overlap),
     ("expected", "the same, expected", |point| point.overlap_expected),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::members::{Labels, Members};
-use super::names::places;
+use super::names::{Names, places};
 use super::predictions::{Predictions, Row};
 use crate::error::{Error, Result};
 use crate::ingest::{Examples, counted};
@@ -202,7 +202,7 @@ impl Checked {
         let mut scores: BTreeMap<&str, usize> =
             self.ids.iter().map(|id| (id.as_str(), 0)).collect();
         let told = members.map(|m| &m.ids).into_iter().chain(labels.map(|l| &l.ids));
-        for id in told.flat_map(|ids| ids.texts()) {
+        for id in told.flat_map(Names::texts) {
             scores.entry(id).or_default();
         }
         for rows in self.rows.chunk_by(|a, b| (a.model, a.id) == (b.model, b.id)) {

@@ -18,6 +18,7 @@ mod score;
 mod select;
 mod table;
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests;
 
 pub use drift::{Drift, Quantiles};

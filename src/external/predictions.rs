@@ -151,10 +151,7 @@ impl Reader {
 
     fn take(&mut self, first: u64, batch: &arrow::record_batch::RecordBatch) -> Result<()> {
         let (ids, models) = (text(batch, "id", first)?, text(batch, "model", first)?);
-        let epochs = match self.found.epochs {
-            true => Some(integers(batch, "epoch", first)?),
-            false => None,
-        };
+        let epochs = if self.found.epochs { Some(integers(batch, "epoch", first)?) } else { None };
         let labels = match self.own_labels {
             Some(_) => Some(integers(batch, "label", first)?),
             None => None,
@@ -170,7 +167,7 @@ impl Reader {
                 self.label(id, labels.value(row))?;
             }
             let list = (!lists.is_null(row)).then(|| lists.value(row));
-            let list = list.as_ref().map(|list| list.as_primitive::<Float32Type>());
+            let list = list.as_ref().map(AsArray::as_primitive::<Float32Type>);
             let name = || name(ids.value(row), models.value(row));
             self.numbers(list, &name)?;
         }

@@ -21,7 +21,7 @@ use crate::tables;
 
 /// The scores of stage 1 of all models, and what is known beside them.
 pub struct Scores {
-    scores: DataFrame,
+    rows: DataFrame,
     classes: Vec<String>,
     metadata: Option<DataFrame>,
     clusters: Option<DataFrame>,
@@ -93,7 +93,7 @@ impl Scores {
         let most = checked_labels(&scores)?;
         let classes = (0..=most).map(|label| label.to_string()).collect();
         let scores = frame::from_arrow(&scores)?;
-        Ok(Self { scores, classes, metadata: None, clusters: None, later })
+        Ok(Self { rows: scores, classes, metadata: None, clusters: None, later })
     }
 
     /// The score tables of a run's stage 1; `samples` is its table of samples.
@@ -106,7 +106,7 @@ impl Scores {
         samples: DataFrame,
     ) -> Result<Self> {
         let scores = frame::stack(tables)?.collect()?;
-        Ok(Self { scores, classes, metadata: None, clusters: Some(samples), later: 0 })
+        Ok(Self { rows: scores, classes, metadata: None, clusters: Some(samples), later: 0 })
     }
 
     /// With the columns that a selection names, from the table at `uri`, which has a row for each
@@ -153,7 +153,7 @@ impl Scores {
             clusters: self.clusters.clone(),
             seed: &Seed::new(recipe.seed),
         };
-        let scores = frame::stack(vec![self.scores.clone()])?;
+        let scores = frame::stack(vec![self.rows.clone()])?;
         frame::to_arrow(selection::select(&scores, &terms)?, &tables::selection())
     }
 

@@ -46,6 +46,7 @@ pub fn thin_columns(
     names: &[&str],
 ) -> Result<RecordBatch> {
     let empty = empty_columns(survey, names)?;
+    // A filter on the label alone names no column, and a batch of none cannot be read.
     if names.is_empty() {
         return Ok(empty);
     }

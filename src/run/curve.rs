@@ -96,13 +96,12 @@ fn point(stored: &Stored, per_cent: u32) -> Result<Point> {
     let summary = stored.scores.summary(&recipe, &table);
     let kept = kept_ids(&table);
     let twin = column(&table, "random")?.as_boolean();
-    let shared = column(&table, "kept")?.as_boolean().iter().zip(twin);
-    let shared = shared.filter(|both| *both == (Some(true), Some(true))).count();
-    let shares = summary.classes.iter().filter(|class| class.total > 0);
-    let shares: Vec<f64> = shares.map(|class| class.kept as f64 / class.total as f64).collect();
-    let (least, most) = shares.iter().fold((f64::INFINITY, 0.0_f64), |(least, most), share| {
-        (least.min(*share), most.max(*share))
-    });
+    let both = column(&table, "kept")?.as_boolean().iter().zip(twin);
+    let shared = both.filter(|both| *both == (Some(true), Some(true))).count();
+    let present = summary.classes.iter().filter(|class| class.total > 0);
+    let rates = present.map(|class| class.kept as f64 / class.total as f64);
+    let (least, most) = rates
+        .fold((f64::INFINITY, 0.0_f64), |(least, most), rate| (least.min(rate), most.max(rate)));
     let rows = kept.len() as u64;
     Ok(Point {
         keep,

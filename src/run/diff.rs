@@ -247,7 +247,9 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut before = 0;
     for ties in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
         let mean = before as f64 + (ties.len() + 1) as f64 / 2.0;
-        ties.iter().for_each(|at| ranks[*at] = mean);
+        for at in ties {
+            ranks[*at] = mean;
+        }
         before += ties.len();
     }
     ranks

@@ -13,7 +13,7 @@ use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::ingest;
 use crate::recipe::{Mode, Recipe};
-use crate::storage::NewFile;
+use crate::storage::{Dir, NewFile};
 use crate::tables;
 
 /// Folds that were written.
@@ -38,7 +38,10 @@ pub fn folds_of(recipe: Recipe, memory: Memory, output: &NewFile) -> Result<Fold
     if recipe.mode == Mode::Fitting {
         return Err(Error::recipe("mode `fitting` has no folds: one model trains on everything"));
     }
-    let run = Run::new(recipe)?.within(memory);
+    // Folds follow from the recipe alone: another run in its `output.uri` is not asked.
+    let nowhere = format!("{}/.folds", recipe.output.uri.trim_end_matches('/'));
+    let nowhere = Dir::open(&nowhere, &recipe.storage)?;
+    let run = Run::on(recipe, nowhere)?.within(memory);
     let loaded = run.loaded()?;
     let (samples, _) = ingest::tables(&loaded, &run.clusters(&loaded)?)?;
     let folds = assign(&samples, &run.recipe, &run.seed)?;

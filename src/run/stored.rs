@@ -56,18 +56,17 @@ impl Stored {
             Some(record) if selection::named_columns(&own.select)? == named => Some(record),
             _ => None,
         };
-        let metadata = match stored {
-            Some(record) => frame::decode(&self.ledger.output(&record, "metadata.parquet")?.0)?,
-            None => {
-                let mut recipe = recipe.clone();
-                recipe.storage = storage.over(&recipe.storage);
-                let run = Run::on(recipe, self.ledger.dir().clone())?;
-                // Rows are found by their places, which hold for the input of the run alone.
-                if let Some(change) = run.file.input_changes(&self.file).first() {
-                    return Err(Error::new(ErrorKind::Conflict, change));
-                }
-                run.gathered(&self.samples)?.table
+        let metadata = if let Some(record) = stored {
+            frame::decode(&self.ledger.output(&record, "metadata.parquet")?.0)?
+        } else {
+            let mut recipe = recipe.clone();
+            recipe.storage = storage.over(&recipe.storage);
+            let run = Run::on(recipe, self.ledger.dir().clone())?;
+            // Rows are found by their places, which hold for the input of the run alone.
+            if let Some(change) = run.file.input_changes(&self.file).first() {
+                return Err(Error::new(ErrorKind::Conflict, change));
             }
+            run.gathered(&self.samples)?.table
         };
         Ok(Self { scores: self.scores.with(metadata), ..self })
     }

@@ -349,7 +349,7 @@ fn new_samples_are_scored_by_the_models_that_do_not_hold_their_fold() {
     let old = "data.filter=id < 's00200'";
     let run = pruned(&place, "run", "", &["folds.by=hash", old]);
     let (data, output) = (place.text("toy.parquet"), place.text("new.parquet"));
-    let base = ["extend", &run, "--data", &data, "--filter", "true", "--output"];
+    let base = ["extend", &run, "--data", &data, "--filter", "id >= 's'", "--output"];
     let told = json(&[&base[..], &[&output]].concat());
     assert_eq!((told["known"].as_u64(), told["new"].as_u64()), (Some(200), Some(100)));
     assert!(told["drift"]["ks"].as_f64().unwrap() < 0.25, "they come from the same source: {told}");
@@ -396,8 +396,16 @@ fn runs_whose_folds_would_move_are_not_extended() {
     let place = Place::new();
     let run = pruned(&place, "run", "", &["data.filter=id < 's00200'", "select.stages=1"]);
     let data = place.text("toy.parquet");
-    let args =
-        ["extend", &run, "--data", &data, "--filter", "true", "--output", &place.text("x.parquet")];
+    let args = [
+        "extend",
+        &run,
+        "--data",
+        &data,
+        "--filter",
+        "id >= 's'",
+        "--output",
+        &place.text("x.parquet"),
+    ];
     let error = refused(&args, 2);
     assert!(error.contains("`folds.by` is not `hash`"), "{error}");
 }
@@ -412,7 +420,7 @@ fn drifted_data_shows() {
         toy.features[i] = [toy.features[i][0] * 0.1, toy.features[i][1] * 0.1];
     }
     toy.write(&place.path("other.parquet"));
-    let args = ["extend", &run, "--data", &place.text("other.parquet"), "--filter", "true"];
+    let args = ["extend", &run, "--data", &place.text("other.parquet"), "--filter", "id >= 's'"];
     let told = json(&[&args[..], &["--output", &place.text("new.parquet")]].concat());
     assert!(told["drift"]["ks"].as_f64().unwrap() > 0.4, "{told}");
     assert!(told["drift"]["psi"].as_f64().unwrap() > 0.25, "{told}");

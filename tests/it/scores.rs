@@ -142,9 +142,12 @@ fn trajectories_are_those_of_trainings_that_end_earlier() {
     let near = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5);
     assert!(near(floats(&scores, "mean_confidence"), &confidence));
     assert!(near(floats(&scores, "aum_prob_sum"), &margin));
-    let forgotten = |right: &Vec<bool>| match right.iter().any(|r| *r) {
-        true => right.windows(2).filter(|pair| pair[0] && !pair[1]).count() as f32,
-        false => 5.0,
+    let forgotten = |right: &Vec<bool>| {
+        if right.contains(&true) {
+            right.windows(2).filter(|pair| pair[0] && !pair[1]).count() as f32
+        } else {
+            5.0
+        }
     };
     let forgotten: Vec<f32> = right.iter().map(forgotten).collect();
     assert_eq!(floats(&scores, "forgetting"), forgotten);

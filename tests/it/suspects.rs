@@ -128,16 +128,13 @@ fn forged(place: &Place, name: &str, column: &str) -> String {
     let before = table(&run_dir, name);
     let mut columns = before.columns().to_vec();
     let at = before.schema().index_of(column).unwrap();
-    columns[at] = match before[column].data_type() {
-        DataType::Utf8 => {
-            let texts = before[column].as_string::<i32>().iter();
-            Arc::new(texts.map(|text| text.map(|_| "s00000")).collect::<StringArray>())
-        }
-        _ => {
-            let mut numbers = floats(&before, column).to_vec();
-            numbers[7] += 0.125;
-            Arc::new(Float32Array::from(numbers))
-        }
+    columns[at] = if *before[column].data_type() == DataType::Utf8 {
+        let texts = before[column].as_string::<i32>().iter();
+        Arc::new(texts.map(|text| text.map(|_| "s00000")).collect::<StringArray>())
+    } else {
+        let mut numbers = floats(&before, column).to_vec();
+        numbers[7] += 0.125;
+        Arc::new(Float32Array::from(numbers))
     };
     let after = RecordBatch::try_new(before.schema(), columns).unwrap();
     let bytes = std::fs::read(run_dir.join(name)).unwrap();

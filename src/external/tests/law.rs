@@ -9,9 +9,11 @@ fn refused(change: impl FnOnce(&mut Vec<Said>)) -> String {
     Place::new().score(&said, |_| {}).unwrap_err().to_string()
 }
 
+type Change = fn(&mut Vec<Said>);
+
 #[test]
 fn predictions_that_cannot_be_scored_are_named() {
-    let cases: [(fn(&mut Vec<Said>), &str); 8] = [
+    let cases: [(Change, &str); 8] = [
         (
             |s| s[1].3.push(0.0),
             "1 prediction with another number of outputs than the first: `s4` by model `a` has 3 logits, the first has 2",
@@ -59,7 +61,9 @@ fn probabilities_must_be_a_distribution() {
     ];
     for (row, says) in cases {
         let mut said = toy();
-        said.iter_mut().for_each(|s| s.3 = vec![0.25, 0.75]);
+        for s in &mut *said {
+            s.3 = vec![0.25, 0.75];
+        }
         said[0].3 = row.to_vec();
         let place = Place::new();
         let predictions = place.write("p.parquet", columns(&said, "probabilities"));

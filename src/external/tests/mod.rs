@@ -144,12 +144,12 @@ fn predictions_become_a_score_table_of_the_contract() {
     assert_eq!((ints("model"), ints("fold")), (vec![0, 0, 1, 1], vec![1, 1, 0, 0]));
     assert_eq!((ints("predicted"), ints("stage")), (vec![0, 1, 0, 0], vec![1; 4]));
     // Of two classes the margin is tanh(|z1 - z2| / 2), and EL2N is sqrt 2 times the wrong share.
-    let scores = |name: &str| table[name].as_primitive::<Float32Type>().values().to_vec();
-    for (margin, gap) in scores("margin").iter().zip([2.0_f32, 1.0, 0.5, 3.0]) {
+    let column = |name: &str| table[name].as_primitive::<Float32Type>().values().to_vec();
+    for (margin, gap) in column("margin").iter().zip([2.0_f32, 1.0, 0.5, 3.0]) {
         assert!((margin - (gap / 2.0).tanh()).abs() < 1e-6);
     }
     let wrong = 1.0 / (1.0 + (-3.0_f32).exp());
-    assert!((scores("el2n")[3] - 2.0_f32.sqrt() * wrong).abs() < 1e-6);
+    assert!((column("el2n")[3] - 2.0_f32.sqrt() * wrong).abs() < 1e-6);
 }
 
 #[test]

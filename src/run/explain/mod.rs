@@ -93,7 +93,7 @@ impl Told<'_> {
             shard: self.shard()?,
             class: Some(self.class(samples, at, last.as_ref())?),
             fold: self.fold()?,
-            cluster: self.cluster(samples, at, last.as_ref())?,
+            cluster: cluster(samples, at, last.as_ref())?,
             stages: self.stages(&states)?,
         };
         if let Some(selection) = &last
@@ -128,9 +128,10 @@ impl Told<'_> {
     fn unknown(&self, samples: &RecordBatch, quarantine: &RecordBatch) -> Result<Error> {
         let (usable, bad) = (strings(samples, "id")?, strings(quarantine, "id")?);
         let alike = near(self.id, usable.iter().chain(bad).flatten(), 3);
-        let hint = match alike.is_empty() {
-            true => format!("it has {} samples", usable.len()),
-            false => format!("did you mean `{}`?", alike.join("`, `")),
+        let hint = if alike.is_empty() {
+            format!("it has {} samples", usable.len())
+        } else {
+            format!("did you mean `{}`?", alike.join("`, `"))
         };
         let filter = match &self.file.recipe.data.filter {
             Some(filter) => format!(" (rows that `{filter}` leaves out are no samples)"),
@@ -144,7 +145,7 @@ impl Told<'_> {
         let (file, row_group, row) = places(table)?[at];
         let object = self.file.input.get(file as usize);
         let object = object.ok_or_else(|| Error::corrupt(format!("there is no file {file}")))?;
-        let bytes = table.column_by_name("bytes").map(|bytes| bytes.as_primitive::<Int64Type>());
+        let bytes = table.column_by_name("bytes").map(AsArray::as_primitive::<Int64Type>);
         let bytes = bytes.map(|bytes| bytes.value(at) as u64);
         Ok(SourceRow { file: object.uri.clone(), row_group, row, bytes })
     }
@@ -194,32 +195,6 @@ impl Told<'_> {
         };
         let fold = ints(&folds, "fold")?;
         Ok(self.row(&folds)?.map(|at| fold.value(at)))
-    }
-
-    fn cluster(
-        &self,
-        samples: &RecordBatch,
-        at: usize,
-        selection: Option<&RecordBatch>,
-    ) -> Result<Option<Cluster>> {
-        let (ids, clusters) = (strings(samples, "id")?, strings(samples, "cluster")?);
-        if clusters.is_null(at) {
-            return Ok(None);
-        }
-        let name = clusters.value(at);
-        let members =
-            (0..ids.len()).filter(|i| clusters.is_valid(*i) && clusters.value(*i) == name);
-        let members: Vec<&str> = members.map(|i| ids.value(i)).collect();
-        let mut kept = Vec::new();
-        if let Some(selection) = selection {
-            let (ids, chosen) = (strings(selection, "id")?, column(selection, "kept")?);
-            for (id, chosen) in ids.iter().flatten().zip(chosen.as_boolean()) {
-                if chosen == Some(true) && members.contains(&id) {
-                    kept.push(id.to_owned());
-                }
-            }
-        }
-        Ok(Some(Cluster { name: name.to_owned(), samples: members.len() as u64, kept }))
     }
 
     /// The selections after each stage that has selected.
@@ -311,9 +286,9 @@ impl StageOf {
     fn decide(&mut self, state: &RecordBatch, row: usize) -> Result<()> {
         let score = column(state, "score")?.as_primitive::<Float64Type>();
         let rank = column(state, "rank")?.as_primitive::<Int64Type>();
-        let (stage, label) = (ints(state, "stage")?, ints(state, "label")?);
-        let here = |at: &usize| stage.is_valid(*at) && stage.value(*at) as usize == self.stage;
-        let before = |at: usize| stage.is_valid(at) && (stage.value(at) as usize) < self.stage;
+        let (entry, label) = (ints(state, "stage")?, ints(state, "label")?);
+        let here = |at: &usize| entry.is_valid(*at) && entry.value(*at) as usize == self.stage;
+        let before = |at: usize| entry.is_valid(at) && (entry.value(at) as usize) < self.stage;
         let all = 0..state.num_rows();
         let ranked = all.clone().filter(|at| rank.is_valid(*at) && !before(*at)).count();
         let last = |same_class: bool| {
@@ -331,4 +306,29 @@ impl StageOf {
         self.rank = rank.is_valid(row).then(|| rank.value(row));
         Ok(())
     }
+}
+
+/// The cluster of duplicates that the sample in row `at` belongs to.
+fn cluster(
+    samples: &RecordBatch,
+    at: usize,
+    selection: Option<&RecordBatch>,
+) -> Result<Option<Cluster>> {
+    let (ids, clusters) = (strings(samples, "id")?, strings(samples, "cluster")?);
+    if clusters.is_null(at) {
+        return Ok(None);
+    }
+    let name = clusters.value(at);
+    let members = (0..ids.len()).filter(|i| clusters.is_valid(*i) && clusters.value(*i) == name);
+    let members: Vec<&str> = members.map(|i| ids.value(i)).collect();
+    let mut kept = Vec::new();
+    if let Some(selection) = selection {
+        let (ids, chosen) = (strings(selection, "id")?, column(selection, "kept")?);
+        for (id, chosen) in ids.iter().flatten().zip(chosen.as_boolean()) {
+            if chosen == Some(true) && members.contains(&id) {
+                kept.push(id.to_owned());
+            }
+        }
+    }
+    Ok(Some(Cluster { name: name.to_owned(), samples: members.len() as u64, kept }))
 }

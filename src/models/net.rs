@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor, Var};
 
+use super::body::Body;
 use super::ops;
 use super::plan::{Architecture, Parameter, Role, Step};
 use crate::samples::Shape;
@@ -31,6 +32,8 @@ pub struct Net {
     steps: Vec<Step>,
     shape: Shape,
     tensors: BTreeMap<String, (Role, Var)>,
+    /// Computes all steps but the last, if `fast` does that: on the CPU, for convolution nets.
+    body: Option<Body>,
 }
 
 impl Net {
@@ -63,10 +66,13 @@ impl Net {
             let var = Var::from_vec(values(&p)?, p.shape.as_slice(), device)?;
             tensors.insert(p.name, (p.role, var));
         }
-        Ok(Self { steps, shape, tensors })
+        let body = if device.is_cpu() { Body::of(&steps, shape)? } else { None };
+        Ok(Self { steps, shape, tensors, body })
     }
 
-    /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`.
+    /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`. On the CPU the inputs of a
+    /// convolution net cannot be tracked, and it holds one forward pass: after another one the
+    /// backward pass of the first is an error.
     ///
     /// # Errors
     /// `Internal` if a tensor operation fails, such as for inputs of another shape.
@@ -82,7 +88,10 @@ impl Net {
     pub fn forward_embedding(&self, inputs: &Tensor, pass: Pass) -> Result<(Tensor, Tensor)> {
         let (head, body) =
             self.steps.split_last().ok_or_else(|| Error::internal("a model without steps"))?;
-        let embeddings = self.walk(body, self.channel_major(inputs)?, pass)?;
+        let embeddings = match &self.body {
+            Some(fast) => fast.forward(self, inputs, pass)?.t()?,
+            None => self.walk(body, self.channel_major(inputs)?, pass)?,
+        };
         let logits = self.walk(std::slice::from_ref(head), embeddings.clone(), pass)?;
         Ok((logits.t()?, embeddings.t()?))
     }
@@ -94,8 +103,17 @@ impl Net {
                     let weight = self.weight(name, "weight", pass)?;
                     ops::linear(&x, &weight, &self.weight(name, "bias", pass)?)?
                 }
-                Step::Conv { name, .. } => ops::conv(&x, &self.weight(name, "weight", pass)?)?,
-                Step::NormRelu { name, .. } => self.norm_relu(&x, name, pass)?,
+                Step::Conv { name, stride, .. } => {
+                    ops::conv(&x, &self.weight(name, "weight", pass)?, *stride)?
+                }
+                Step::Norm { name, relu, .. } => {
+                    let out = self.norm(&x, name, pass)?;
+                    if *relu { out.relu()? } else { out }
+                }
+                Step::Residual { body, shortcut } => {
+                    let sum = self.walk(body, x.clone(), pass)? + self.walk(shortcut, x, pass)?;
+                    sum?.relu()?
+                }
                 Step::Relu => x.relu()?,
                 Step::Pool => ops::max_pool(&x)?,
                 Step::Average => x.flatten_from(2)?.mean(2)?,
@@ -130,31 +148,30 @@ impl Net {
         }
     }
 
-    fn var(&self, step: &str, part: &str) -> Result<&Var> {
+    pub(super) fn var(&self, step: &str, part: &str) -> Result<&Var> {
         let name = format!("{step}.{part}");
         let found = self.tensors.get(&name).map(|(_, var)| var);
         found.ok_or_else(|| Error::internal(format!("the model has no tensor {name}")))
     }
 
-    fn weight(&self, step: &str, part: &str, pass: Pass) -> Result<Tensor> {
+    pub(super) fn weight(&self, step: &str, part: &str, pass: Pass) -> Result<Tensor> {
         let var = self.var(step, part)?;
         Ok(if pass == Pass::Train { var.as_tensor().clone() } else { var.as_detached_tensor() })
     }
 
-    fn norm_relu(&self, x: &Tensor, name: &str, pass: Pass) -> Result<Tensor> {
+    fn norm(&self, x: &Tensor, name: &str, pass: Pass) -> Result<Tensor> {
         let scale = self.weight(name, "weight", pass)?;
         let offset = self.weight(name, "bias", pass)?;
-        let (mean, var) = (self.var(name, "running_mean")?, self.var(name, "running_var")?);
-        if pass == Pass::Clean {
-            let running = (&mean.as_detached_tensor(), &var.as_detached_tensor());
-            return Ok(ops::norm_relu_by(x, running, &scale, &offset)?);
-        }
-        let (out, batch) = ops::norm_relu(x, &scale, &offset)?;
+        let running = (self.var(name, "running_mean")?, self.var(name, "running_var")?);
+        let (mean, var) = match pass {
+            Pass::Clean => (running.0.as_detached_tensor(), running.1.as_detached_tensor()),
+            Pass::Train | Pass::Batch => ops::moments(x)?,
+        };
         if pass == Pass::Train {
-            ops::follow(mean, &batch.mean)?;
-            ops::follow(var, &batch.unbiased_var)?;
+            ops::follow(running.0, &mean.detach())?;
+            ops::follow(running.1, &ops::unbiased(&var, x.elem_count() / x.dim(0)?)?)?;
         }
-        Ok(out)
+        Ok(ops::norm(x, (&mean, &var), &scale, &offset)?)
     }
 }
 
@@ -173,3 +190,7 @@ fn initial_values(parameter: &Parameter, seed: &Seed) -> Vec<f32> {
         Role::Offset | Role::Mean => vec![0.0; count],
     }
 }
+
+#[cfg(test)]
+#[path = "net_tests.rs"]
+mod tests;

@@ -24,6 +24,17 @@ pub enum Architecture {
         /// How many blocks; all but the last pool 2x2.
         blocks: usize,
     },
+    /// ResNet-18 of He et al. 2016 for small images: the first convolution is 3x3 and keeps the
+    /// size, and no pooling follows it.
+    Resnet18 {
+        /// Channels of the first stage; each of the other three doubles them.
+        width: usize,
+    },
+    /// ResNet-34, likewise.
+    Resnet34 {
+        /// Channels of the first stage; each of the other three doubles them.
+        width: usize,
+    },
 }
 
 impl From<&Model> for Architecture {
@@ -32,6 +43,8 @@ impl From<&Model> for Architecture {
             Arch::Linear => Self::Linear,
             Arch::Mlp => Self::Mlp { hidden: model.hidden.clone() },
             Arch::Convnet => Self::Convnet { width: model.width, blocks: model.blocks },
+            Arch::Resnet18 => Self::Resnet18 { width: model.width },
+            Arch::Resnet34 => Self::Resnet34 { width: model.width },
         }
     }
 }
@@ -41,16 +54,18 @@ impl From<&Model> for Architecture {
 pub(crate) enum Step {
     /// A fully connected layer.
     Linear { name: String, inputs: usize, outputs: usize },
-    /// A 3x3 convolution with padding 1 and no bias, as a norm follows.
-    Conv { name: String, inputs: usize, outputs: usize },
-    /// Batch norm over images and pixels, then ReLU.
-    NormRelu { name: String, channels: usize },
+    /// A convolution with padding `kernel / 2` and no bias, as a norm follows.
+    Conv { name: String, inputs: usize, outputs: usize, kernel: usize, stride: usize },
+    /// Batch norm over images and pixels, then ReLU if asked for.
+    Norm { name: String, channels: usize, relu: bool },
     /// The positive part.
     Relu,
     /// 2x2 max-pooling; an odd last row or column is cropped.
     Pool,
     /// The mean over all pixels of a channel.
     Average,
+    /// `relu(body(x) + shortcut(x))`; without steps the shortcut is the identity.
+    Residual { body: Vec<Step>, shortcut: Vec<Step> },
 }
 
 /// What a tensor of a model is for, which decides how it starts and whether it is trained.
@@ -103,16 +118,19 @@ impl Step {
                 of(name, "weight", &[*outputs, *inputs], Role::Weight { fan_in: *inputs }),
                 of(name, "bias", &[*outputs], Role::Bias { fan_in: *inputs }),
             ],
-            Self::Conv { name, inputs, outputs } => {
-                let role = Role::Weight { fan_in: inputs * 9 };
-                vec![of(name, "weight", &[*outputs, *inputs, 3, 3], role)]
+            Self::Conv { name, inputs, outputs, kernel, .. } => {
+                let role = Role::Weight { fan_in: inputs * kernel * kernel };
+                vec![of(name, "weight", &[*outputs, *inputs, *kernel, *kernel], role)]
             }
-            Self::NormRelu { name, channels } => vec![
+            Self::Norm { name, channels, .. } => vec![
                 of(name, "weight", &[*channels], Role::Scale),
                 of(name, "bias", &[*channels], Role::Offset),
                 of(name, "running_mean", &[*channels], Role::Mean),
                 of(name, "running_var", &[*channels], Role::Variance),
             ],
+            Self::Residual { body, shortcut } => {
+                body.iter().chain(shortcut).flat_map(Self::parameters).collect()
+            }
             Self::Relu | Self::Pool | Self::Average => Vec::new(),
         }
     }
@@ -128,9 +146,11 @@ impl Architecture {
             return Err(Error::input("the dataset has no class or its inputs are empty"));
         }
         match self {
-            Self::Linear => Ok(vec![head(shape.len(), classes)]),
+            Self::Linear => Ok(vec![head("head", shape.len(), classes)]),
             Self::Mlp { hidden } => mlp(hidden, shape.len(), classes),
             Self::Convnet { width, blocks } => convnet(*width, *blocks, shape, classes),
+            Self::Resnet18 { width } => resnet(*width, [2, 2, 2, 2], shape, classes),
+            Self::Resnet34 { width } => resnet(*width, [3, 4, 6, 3], shape, classes),
         }
     }
 }
@@ -143,8 +163,8 @@ pub(crate) fn embedding_width(steps: &[Step]) -> usize {
     }
 }
 
-fn head(inputs: usize, classes: usize) -> Step {
-    Step::Linear { name: "head".to_owned(), inputs, outputs: classes }
+fn head(name: &str, inputs: usize, classes: usize) -> Step {
+    Step::Linear { name: name.to_owned(), inputs, outputs: classes }
 }
 
 fn mlp(hidden: &[usize], mut inputs: usize, classes: usize) -> Result<Vec<Step>> {
@@ -160,16 +180,13 @@ fn mlp(hidden: &[usize], mut inputs: usize, classes: usize) -> Result<Vec<Step>>
         steps.push(Step::Relu);
         inputs = outputs;
     }
-    steps.push(head(inputs, classes));
+    steps.push(head("head", inputs, classes));
     Ok(steps)
 }
 
 fn convnet(width: usize, blocks: usize, shape: Shape, classes: usize) -> Result<Vec<Step>> {
     let Shape::Image { channels, height, width: columns } = shape else {
-        return Err(Error::recipe(
-            "arch = \"convnet\" takes images, but the dataset has features: \
-             use \"mlp\" or \"linear\"",
-        ));
+        return Err(not_images("a convnet"));
     };
     let most = height.min(columns).ilog2() as usize + 1;
     if width == 0 || !(1..=most).contains(&blocks) {
@@ -183,13 +200,65 @@ fn convnet(width: usize, blocks: usize, shape: Shape, classes: usize) -> Result<
     for i in 0..blocks {
         let outputs = width << i;
         let name = |part| format!("blocks.{i}.{part}");
-        steps.push(Step::Conv { name: name("conv"), inputs, outputs });
-        steps.push(Step::NormRelu { name: name("norm"), channels: outputs });
+        steps.extend(conv_norm(name("conv"), name("norm"), [inputs, outputs], [3, 1], true));
         steps.push(if i + 1 < blocks { Step::Pool } else { Step::Average });
         inputs = outputs;
     }
-    steps.push(head(inputs, classes));
+    steps.push(head("head", inputs, classes));
     Ok(steps)
+}
+
+/// A ResNet of basic blocks with the names of torchvision.
+fn resnet(width: usize, depths: [usize; 4], shape: Shape, classes: usize) -> Result<Vec<Step>> {
+    let Shape::Image { channels, .. } = shape else { return Err(not_images("a ResNet")) };
+    if width == 0 {
+        return Err(Error::recipe("model.width must be 1 or more"));
+    }
+    let mut steps =
+        Vec::from(conv_norm("conv1".into(), "bn1".into(), [channels, width], [3, 1], true));
+    let mut inputs = width;
+    for (stage, depth) in depths.into_iter().enumerate() {
+        for block in 0..depth {
+            let outputs = width << stage;
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let name = format!("layer{}.{block}", stage + 1);
+            steps.push(basic_block(&name, [inputs, outputs], stride));
+            inputs = outputs;
+        }
+    }
+    steps.push(Step::Average);
+    steps.push(head("fc", inputs, classes));
+    Ok(steps)
+}
+
+/// Two 3x3 convolutions beside a shortcut, which is a 1x1 convolution where the size changes.
+fn basic_block(name: &str, [inputs, outputs]: [usize; 2], stride: usize) -> Step {
+    let of = |part: &str| format!("{name}.{part}");
+    let first = conv_norm(of("conv1"), of("bn1"), [inputs, outputs], [3, stride], true);
+    let second = conv_norm(of("conv2"), of("bn2"), [outputs, outputs], [3, 1], false);
+    let mut shortcut = Vec::new();
+    if stride != 1 || inputs != outputs {
+        let (conv, norm) = (of("downsample.0"), of("downsample.1"));
+        shortcut.extend(conv_norm(conv, norm, [inputs, outputs], [1, stride], false));
+    }
+    Step::Residual { body: [first, second].concat(), shortcut }
+}
+
+fn conv_norm(
+    conv: String,
+    norm: String,
+    [inputs, outputs]: [usize; 2],
+    [kernel, stride]: [usize; 2],
+    relu: bool,
+) -> [Step; 2] {
+    let conv = Step::Conv { name: conv, inputs, outputs, kernel, stride };
+    [conv, Step::Norm { name: norm, channels: outputs, relu }]
+}
+
+fn not_images(arch: &str) -> Error {
+    Error::recipe(format!(
+        "{arch} takes images, but the dataset has features: use \"mlp\" or \"linear\""
+    ))
 }
 
 #[cfg(test)]
@@ -225,6 +294,33 @@ mod tests {
         assert!(names(&net, GREY).contains(&("blocks.2.conv.weight".into(), vec![16, 8, 3, 3])));
     }
 
+    /// Counts of torchvision's models at width 64 with 10 classes, less the stem: 3x3 here, 7x7 there.
+    #[test]
+    fn resnets_have_the_names_and_numbers_of_torchvision() {
+        let colour = Shape::Image { channels: 3, height: 32, width: 32 };
+        for (net, torchvision) in [
+            (Architecture::Resnet18 { width: 64 }, 11_181_642),
+            (Architecture::Resnet34 { width: 64 }, 21_289_802),
+        ] {
+            let parameters = net.steps(colour, 10).unwrap();
+            let parameters = parameters.iter().flat_map(Step::parameters);
+            let trained = parameters.filter(|p| p.role.trained());
+            let count: usize = trained.map(|p| p.shape.iter().product::<usize>()).sum();
+            assert_eq!(count, torchvision - 64 * 3 * (49 - 9));
+            for (name, shape) in [
+                ("conv1.weight", vec![64, 3, 3, 3]),
+                ("bn1.running_mean", vec![64]),
+                ("layer1.0.conv1.weight", vec![64, 64, 3, 3]),
+                ("layer2.0.downsample.0.weight", vec![128, 64, 1, 1]),
+                ("layer2.0.downsample.1.bias", vec![128]),
+                ("layer4.1.bn2.running_var", vec![512]),
+                ("fc.weight", vec![10, 512]),
+            ] {
+                assert!(names(&net, colour).contains(&(name.to_owned(), shape)), "{name}");
+            }
+        }
+    }
+
     #[test]
     fn refuses_what_cannot_work() {
         let features = Shape::Features { width: 9 };
@@ -233,6 +329,8 @@ mod tests {
             (Architecture::Convnet { width: 4, blocks: 6 }, GREY),
             (Architecture::Convnet { width: 0, blocks: 1 }, GREY),
             (Architecture::Convnet { width: 4, blocks: 0 }, GREY),
+            (Architecture::Resnet18 { width: 4 }, features),
+            (Architecture::Resnet34 { width: 0 }, GREY),
             (Architecture::Mlp { hidden: vec![] }, features),
         ] {
             let error = net.steps(shape, 10).unwrap_err();

@@ -140,9 +140,10 @@ fn device(laws: &mut Laws, recipe: &Recipe) {
 fn model(laws: &mut Laws, recipe: &Recipe) {
     let model = &recipe.model;
     laws.hold(
-        model.arch != Arch::Convnet || recipe.data.image.is_some(),
+        matches!(model.arch, Arch::Linear | Arch::Mlp) || recipe.data.image.is_some(),
         &["model.arch"],
-        "`convnet` takes images, but the recipe has no `data.image`; use `mlp` or `linear`",
+        "`convnet` and ResNets take images, but the recipe has no `data.image`; use `mlp` or \
+         `linear`",
     );
     laws.hold(
         model.arch != Arch::Mlp || !model.hidden.is_empty(),

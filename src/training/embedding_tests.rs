@@ -29,10 +29,11 @@ fn tensor(checkpoint: &Checkpoint, name: &str) -> Vec<f32> {
 
 #[test]
 fn the_last_layer_makes_logits_of_embeddings() {
-    for (samples, arch, width) in [
-        (&features(300), Arch::Linear, 6),
-        (&features(300), Arch::Mlp, 32),
-        (&images(300), Arch::Convnet, 16),
+    for (samples, arch, width, head) in [
+        (&features(300), Arch::Linear, 6, "head"),
+        (&features(300), Arch::Mlp, 32, "head"),
+        (&images(300), Arch::Convnet, 16, "head"),
+        (&images(300), Arch::Resnet34, 64, "fc"),
     ] {
         let (model, recipe) = (model(arch), recipe());
         let shape = samples.inputs.shape();
@@ -40,8 +41,8 @@ fn the_last_layer_makes_logits_of_embeddings() {
         let checkpoint = run(samples, &model, &recipe, None).checkpoint;
         let (logits, embeddings) = outputs(&checkpoint, samples);
         assert_eq!(embeddings.len(), samples.len() * width, "{arch:?}");
-        let weight = tensor(&checkpoint, "head.weight");
-        let bias = tensor(&checkpoint, "head.bias");
+        let weight = tensor(&checkpoint, &format!("{head}.weight"));
+        let bias = tensor(&checkpoint, &format!("{head}.bias"));
         for (z, h) in logits.chunks(4).zip(embeddings.chunks(width)) {
             for (class, z) in z.iter().enumerate() {
                 let row = &weight[class * width..(class + 1) * width];

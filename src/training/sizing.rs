@@ -54,6 +54,7 @@ fn too_large(arch: Arch, shape: Shape, count: u128) -> Error {
         (Arch::Mlp, Shape::Image { .. }) => "model.hidden or data.resize",
         (Arch::Mlp, Shape::Features { .. }) => "model.hidden",
         (Arch::Convnet, _) => "model.width or model.blocks",
+        (Arch::Resnet18 | Arch::Resnet34, _) => "model.width",
         (Arch::Linear, Shape::Image { .. }) => "data.resize",
         (Arch::Linear, Shape::Features { .. }) => "the number of columns in data.features",
     };
@@ -65,47 +66,32 @@ fn too_large(arch: Arch, shape: Shape, count: u128) -> Error {
     )
 }
 
-/// About how many bytes training needs beside the samples themselves: weights, optimiser state and
-/// everything that a step keeps for the gradient. A number beyond 64 bits becomes the largest.
+/// About how many bytes training on the CPU needs beside the samples themselves: weights, optimiser
+/// state and everything that a step keeps for the gradient. A number beyond 64 bits becomes the
+/// largest.
 ///
 /// # Errors
 /// As for [`check`].
 pub fn memory_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -> Result<u64> {
+    let trained = parameters(model, shape, classes)?;
     let steps = Architecture::from(model).steps(shape, classes)?;
-    // A weight, its gradient, up to two moments, and two temporaries of the optimiser.
-    let weights = 6 * parameters(model, shape, classes)? as u64;
-    let mut plane = match shape {
-        Shape::Image { height, width, .. } => (height, width),
-        Shape::Features { .. } => (1, 1),
-    };
-    let (mut channels, mut kept) = (0, shape.len() as u64);
-    for step in &steps {
-        if let Step::Linear { outputs, .. } | Step::Conv { outputs, .. } = step {
-            channels = *outputs;
-        }
-        let (numbers, next) = kept_by(step, plane, channels);
-        kept = kept.saturating_add(numbers);
-        plane = next;
-    }
-    let batch = batch.max(predict::BATCH / 2) as u64;
-    let numbers = weights.saturating_add(batch.saturating_mul(kept));
-    Ok(numbers.saturating_mul(size_of::<f32>() as u64))
+    // The outputs of a batch as training sees them need as much as a step on it.
+    let batch = batch.max(predict::BATCH);
+    let of_steps = models::training_bytes(&steps, shape, batch)?;
+    // A weight, its gradient, up to two moments, two temporaries of the optimiser; a convolution net
+    // has weights and gradient in one piece besides.
+    let copies = if of_steps.is_some() { 8 } else { 6 };
+    let kept = steps.iter().map(kept_by).fold(shape.len(), usize::saturating_add);
+    let numbers = batch.saturating_mul(kept).saturating_add(copies * trained);
+    let bytes = numbers.saturating_mul(size_of::<f32>());
+    Ok(bytes.saturating_add(of_steps.unwrap_or(0)) as u64)
 }
 
-/// Numbers that a step keeps per sample in training, and the plane that it hands on.
-fn kept_by(step: &Step, plane: (usize, usize), channels: usize) -> (u64, (usize, usize)) {
-    let product = |factors: &[usize]| {
-        factors.iter().fold(1_u64, |product, factor| product.saturating_mul(*factor as u64))
-    };
-    let pixels = plane.0.saturating_mul(plane.1);
+/// Numbers that a fully connected step keeps per sample in training, with those of a ReLU after it.
+fn kept_by(step: &Step) -> usize {
     match step {
-        // What follows a linear step has no plane any more.
-        Step::Linear { outputs, .. } => (product(&[4, *outputs]), (1, 1)),
-        Step::Conv { outputs, .. } => (product(&[3, *outputs, pixels]), plane),
-        Step::NormRelu { .. } => (product(&[4, channels, pixels]), plane),
-        Step::Relu => (product(&[2, channels, pixels]), plane),
-        Step::Pool => (product(&[2, channels, pixels]), (plane.0 / 2, plane.1 / 2)),
-        Step::Average => (channels as u64, (1, 1)),
+        Step::Linear { outputs, .. } => outputs.saturating_mul(6),
+        _ => 0,
     }
 }
 

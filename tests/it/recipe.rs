@@ -249,7 +249,8 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     (
         "image = 'image'",
         "features = 'f'\n[model]\narch = 'convnet'",
-        "7:1: `convnet` takes images, but the recipe has no `data.image`; use `mlp` or `linear`",
+        "7:1: `convnet` and ResNets take images, but the recipe has no `data.image`; use `mlp` or \
+         `linear`",
     ),
     (
         "image = 'image'",

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Model {
-    /// `linear` and `mlp` take images and features, `convnet` takes images.
+    /// `linear` and `mlp` take images and features, the others take images.
     pub arch: Arch,
     /// `mlp`: the width of each hidden layer.
     #[schemars(length(max = 100), inner(range(min = 1, max = 1_000_000)))]
     pub hidden: Vec<usize>,
-    /// `convnet`: channels of the first block; each block doubles them.
+    /// `convnet`, `resnet18`, `resnet34`: channels of the first block or stage; each doubles them.
+    /// ResNets usually have 64.
     #[schemars(range(min = 1, max = 100_000))]
     pub width: usize,
     /// `convnet`: how many blocks (convolution, batch norm, ReLU; all but the last pool 2x2).
@@ -40,6 +41,10 @@ pub enum Arch {
     Mlp,
     /// 3x3 convolution blocks with batch norm, global average pooling, one linear layer.
     Convnet,
+    /// ResNet-18 for small images: a 3x3 stem without pooling.
+    Resnet18,
+    /// ResNet-34, likewise.
+    Resnet34,
 }
 
 /// How scoring models are trained. The same for every fold and stage.

@@ -1,0 +1,127 @@
+//! The body of a convolution net on the CPU: from named tensors to `fast` and back.
+
+use candle_core::Tensor;
+
+use super::fast::{Backbone, Evaluator, Layer, Plan, Size};
+use super::kernels::with_floats;
+use super::net::{Net, Pass};
+use super::ops;
+use super::plan::Step;
+use crate::Result;
+use crate::samples::Shape;
+
+/// All of a convolution net but its head.
+pub(super) struct Body {
+    plan: Plan,
+    backbone: Backbone,
+    /// The names of each convolution of the plan and of its norm.
+    names: Vec<[String; 2]>,
+}
+
+impl Body {
+    /// `None` if the steps are not those of a convolution net.
+    pub(super) fn of(steps: &[Step], shape: Shape) -> Result<Option<Self>> {
+        let Some((plan, names)) = plan(steps, shape)? else { return Ok(None) };
+        Ok(Some(Self { backbone: Backbone::new(plan.clone()), plan, names }))
+    }
+
+    /// Embeddings `[batch, width]` of inputs `[batch, shape.len()]`.
+    pub(super) fn forward(&self, net: &Net, inputs: &Tensor, pass: Pass) -> Result<Tensor> {
+        let (x, theta) = (inputs.contiguous()?, self.theta(net, pass)?);
+        if pass == Pass::Clean {
+            let running = self.running(net)?.to_vec1()?;
+            let evaluator = Evaluator::new(&self.plan, &theta.to_vec1()?, &running)?;
+            let features = with_floats([&x], |[x]| evaluator.features(x))??;
+            return Ok(Tensor::from_vec(features, ((), self.plan.features()), x.device())?);
+        }
+        let (features, statistics) = self.backbone.forward(&x, &theta)?;
+        if pass == Pass::Train {
+            self.follow(net, &statistics)?;
+        }
+        Ok(features)
+    }
+
+    /// All trained numbers in the order of the plan.
+    fn theta(&self, net: &Net, pass: Pass) -> Result<Tensor> {
+        let mut parts = Vec::new();
+        for [conv, norm] in &self.names {
+            for (step, part) in [(conv, "weight"), (norm, "weight"), (norm, "bias")] {
+                parts.push(net.weight(step, part, pass)?.flatten_all()?);
+            }
+        }
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    /// All running statistics in the order of the plan.
+    fn running(&self, net: &Net) -> Result<Tensor> {
+        let mut parts = Vec::new();
+        for [_, norm] in &self.names {
+            for part in ["running_mean", "running_var"] {
+                parts.push(net.var(norm, part)?.as_detached_tensor());
+            }
+        }
+        Ok(Tensor::cat(&parts, 0)?)
+    }
+
+    fn follow(&self, net: &Net, statistics: &[f32]) -> Result<()> {
+        for ([_, norm], conv) in self.names.iter().zip(self.plan.convs()) {
+            let both = &statistics[conv.statistics.clone()];
+            let (means, variances) = both.split_at(both.len() / 2);
+            for (part, batch) in [("running_mean", means), ("running_var", variances)] {
+                let running = net.var(norm, part)?;
+                ops::follow(running, &Tensor::new(batch, running.device())?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that a convolution net holds on the CPU to train with batches of `batch` images, beside
+/// its tensors; `None` for other nets.
+///
+/// # Errors
+/// `Internal` if the steps are of no net.
+pub(crate) fn training_bytes(steps: &[Step], shape: Shape, batch: usize) -> Result<Option<usize>> {
+    Ok(plan(steps, shape)?.map(|(plan, _)| plan.training_bytes(batch)))
+}
+
+fn plan(steps: &[Step], shape: Shape) -> Result<Option<(Plan, Vec<[String; 2]>)>> {
+    let Shape::Image { channels, height, width } = shape else { return Ok(None) };
+    let Some((_, body)) = steps.split_last() else { return Ok(None) };
+    let mut names = Vec::new();
+    match layers(body, &mut names) {
+        Some(layers) if !layers.is_empty() => {
+            let plan = Plan::new(Size { channels, height, width }, &layers)?;
+            Ok(Some((plan, names)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The steps as layers, adding the names of each convolution and its norm; `None` if a step is of
+/// another net.
+fn layers(mut steps: &[Step], names: &mut Vec<[String; 2]>) -> Option<Vec<Layer>> {
+    let mut found = Vec::new();
+    loop {
+        let layer;
+        (layer, steps) = match steps {
+            [
+                Step::Conv { name, outputs, kernel, stride, .. },
+                Step::Norm { name: norm, relu, .. },
+                rest @ ..,
+            ] => {
+                names.push([name.clone(), norm.clone()]);
+                let (outputs, kernel, stride, relu) = (*outputs, *kernel, *stride, *relu);
+                (Layer::Conv { outputs, kernel, stride, relu }, rest)
+            }
+            [Step::Pool, rest @ ..] => (Layer::Pool, rest),
+            [Step::Residual { body, shortcut }, rest @ ..] => {
+                let body = layers(body, names)?;
+                (Layer::Residual { body, shortcut: layers(shortcut, names)? }, rest)
+            }
+            [] | [Step::Average] => return Some(found),
+            _ => return None,
+        };
+        found.push(layer);
+    }
+}

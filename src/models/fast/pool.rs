@@ -1,0 +1,195 @@
+//! Max-pooling, joins and the last average.
+
+use pulp::{Simd, WithSimd};
+
+use super::plan::Size;
+use super::simd::{AffineVector, LANES, Pixel, View, at_least, per_pixel, vectors, vectors_mut};
+
+/// The larger; not a number if either is not.
+#[inline(always)]
+fn larger<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
+    let larger = simd.select_f32s(simd.less_than_or_equal_f32s(b, a), a, b);
+    simd.select_f32s(simd.less_than_or_equal_f32s(a, a), larger, a)
+}
+
+/// The vectors of a window's four inputs in a plane of width `width`, for output `(y, x)`.
+#[inline(always)]
+fn window<S: Simd>(width: usize, (y, x): (usize, usize), v: usize) -> [usize; 4] {
+    let per = per_pixel::<S>();
+    let corner = (2 * y * width + 2 * x) * per + v;
+    [corner, corner + per, corner + width * per, corner + (width + 1) * per]
+}
+
+/// The values of a window.
+#[inline(always)]
+fn values<S: Simd>(
+    simd: S,
+    affine: AffineVector<S>,
+    x: &[S::f32s],
+    window: [usize; 4],
+) -> [S::f32s; 4] {
+    let mut values = [simd.splat_f32s(0.0); 4];
+    for i in 0..4 {
+        values[i] = affine.of(simd, x[window[i]]);
+    }
+    values
+}
+
+/// The largest of a window.
+#[inline(always)]
+fn largest<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> S::f32s {
+    larger(simd, larger(simd, a, b), larger(simd, c, d))
+}
+
+/// Pools one image.
+pub(super) struct Pool<'a> {
+    pub(super) input: Size,
+    pub(super) output: Size,
+    pub(super) view: View<'a>,
+    pub(super) out: &'a mut [Pixel],
+}
+
+impl WithSimd for Pool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (per, width) = (per_pixel::<S>(), self.output.width);
+        let planes = self.view.pixels.chunks_exact(self.input.plane());
+        let outs = self.out.chunks_exact_mut(self.output.plane());
+        for (block, (x, out)) in planes.zip(outs).enumerate() {
+            let (x, out) = (vectors::<S>(x), vectors_mut::<S>(out));
+            for v in 0..per {
+                let affine = self.view.affine.vector(simd, block, v);
+                for (y, out) in out.chunks_exact_mut(width * per).enumerate() {
+                    for column in 0..width {
+                        let window = window::<S>(self.input.width, (y, column), v);
+                        out[column * per + v] = largest(simd, values(simd, affine, x, window));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of one image by the inputs: of equal maxima the first gets it, as in PyTorch;
+/// inputs that were cropped get none.
+pub(super) struct PoolGradient<'a> {
+    pub(super) input: Size,
+    pub(super) output: Size,
+    pub(super) view: View<'a>,
+    pub(super) gradient: &'a [Pixel],
+    pub(super) out: &'a mut [Pixel],
+}
+
+impl WithSimd for PoolGradient<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
+        let width = self.output.width;
+        vectors_mut::<S>(self.out).fill(zero);
+        let planes = self.view.pixels.chunks_exact(self.input.plane());
+        let gradients = self.gradient.chunks_exact(self.output.plane());
+        let outs = self.out.chunks_exact_mut(self.input.plane());
+        for (block, (out, (x, gradient))) in outs.zip(planes.zip(gradients)).enumerate() {
+            let (x, gradient) = (vectors::<S>(x), vectors::<S>(gradient));
+            let out = vectors_mut::<S>(out);
+            for v in 0..per {
+                let affine = self.view.affine.vector(simd, block, v);
+                for (y, gradient) in gradient.chunks_exact(width * per).enumerate() {
+                    for column in 0..width {
+                        let window = window::<S>(self.input.width, (y, column), v);
+                        let values = values(simd, affine, x, window);
+                        let top = largest(simd, values);
+                        let mut rest = gradient[column * per + v];
+                        for j in 0..4 {
+                            let first = simd.less_than_or_equal_f32s(top, values[j]);
+                            out[window[j]] = simd.select_f32s(first, rest, zero);
+                            rest = simd.select_f32s(first, zero, rest);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The mean of each channel of one image.
+pub(super) struct Average<'a> {
+    pub(super) size: Size,
+    pub(super) view: View<'a>,
+    pub(super) out: &'a mut [f32],
+}
+
+impl WithSimd for Average<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (per, len) = (per_pixel::<S>(), self.size.plane());
+        for (block, out) in self.out.chunks_mut(LANES).enumerate() {
+            let plane = vectors::<S>(&self.view.pixels[block * len..][..len]);
+            let mut mean = [0.0; LANES];
+            for v in 0..per {
+                let affine = self.view.affine.vector(simd, block, v);
+                let mut sum = simd.splat_f32s(0.0);
+                for x in plane[v..].iter().step_by(per) {
+                    sum = simd.add_f32s(sum, affine.of(simd, *x));
+                }
+                let mean = vectors_mut::<S>(std::slice::from_mut(&mut mean));
+                mean[v] = simd.mul_f32s(sum, simd.splat_f32s(1.0 / len as f32));
+            }
+            out.copy_from_slice(&mean[..out.len()]);
+        }
+    }
+}
+
+/// Spreads the gradient by one image's means over its pixels.
+pub(super) fn average_gradient(size: Size, gradient: &[f32], out: &mut [Pixel]) {
+    let share = 1.0 / size.plane() as f32;
+    let channels = gradient.chunks(LANES);
+    for (gradient, out) in channels.zip(out.chunks_exact_mut(size.plane())) {
+        let mut pixel = [0.0; LANES];
+        pixel.iter_mut().zip(gradient).for_each(|(pixel, gradient)| *pixel = gradient * share);
+        out.fill(pixel);
+    }
+}
+
+/// `relu(left + right)`, both as their readers see them.
+pub(super) struct Join<'a> {
+    pub(super) plane: usize,
+    pub(super) left: View<'a>,
+    pub(super) right: View<'a>,
+    pub(super) out: &'a mut [Pixel],
+}
+
+impl WithSimd for Join<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
+        let sides = self
+            .left
+            .pixels
+            .chunks_exact(self.plane)
+            .zip(self.right.pixels.chunks_exact(self.plane));
+        let blocks = self.left.affine.scale.len();
+        for (i, (out, (left, right))) in
+            self.out.chunks_exact_mut(self.plane).zip(sides).enumerate()
+        {
+            let (left, right) = (vectors::<S>(left), vectors::<S>(right));
+            let out = vectors_mut::<S>(out);
+            for v in 0..per {
+                let a = self.left.affine.vector(simd, i % blocks, v);
+                let b = self.right.affine.vector(simd, i % blocks, v);
+                for p in (v..out.len()).step_by(per) {
+                    let sum = simd.add_f32s(a.of(simd, left[p]), b.of(simd, right[p]));
+                    out[p] = at_least(simd, sum, zero);
+                }
+            }
+        }
+    }
+}

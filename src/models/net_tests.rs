@@ -1,0 +1,87 @@
+//! The fast path of convolution nets against the plain one.
+
+use candle_core::backprop::GradStore;
+
+use super::*;
+
+const COLOUR: Shape = Shape::Image { channels: 3, height: 13, width: 10 };
+
+/// One net twice, the second time without `fast`.
+fn both(architecture: &Architecture) -> [Net; 2] {
+    let net = || Net::new(architecture, COLOUR, 5, &Seed::new(3), &Device::Cpu).unwrap();
+    assert!(net().body.is_some(), "{architecture:?}");
+    [net(), Net { body: None, ..net() }]
+}
+
+fn batch(count: usize) -> Tensor {
+    let mut random = Seed::new(4).rng();
+    let values = (0..count * COLOUR.len()).map(|_| 2.0 * random.unit() - 1.0);
+    Tensor::from_vec(values.collect::<Vec<_>>(), (count, COLOUR.len()), &Device::Cpu).unwrap()
+}
+
+fn values(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// The largest difference is below a thousandth of the largest number.
+fn assert_close(ours: &Tensor, theirs: &Tensor, what: &str) {
+    assert_eq!(ours.dims(), theirs.dims(), "{what}");
+    let (ours, theirs) = (values(ours), values(theirs));
+    let largest = theirs.iter().fold(1e-6_f32, |most, v| most.max(v.abs()));
+    for (a, b) in ours.iter().zip(&theirs) {
+        assert!((a - b).abs() < 1e-3 * largest, "{what}: {a} is not {b}");
+    }
+}
+
+/// Gradients of a loss that weighs every logit differently.
+fn gradients(logits: &Tensor) -> GradStore {
+    let weights: Vec<f32> = (0..logits.elem_count()).map(|i| (i * 7 % 11) as f32 - 4.7).collect();
+    let weights = Tensor::from_vec(weights, logits.shape(), &Device::Cpu).unwrap();
+    (logits * weights).unwrap().sum_all().unwrap().backward().unwrap()
+}
+
+fn nets() -> [Architecture; 3] {
+    [
+        Architecture::Convnet { width: 6, blocks: 3 },
+        Architecture::Resnet18 { width: 5 },
+        Architecture::Resnet34 { width: 3 },
+    ]
+}
+
+#[test]
+fn both_paths_have_the_same_outputs_gradients_and_statistics() {
+    for architecture in nets() {
+        let ([fast, plain], x) = (both(&architecture), batch(7));
+        let what = |part: &str| format!("{architecture:?}: {part}");
+        for pass in [Pass::Train, Pass::Batch, Pass::Clean] {
+            let (ours, our_embeddings) = fast.forward_embedding(&x, pass).unwrap();
+            let (theirs, their_embeddings) = plain.forward_embedding(&x, pass).unwrap();
+            assert_close(&ours, &theirs, &what(&format!("logits of {pass:?}")));
+            assert_close(&our_embeddings, &their_embeddings, &what(&format!("{pass:?}")));
+            assert_eq!(ours.track_op(), pass == Pass::Train);
+            if pass == Pass::Train {
+                let (our, their) = (gradients(&ours), gradients(&theirs));
+                for ((name, role, a), (_, _, b)) in fast.tensors().zip(plain.tensors()) {
+                    if role.trained() {
+                        assert_close(our.get(a).unwrap(), their.get(b).unwrap(), &what(name));
+                    }
+                }
+            }
+        }
+        for ((name, _, ours), (_, _, theirs)) in fast.tensors().zip(plain.tensors()) {
+            assert_close(ours, theirs, &what(name));
+        }
+    }
+}
+
+#[test]
+fn only_training_moves_running_statistics() {
+    let [net, _] = both(&nets()[0]);
+    let state = || net.tensors().map(|(_, _, var)| values(var)).collect::<Vec<_>>();
+    let before = state();
+    net.forward(&batch(4), Pass::Batch).unwrap();
+    net.forward(&batch(4), Pass::Clean).unwrap();
+    assert_eq!(state(), before);
+    net.forward(&batch(4), Pass::Train).unwrap();
+    assert_ne!(state(), before);
+}

@@ -1,5 +1,6 @@
 //! Score tables of any origin in the columns of ours.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
@@ -59,14 +60,15 @@ impl Layout {
     /// A batch with the columns of a score table of ours, as far as it has them.
     pub(super) fn batch(&self, batch: &RecordBatch, first: u64) -> Result<RecordBatch> {
         let ids = text(batch, "id", first)?;
-        let labels = integers(batch, "label", first)?;
-        let labels: Int32Array = labels.values().iter().map(|label| Some(*label as i32)).collect();
+        let labels = numbered(batch, "label", first, 0..=MOST_LABEL)?;
         let mut columns: Vec<(String, ArrayRef)> = vec![
             ("id".to_owned(), Arc::new(StringArray::from_iter_values(ids.iter().flatten()))),
             ("label".to_owned(), Arc::new(labels)),
         ];
         for (name, otherwise) in OPTIONAL {
             let values: Int32Array = match batch.column_by_name(name) {
+                Some(_) if name == "stage" => numbered(batch, name, first, 1..=i32::MAX)?,
+                Some(_) if name == "model" => numbered(batch, name, first, 0..=i32::MAX)?,
                 Some(values) => cast(values, &DataType::Int32)?.as_primitive::<Int32Type>().clone(),
                 None if name == "predicted" => continue,
                 None => (0..batch.num_rows()).map(|_| otherwise).collect(),
@@ -90,6 +92,30 @@ impl Layout {
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
         Ok(RecordBatch::try_new(schema, columns.into_iter().map(|(_, values)| values).collect())?)
     }
+}
+
+/// The highest label: every class up to it has a name and a count.
+const MOST_LABEL: i32 = 1_000_000;
+
+/// A column of integers without nulls, each of them `allowed`.
+fn numbered(
+    batch: &RecordBatch,
+    name: &str,
+    first: u64,
+    allowed: RangeInclusive<i32>,
+) -> Result<Int32Array> {
+    let values = integers(batch, name, first)?;
+    let fits = |value: &i64| i32::try_from(*value).is_ok_and(|value| allowed.contains(&value));
+    if let Some(row) = values.values().iter().position(|value| !fits(value)) {
+        let ids = text(batch, "id", first)?;
+        let (value, id) = (values.value(row), ids.value(row));
+        return Err(Error::input(format!(
+            "sample `{id}` has the {name} {value}, which is not from {} to {}",
+            allowed.start(),
+            allowed.end()
+        )));
+    }
+    Ok(values.values().iter().map(|value| Some(*value as i32)).collect())
 }
 
 /// Scores of clean outputs and of outputs in training mode must not be mixed.

@@ -13,11 +13,14 @@ use serde::Serialize;
 use super::layout::Layout;
 use super::table::{Kind, Table, text};
 use crate::error::{Error, Result};
-use crate::recipe::{By, Recipe, Select, Storage};
+use crate::recipe::{By, Copies, Recipe, Select, Storage};
 use crate::seed::Seed;
 use crate::selection::{self, Terms};
 use crate::storage::{NewFile, frame};
 use crate::tables;
+
+/// The column that names the cluster of duplicates, as in [`tables::samples`].
+const CLUSTER: &str = "cluster";
 
 /// The scores of stage 1 of all models, and what is known beside them.
 pub struct Scores {
@@ -110,15 +113,22 @@ impl Scores {
     }
 
     /// With the columns that a selection names, from the table at `uri`, which has a row for each
-    /// sample with its `id`.
+    /// sample with its `id`; and with its `cluster` (null for a sample alone), if one of each is to be
+    /// kept.
     ///
     /// # Errors
     /// `InvalidInput` if it lacks a column, or an id is null.
     pub fn beside(self, uri: &str, select: &Select, storage: &Storage) -> Result<Self> {
         let table = Table::open(&[uri.to_owned()], "metadata", storage)?;
         table.need("id", Kind::Text)?;
-        let names = selection::named_columns(select)?;
+        let mut names = selection::named_columns(select)?;
         names.iter().try_for_each(|name| table.need(name, Kind::Flat))?;
+        let one = select.duplicates == Copies::One;
+        if one {
+            table.need(CLUSTER, Kind::Text)?;
+            names.push(CLUSTER.to_owned());
+            names.dedup();
+        }
         let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
         columns.push("id");
         let mut batches = Vec::new();
@@ -129,7 +139,9 @@ impl Scores {
         let Some(first) = batches.first() else {
             return Err(Error::input("the metadata table has no rows"));
         };
-        Ok(self.with(frame::from_arrow(&concat_batches(&first.schema(), &batches)?)?))
+        let table = frame::from_arrow(&concat_batches(&first.schema(), &batches)?)?;
+        let clusters = one.then(|| table.clone());
+        Ok(Self { clusters, ..self.with(table) })
     }
 
     /// With these columns: `id` and what a selection names.
@@ -145,6 +157,11 @@ impl Scores {
     /// `InvalidRecipe` if its rules cannot hold for these classes; `InvalidInput` if the scores do not
     /// fit together.
     pub fn select(&self, recipe: &Recipe) -> Result<RecordBatch> {
+        if recipe.select.duplicates == Copies::One && self.clusters.is_none() {
+            return Err(Error::recipe(
+                "select.duplicates = \"one\" needs to know the duplicates: give --metadata a table with the columns `id` and `cluster`",
+            ));
+        }
         let terms = Terms {
             score: &recipe.score,
             select: &recipe.select,
@@ -218,15 +235,11 @@ impl Scores {
     }
 }
 
-/// The highest label; every sample must have one and no other.
+/// The highest label; no sample has two.
 fn checked_labels(scores: &RecordBatch) -> Result<i32> {
     let mut labels = BTreeMap::new();
     let (ids, values) = (&scores["id"], scores["label"].as_primitive::<Int32Type>());
     for (id, label) in ids.as_string::<i32>().iter().flatten().zip(values.values()) {
-        if *label < 0 {
-            let message = format!("sample `{id}` has the label {label}; classes count from 0");
-            return Err(Error::input(message));
-        }
         if labels.insert(id, *label).is_some_and(|before| before != *label) {
             let message = format!("sample `{id}` has different labels in different rows");
             return Err(Error::input(message));

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use super::attempt::Attempt;
 use super::rows::{column, ids, ints, kept_rows, labels, selection_digest, strings, texts};
 use super::scored::{check_methods, most_scored};
-use super::task::{self, CORESET, INGEST, Task};
+use super::task::{self, CORESET, INGEST, Task, needs_metadata};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::recipe::{Form, Mode, Recipe};
@@ -45,7 +45,13 @@ impl Run {
         };
         let rows = decoded.len() as u64;
         let scored = most_scored(&self.recipe, rows, plan.sizes(), folds.as_deref());
-        check_methods(&self.recipe, rows, scored)
+        check_methods(&self.recipe, rows, scored)?;
+        if needs_metadata(&self.recipe) {
+            return Ok(()); // The task that gathers them checks more.
+        }
+        let clusters = storage::frame::from_arrow(table)?;
+        let terms = self.terms(&decoded.classes, None, clusters);
+        selection::check_terms(&decoded.ids, &decoded.labels, &plan, &terms)
     }
 
     /// Gives every sample its fold.

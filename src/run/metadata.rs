@@ -115,13 +115,19 @@ impl Run {
             joined.extend(selection::joined_columns(join, table)?);
         }
         let schema = &self.survey()?.schema;
+        let named = selection::named_columns(&self.recipe.select)?;
+        if schema.index_of(BYTES).is_ok() && named.iter().any(|name| name == BYTES) {
+            return Err(Error::recipe(format!(
+                "[select] names `{BYTES}`, which is the size of a row, but the dataset has a column of that name; rename the column, or give its values in a [[join]] table under another name"
+            )));
+        }
         let twice = joined.iter().find(|name| *name != BYTES && schema.index_of(name).is_ok());
         if let Some(name) = twice {
             return Err(Error::recipe(format!(
                 "the dataset and a [[join]] table have the column `{name}`; rename it, or name the columns to take in `columns`"
             )));
         }
-        let mut names = selection::named_columns(&self.recipe.select)?;
+        let mut names = named;
         names.retain(|name| !joined.contains(name));
         Ok(names)
     }

@@ -1,19 +1,22 @@
 //! What can be told of a selection before anything is scored.
 
+use std::collections::BTreeSet;
+
 use super::SelectionPlan;
 use super::budget::Purse;
 use super::cells::{Cells, Classes, Demand};
 use super::feasible::Room;
-use super::stage::Terms;
+use super::stage::{Terms, clusters};
+use crate::recipe::Copies;
 use crate::{Error, Result};
 
-/// Holds filter, quotas and budget against the usable samples `ids` with their `labels`, before models
+/// Holds filter, duplicates, quotas and budget against the usable samples `ids` with their `labels`, before models
 /// are trained for nothing. The noise guard and the rule `hard_class`, which follow scores, may still
 /// break what holds here.
 ///
 /// # Errors
 /// `InvalidInput` if the metadata do not fit the samples or a cost is missing; `InvalidRecipe` if the
-/// filter leaves too few, or naming demands that contradict each other.
+/// filter and the rule for duplicates leave too few, or naming demands that contradict each other.
 pub fn check_terms(
     ids: &[String],
     labels: &[u32],
@@ -29,12 +32,12 @@ pub fn check_terms(
             passes.filter(|(_, passes)| *passes).map(|(i, _)| i).collect()
         }
     };
-    if (open.len() as u64) < plan.kept() && plan.is_exact() {
+    let left = left(ids, &open, terms)?;
+    if left < plan.kept() && plan.is_exact() {
         return Err(Error::recipe(format!(
-            "{} of {} samples are to be kept, but select.filter leaves {}; keep less, or relax it",
+            "{} of {} samples are to be kept, but select.filter and select.duplicates leave {left}; keep less, or relax them",
             plan.kept(),
             ids.len(),
-            open.len()
         )));
     }
     if Purse::of(terms.select, &beside)?.is_some() || terms.select.quota.is_empty() {
@@ -54,4 +57,15 @@ pub fn check_terms(
         Some(_) => Ok(()),
         None => Err(room.conflict(&cells.demands)?),
     }
+}
+
+/// How many of the open samples can be kept together, when one may stand for each cluster.
+fn left(ids: &[String], open: &[usize], terms: &Terms<'_>) -> Result<u64> {
+    if terms.select.duplicates == Copies::All {
+        return Ok(open.len() as u64);
+    }
+    let clusters = clusters(terms.clusters.as_ref())?;
+    let mut seen = BTreeSet::new();
+    let mut stands = |i: &&usize| clusters.get(ids[**i].as_str()).is_none_or(|c| seen.insert(*c));
+    Ok(open.iter().filter(|i| stands(i)).count() as u64)
 }

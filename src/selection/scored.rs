@@ -25,7 +25,8 @@ impl Scored {
     /// Aggregates the rows of all models of a stage.
     ///
     /// # Errors
-    /// `InvalidInput` if the rows do not fit together, or a label is none of `classes` classes.
+    /// `InvalidInput` if the rows do not fit together, a sample has no finite score, or a label is
+    /// none of `classes` classes.
     pub(super) fn new(
         scores: &LazyFrame,
         spec: &Score,
@@ -36,6 +37,7 @@ impl Scored {
         let table = one_score(scores.clone(), spec, by)?;
         let ids: Vec<String> =
             table.column("id")?.str()?.iter().flatten().map(str::to_owned).collect();
+        check_scores(&ids, table.column("score")?.f64()?, by)?;
         let labels = super::column::labels(table.column("label")?)?;
         let beyond = labels.iter().position(|l| usize::try_from(*l).map_or(true, |l| l >= classes));
         if let Some(row) = beyond {
@@ -61,6 +63,30 @@ impl Scored {
     pub(super) fn find(&self, id: &str) -> Option<usize> {
         self.ids.binary_search_by(|other| other.as_str().cmp(id)).ok()
     }
+}
+
+/// How many ids a message names.
+const NAMED: usize = 5;
+
+/// A sample without a score would be pruned as if it were the least wanted.
+fn check_scores(ids: &[String], scores: &Float64Chunked, by: &By) -> Result<()> {
+    let bare: Vec<String> = ids
+        .iter()
+        .zip(scores.iter())
+        .filter(|(_, score)| !score.is_some_and(f64::is_finite))
+        .map(|(id, _)| format!("`{id}`"))
+        .collect();
+    if bare.is_empty() {
+        return Ok(());
+    }
+    let named = bare[..bare.len().min(NAMED)].join(", ");
+    Err(Error::input(format!(
+        "the score `{}` is missing or not finite for {} of {} samples: {named}{}; they cannot be ranked: correct the scores, or leave the samples out",
+        by.name(),
+        bare.len(),
+        ids.len(),
+        if bare.len() > NAMED { ", ..." } else { "" },
+    )))
 }
 
 /// One score a sample, be it of a method or of `score.own`: `id`, `label`, `fold` and `score`
@@ -107,7 +133,10 @@ fn wrong(mut scores: LazyFrame, samples: usize) -> Result<Vec<Option<i32>>> {
     }
     let wrong = col("predicted").neq(col("label")).cast(DataType::Int32);
     let table = scores.select([col("id"), wrong.alias("wrong")]);
-    let table = table.group_by([col("id")]).agg([col("wrong").sum()]);
+    // Where one is not known, the sum is not.
+    let known = col("wrong").null_count().eq(lit(0));
+    let sum = when(known).then(col("wrong").sum()).otherwise(lit(NULL));
+    let table = table.group_by([col("id")]).agg([sum.alias("wrong")]);
     let table = collected(table.sort(["id"], SortMultipleOptions::default()))?;
     Ok(table.column("wrong")?.cast(&DataType::Int32)?.i32()?.iter().collect())
 }

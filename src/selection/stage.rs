@@ -171,7 +171,7 @@ fn set_aside(
 }
 
 /// The cluster of each sample that is not alone.
-fn clusters(table: Option<&DataFrame>) -> Result<BTreeMap<&str, &str>> {
+pub(super) fn clusters(table: Option<&DataFrame>) -> Result<BTreeMap<&str, &str>> {
     let Some(table) = table else { return Ok(BTreeMap::new()) };
     let (ids, clusters) = (table.column("id")?.str()?, table.column("cluster")?.str()?);
     let pairs = ids.iter().zip(clusters.iter());

@@ -160,11 +160,11 @@ impl State {
     /// `InvalidInput` if the score tables have no predictions.
     pub(super) fn errors(&self, classes: usize) -> Result<Vec<u64>> {
         let mut errors = vec![0; classes];
-        for (label, wrong) in self.labels.iter().zip(&self.wrong) {
+        for ((label, wrong), id) in self.labels.iter().zip(&self.wrong).zip(&self.ids) {
             let wrong = wrong.ok_or_else(|| {
-                Error::input(
-                    "select.classes = \"hard_class\" needs the column `predicted` in the score tables",
-                )
+                Error::input(format!(
+                    "select.classes = \"hard_class\" needs the column `predicted` in the score tables for every sample, but `{id}` has none"
+                ))
             })?;
             errors[*label] += u64::from(wrong.unsigned_abs());
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float32Array, RecordBatch, StringArray};
+use arrow::array::{Array, AsArray, Float32Array, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Float32Type, Int32Type};
 use unseen::seed::Seed;
 
@@ -128,7 +128,10 @@ fn forged(place: &Place, name: &str, column: &str) -> String {
     let before = table(&run_dir, name);
     let mut columns = before.columns().to_vec();
     let at = before.schema().index_of(column).unwrap();
-    columns[at] = if *before[column].data_type() == DataType::Utf8 {
+    columns[at] = if *before[column].data_type() == DataType::Int32 {
+        let numbers = before[column].as_primitive::<Int32Type>();
+        Arc::new(numbers.values().iter().map(|n| Some(1 - n)).collect::<Int32Array>())
+    } else if *before[column].data_type() == DataType::Utf8 {
         let texts = before[column].as_string::<i32>().iter();
         Arc::new(texts.map(|text| text.map(|_| "s00000")).collect::<StringArray>())
     } else {
@@ -155,6 +158,16 @@ fn forged_trajectories_label_errors_and_clusters_are_found() {
     pruned(&place, "run", &everything(), &["folds.near=0.9999999", "train.epochs=4"]);
     let told = forged(&place, "tables/dynamics/stage-2-model-0.parquet", "dual");
     assert!(told.contains("`dual` of model 0 of stage 2 is not what was watched"), "{told}");
+    for (column, says) in [
+        ("predicted", "which is not its largest output"),
+        ("label", "which is not what the samples and folds say"),
+        ("fold", "which is not what the samples and folds say"),
+        ("model", "names another stage or model"),
+        ("stage", "names another stage or model"),
+    ] {
+        let told = forged(&place, "tables/scores/stage-1-model-0.parquet", column);
+        assert!(told.contains("FAILED  scores") && told.contains(says), "{column}: {told}");
+    }
     let told = forged(&place, "tables/label_errors.parquet", "self_confidence");
     assert!(told.contains("FAILED  labels"), "{told}");
     let told = forged(&place, "tables/samples.parquet", "cluster");

@@ -141,7 +141,7 @@ impl Select {
     /// All changes to the recipe, those of the flags first.
     ///
     /// # Errors
-    /// `InvalidRecipe` for a key outside of `score` and `select` (and `seed`).
+    /// `InvalidRecipe` for a key that plays no part in a selection.
     pub fn changes(&self) -> Result<Vec<Override>> {
         let flags = [
             ("select.keep", &self.keep),
@@ -153,12 +153,16 @@ impl Select {
         let flag = |(key, value): (&str, &Option<String>)| {
             Some(Override { key: key.to_owned(), value: value.clone()? })
         };
-        let counts =
-            |key: &str| key == "seed" || key.starts_with("score.") || key.starts_with("select.");
+        let counts = |key: &str| {
+            key.starts_with("select.")
+                || ["seed", "score.own", "score.aggregate", "score.average", "score.scale"]
+                    .contains(&key)
+        };
         if let Some(other) = self.set.iter().find(|set| !counts(&set.key)) {
-            let message =
-                format!("--set {}: only `score`, `select` and `seed` play a part here", other.key);
-            return Err(Error::recipe(message));
+            return Err(Error::recipe(format!(
+                "--set {}: scores are there already; only `select`, `seed` and score.own, aggregate, average and scale play a part here",
+                other.key
+            )));
         }
         Ok(flags.into_iter().filter_map(flag).chain(self.set.iter().cloned()).collect())
     }

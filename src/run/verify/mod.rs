@@ -72,7 +72,7 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
     let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
-    let proofs: [(&'static str, Proof); 13] = [
+    let proofs: [(&'static str, Proof); 14] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
         ("clusters", Prover::clusters),
@@ -80,6 +80,7 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         ("members", Prover::members),
         ("unseen", Prover::unseen),
         ("coverage", Prover::coverage),
+        ("scores", Prover::rated),
         ("metadata", Prover::metadata),
         ("dynamics", Prover::dynamics),
         ("labels", Prover::label_errors),

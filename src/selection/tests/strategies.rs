@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::super::select;
 use super::{Case, coreset, names, recipe, rows, terms};
-use crate::recipe::Recipe;
+use crate::recipe::{End, Own, Recipe};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
 
@@ -132,7 +132,7 @@ proptest! {
         picks in prop::collection::vec((0usize..7, 0i32..4), 4..60), a: u32, b: u32,
         strategy in prop::sample::select(STRATEGIES.to_vec()), seed in 0u64..5,
     ) {
-        let values = [0.0, -0.0, 0.5, 0.5, 2.0, f32::NAN, f32::INFINITY];
+        let values = [0.0, -0.0, 0.5, 0.5, 2.0, f32::MIN_POSITIVE, 1e9];
         let scores: Vec<f32> = picks.iter().map(|(i, _)| values[*i]).collect();
         let labels: Vec<i32> = picks.iter().map(|(_, label)| *label).collect();
         let toml = format!("strategy = '{strategy}'\nkeep_rows = {}", scores.len() / 2);
@@ -333,6 +333,47 @@ fn twins_are_random_subsets_of_all_usable_samples() {
     // Some of them are under the noise guard.
     let guarded = table["reason"].str().unwrap().iter().zip(table["random"].bool().unwrap().iter());
     assert!(guarded.filter(|(r, t)| *r == Some("noise-guard") && *t == Some(true)).count() > 20);
+}
+
+#[test]
+fn samples_without_a_finite_score_are_named_and_never_ranked() {
+    let (classes, seed) = (names(1), Seed::new(0));
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let scores = [0.5, bad, 0.25, bad];
+        for by in ["entropy", "margin"] {
+            let recipe = recipe(&format!("keep = 0.5\nby = '{by}'"));
+            let rows = table(&scores, &[0; 4], 1).rename(["entropy"], [by], false);
+            let error = select(&rows, &terms(&recipe, &classes, &seed)).unwrap_err().to_string();
+            let says =
+                format!("`{by}` is missing or not finite for 2 of 4 samples: `s00001`, `s00003`");
+            assert!(error.contains(&says), "{error}");
+        }
+    }
+    let mut recipe = recipe("keep = 0.5\nby = 'mine'");
+    let sql = "1.0 / entropy".to_owned();
+    recipe.score.own = vec![Own { name: "mine".to_owned(), sql, keep: End::High }];
+    let rows = table(&[0.5, 0.0, 0.25], &[0; 3], 1);
+    let error = select(&rows, &terms(&recipe, &classes, &seed)).unwrap_err().to_string();
+    assert!(
+        error.contains("`mine` is missing or not finite for 1 of 3 samples: `s00001`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_prediction_that_is_not_known_is_not_right() {
+    let recipe = recipe("keep = 0.5\nclasses = 'hard_class'");
+    let (classes, seed) = (names(2), Seed::new(0));
+    let with = |predicted: [Option<i32>; 4]| {
+        let frame = df!(
+            "id" => ["a", "b", "c", "d"], "label" => [0, 0, 1, 1], "fold" => [0; 4],
+            "model" => [0; 4], "entropy" => [0.1f32, 0.2, 0.3, 0.4], "predicted" => predicted,
+        );
+        select(&frame.unwrap().lazy(), &terms(&recipe, &classes, &seed))
+    };
+    assert!(with([Some(0), Some(1), Some(1), Some(0)]).is_ok());
+    let error = with([Some(0), None, Some(1), Some(0)]).unwrap_err().to_string();
+    assert!(error.contains("but `b` has none"), "{error}");
 }
 
 #[test]

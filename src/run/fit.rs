@@ -9,13 +9,13 @@ use super::Observer;
 use super::attempt::Attempt;
 use super::rows::{ints, kept_ids, strings};
 use super::score_table::ScoreTable;
-use super::scored::Sizes;
+use super::scored::{Sizes, orders};
 use super::task::{DYNAMICS, FOLDS, TRAIN_WORK, Task};
 use super::watch::{Watch, view};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::models::{self, Checkpoint};
-use crate::recipe::{FitOn, Mode, Needs, Recipe, Start};
+use crate::recipe::{EmbeddingFrom, FitOn, Mode, Needs, Recipe, Start};
 use crate::samples::{Samples, Shape};
 use crate::seed::Seed;
 use crate::training::EpochReport;
@@ -123,7 +123,8 @@ impl Run {
             let schema = tables::dynamics(&watched, self.recipe.score.outputs);
             table.join(&attempt.table(&train, DYNAMICS, &schema)?)?;
         }
-        self.compare(&mut table, samples, &scored, &seed.of("embeddings"))?;
+        let chosen = self.chosen(&checkpoint, samples, &members, stage, &outputs)?;
+        self.compare(&mut table, samples, &scored, (stage, &seed.of("embeddings")), &chosen)?;
         let folds = self.folds_of(attempt, &scored)?;
         let accuracy = table.accuracy();
         attempt.write_table("scores.parquet", &table.finish(folds, model)?)?;
@@ -131,6 +132,31 @@ impl Run {
         attempt.fact("accuracy", accuracy);
         let whose = if self.recipe.mode == Mode::Fitting && stage == 1 { "seen" } else { "unseen" };
         Ok(format!("{} {whose} samples, accuracy {:.1} %", scored.len(), 100.0 * accuracy))
+    }
+
+    /// The embeddings, by the model of a later stage, of what earlier stages kept, if a method orders
+    /// samples by the embeddings of models.
+    fn chosen(
+        &self,
+        checkpoint: &Checkpoint,
+        samples: &Samples,
+        kept: &[u32],
+        stage: usize,
+        outputs: &Seed,
+    ) -> Result<Vec<f32>> {
+        let score = &self.recipe.score;
+        let ordered = score.computed(Needs::Embeddings).into_iter().any(orders);
+        if stage == 1 || !ordered || score.embedding.from == EmbeddingFrom::Column {
+            return Ok(Vec::new());
+        }
+        let view = view(&self.recipe, outputs);
+        let request = training::Request { indices: kept, view, embeddings: true };
+        let mut chosen = Vec::new();
+        training::predict(checkpoint, samples, &self.recipe.device, &request, &mut |batch| {
+            chosen.extend_from_slice(batch.embeddings.unwrap_or_default());
+            Ok(())
+        })?;
+        Ok(chosen)
     }
 
     /// Canonical indices of the training samples of a model, ascending.

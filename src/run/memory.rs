@@ -100,7 +100,7 @@ impl Needs {
             EmbeddingFrom::Column => column,
         };
         let watching = watching_memory(recipe, scored, classes);
-        let comparing = comparing_memory(recipe, scored, width, classes);
+        let comparing = comparing_memory(recipe, (rows, scored), width, classes);
         let near = near_memory(recipe, rows, if column > 0 { column } else { shape.len() });
         let training = sizes.training.saturating_add(watching).max(comparing).max(near);
         let decode = ingest::lane_memory(survey, shape)?;

@@ -18,6 +18,22 @@ pub(super) struct Sizes {
     pub(super) embedding: usize,
 }
 
+/// Scores of a stage that are the same for every model: the stage, and a column over all open samples
+/// for each method.
+pub(super) type Shared = (usize, Vec<(Method, Vec<f32>)>);
+
+/// Whether a method orders samples one after another, so that those chosen before matter.
+pub(super) fn orders(method: Method) -> bool {
+    matches!(method, Method::KCenter | Method::Herding | Method::FacilityLocation)
+}
+
+/// Whether every model would give the same scores: embeddings are a column, and the method looks at
+/// nothing else of a model.
+pub(super) fn is_shared(recipe: &Recipe, method: Method) -> bool {
+    recipe.score.embedding.from == EmbeddingFrom::Column
+        && !matches!(method, Method::Cal | Method::D2)
+}
+
 /// The scores of trajectories that a recipe asks for, in the order of their columns.
 pub(super) fn trajectories(recipe: &Recipe) -> Vec<Box<dyn Trajectory>> {
     let methods = recipe.score.computed(Needs::Trajectory).into_iter();
@@ -90,7 +106,8 @@ pub(super) fn check_methods(recipe: &Recipe, rows: u64, scored: u64) -> Result<(
         scoring::check_trajectory(method, &score.trajectory, recipe.train.epochs)?;
     }
     for method in score.computed(Needs::Embeddings) {
-        scoring::embedding_limit(method, scored as usize, &score.embedding)?;
+        let compared = if is_shared(recipe, method) { rows } else { scored };
+        scoring::embedding_limit(method, compared as usize, &score.embedding)?;
     }
     Ok(())
 }
@@ -101,21 +118,28 @@ pub(super) fn watching_memory(recipe: &Recipe, scored: u64, classes: usize) -> u
 }
 
 /// About how many bytes it takes to look for near duplicates among `rows` vectors: them, their
-/// directions, and a copy of these.
+/// directions, a copy of these, and what 256 of them are near to.
 pub(super) fn near_memory(recipe: &Recipe, rows: u64, width: usize) -> u64 {
     let width = if recipe.folds.near.is_some() { width } else { 0 };
-    rows.saturating_mul((3 * width * size_of::<f32>()) as u64)
+    rows.saturating_mul(((3 * width + if width > 0 { 256 } else { 0 }) * size_of::<f32>()) as u64)
 }
 
-/// About how many bytes it takes to compare the embeddings of `scored` samples: them, a copy, their
-/// probabilities, and their neighbours.
-pub(super) fn comparing_memory(recipe: &Recipe, scored: u64, width: usize, classes: usize) -> u64 {
+/// About how many bytes it takes to compare embeddings, where a model scores `scored` of `rows` samples:
+/// them and those chosen before, two copies, their probabilities, and their neighbours.
+pub(super) fn comparing_memory(
+    recipe: &Recipe,
+    (rows, scored): (u64, u64),
+    width: usize,
+    classes: usize,
+) -> u64 {
     let methods = recipe.score.computed(Needs::Embeddings);
     if methods.is_empty() {
         return 0;
     }
     let classes = if methods.contains(&Method::Cal) { classes } else { 0 };
     let neighbors = recipe.score.embedding.neighbors;
-    let numbers = 2 * width + classes + 12 * neighbors + 16;
-    scored.saturating_mul((numbers * size_of::<f32>()) as u64)
+    let numbers = 3 * width + classes + 12 * neighbors + 16;
+    let all = methods.iter().any(|method| orders(*method) || is_shared(recipe, *method));
+    let compared = if all { rows } else { scored };
+    compared.saturating_mul((numbers * size_of::<f32>()) as u64)
 }

@@ -11,7 +11,7 @@ use super::memory::{Memory, Needs, Split};
 use super::metadata::join_objects;
 use super::plan::{Plan, keep_bytes};
 use super::rows::texts;
-use super::scored::most_scored;
+use super::scored::{Shared, most_scored};
 use super::status::known_tasks;
 use super::summary::Summary;
 use super::task::{CORESET, INGEST, PUBLISH, Task};
@@ -52,6 +52,8 @@ pub struct Run {
     loaded: RefCell<Option<Rc<Loaded>>>,
     /// The vectors of `data.embedding`.
     embeddings: RefCell<Option<Rc<Inputs>>>,
+    /// Scores of embeddings that all models of a stage share.
+    pub(super) shared: RefCell<Option<Shared>>,
     /// The rows of the shards that were left when the first was begun.
     spill: OnceCell<Spill>,
 }
@@ -106,6 +108,7 @@ impl Run {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
         let (survey, spill) = (OnceCell::new(), OnceCell::new());
         let (loaded, embeddings) = (RefCell::default(), RefCell::default());
+        let shared = RefCell::default();
         Self {
             recipe,
             seed,
@@ -116,6 +119,7 @@ impl Run {
             memory,
             survey,
             loaded,
+            shared,
             embeddings,
             spill,
         }
@@ -323,6 +327,7 @@ impl Run {
     pub(super) fn forget_loaded(&self) {
         self.loaded.take();
         self.embeddings.take();
+        self.shared.take();
     }
 
     /// How the memory is split.

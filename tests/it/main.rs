@@ -10,6 +10,7 @@ mod bad_input;
 mod bombs;
 mod commands;
 mod contract;
+mod coverage;
 mod damage;
 mod datasets;
 mod determinism;

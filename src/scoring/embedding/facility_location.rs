@@ -7,7 +7,7 @@ use super::Cloud;
 use super::order::{Candidate, places};
 use crate::distance::{Directions, Points, Scan, cosine};
 
-/// The place in the greedy order, 0 first. Low is kept.
+/// The place in the greedy order after the points that were chosen before, 0 first. Low is kept.
 ///
 /// The similarity is `0.5 + 0.5 cos` as in DeepCore, 0.5 to a zero vector; each step takes the point
 /// with the largest gain `sum_i max(0, s_ij - largest s_ic of a chosen c)`.
@@ -71,7 +71,13 @@ impl<'a> Greedy<'a> {
         let directions = Directions::new(cloud.points, cloud.width);
         let points = Points::new(&directions.units, cloud.width);
         let n = cloud.len();
-        Self { cloud, directions, points, covered: vec![0.0; n], squared: vec![0.0; n] }
+        let mut greedy =
+            Self { cloud, directions, points, covered: vec![0.0; n], squared: vec![0.0; n] };
+        let before = Directions::new(cloud.chosen, cloud.width);
+        for (direction, length) in before.units.chunks(cloud.width).zip(&before.lengths) {
+            greedy.cover(direction, *length);
+        }
+        greedy
     }
 
     /// The gains of some points.
@@ -84,8 +90,13 @@ impl<'a> Greedy<'a> {
     }
 
     fn choose(&mut self, chosen: usize) {
-        self.points.measure(self.directions.of(chosen), &mut self.squared);
-        let length = self.directions.lengths[chosen];
+        let direction = self.directions.of(chosen).to_vec();
+        self.cover(&direction, self.directions.lengths[chosen]);
+    }
+
+    /// A point in this direction is chosen.
+    fn cover(&mut self, direction: &[f32], length: f32) {
+        self.points.measure(direction, &mut self.squared);
         let others = self.directions.lengths.iter().zip(&self.squared);
         for (covered, (other, squared)) in self.covered.iter_mut().zip(others) {
             *covered = covered.max(similarity(length, *other, *squared));

@@ -41,6 +41,9 @@ pub struct Cloud<'a> {
     pub difficulty: Option<&'a [f32]>,
     /// `n` keyed hashes of ids: ties go to the smaller.
     pub ties: &'a [u64],
+    /// Points that were chosen before, `m x width`: orders go on after them. Moderate, prototypicality,
+    /// CAL and D2 do not look at them.
+    pub chosen: &'a [f32],
 }
 
 impl Cloud<'_> {
@@ -120,6 +123,7 @@ fn check(cloud: &Cloud<'_>) -> Result<()> {
     let fits = |values: Option<&[f32]>, width: usize| values.is_none_or(|v| v.len() == n * width);
     if cloud.width == 0
         || cloud.points.len() != n * cloud.width
+        || !cloud.chosen.len().is_multiple_of(cloud.width)
         || cloud.ties.len() != n
         || !fits(cloud.probabilities, cloud.classes)
         || !fits(cloud.difficulty, 1)
@@ -129,6 +133,9 @@ fn check(cloud: &Cloud<'_>) -> Result<()> {
     }
     if let Some((row, value)) = unusable(cloud.points, cloud.width) {
         return Err(bad("embedding", row, value));
+    }
+    if let Some((row, value)) = unusable(cloud.chosen, cloud.width) {
+        return Err(bad("embedding of a chosen sample", row, value));
     }
     check_finite("probabilities", cloud.probabilities, cloud.classes)?;
     check_finite("difficulty", cloud.difficulty, 1)

@@ -68,6 +68,7 @@ impl Owned {
             probabilities: Some(&self.probabilities),
             difficulty: Some(&self.difficulty),
             ties: &self.ties,
+            chosen: &[],
         }
     }
 
@@ -434,5 +435,44 @@ proptest! {
             let want: Vec<f32> = from.iter().map(|i| before[*i]).collect();
             prop_assert_eq!(after, want, "{}", method.name());
         }
+    }
+}
+
+/// What is chosen in two steps is what is chosen in one.
+#[test]
+fn orders_go_on_after_points_that_were_chosen_before() {
+    let mut rng = Seed::new(5).rng();
+    let width = 3;
+    let points: Vec<f32> = (0..40 * width).map(|_| rng.unit()).collect();
+    let ties: Vec<u64> = (0..40).map(|i| Seed::new(0).hash(&i.to_string())).collect();
+    let of = |rows: &[usize]| -> Vec<f32> {
+        rows.iter().flat_map(|i| &points[i * width..(i + 1) * width]).copied().collect()
+    };
+    let order = |method: Method, rows: &[usize], chosen: &[f32]| -> Vec<usize> {
+        let (own, labels) = (of(rows), vec![0; rows.len()]);
+        let ties: Vec<u64> = rows.iter().map(|i| ties[*i]).collect();
+        let cloud = Cloud {
+            points: &own,
+            width,
+            labels: &labels,
+            classes: 1,
+            probabilities: None,
+            difficulty: None,
+            ties: &ties,
+            chosen,
+        };
+        let options = Embedding::default();
+        let places = embedding_scores(method, &cloud, &options, &Seed::new(0)).unwrap();
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by(|a, b| places[*a].total_cmp(&places[*b]));
+        order.into_iter().map(|at| rows[at]).collect()
+    };
+    let all: Vec<usize> = (0..40).collect();
+    for method in [Method::KCenter, Method::Herding, Method::FacilityLocation] {
+        let whole = order(method, &all, &[]);
+        let (first, rest) = whole.split_at(15);
+        let mut left = rest.to_vec();
+        left.sort_unstable();
+        assert_eq!(order(method, &left, &of(first)), rest, "{method:?}");
     }
 }

@@ -200,7 +200,7 @@ fn strata_survive_the_scores_that_broke_ccs() {
         |i| -1.0 - i as f32,
         |i| i as f32 - 99.0,
         |_| 3.0,
-        |i| if i == 0 { f32::NAN } else { 1.0 },
+        |i| if i == 0 { 1e9 } else { 1.0 },
     ];
     for line in lines {
         let scores: Vec<f32> = (0..100).map(line).collect();

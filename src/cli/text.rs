@@ -233,6 +233,13 @@ fn scores(text: &mut String, s: &Summary) {
             100.0 * stage.accuracy
         );
     }
+    if s.tied > 0 {
+        let _ = writeln!(
+            text,
+            "  {} left out with the score of a kept sample: a keyed hash of the ids decided",
+            grouped(s.tied)
+        );
+    }
     let q = &s.spread;
     let _ = writeln!(
         text,

@@ -3,7 +3,9 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, LargeListArray, LargeStringArray, StringArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Int32Type, Schema};
 use arrow::record_batch::RecordBatch;
@@ -81,7 +83,7 @@ impl Layout {
         }
         if self.probabilities {
             let lists = numbers(batch, "probabilities")?;
-            let width = if lists.is_empty() { 1 } else { lists.value_length(0) as i32 };
+            let width = width(&lists, &ids)?;
             let item = Arc::new(Field::new("item", DataType::Float32, true));
             let lists = cast(&lists, &DataType::FixedSizeList(item, width))?;
             columns.push(("probabilities".to_owned(), lists));
@@ -92,6 +94,20 @@ impl Layout {
         let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
         Ok(RecordBatch::try_new(schema, columns.into_iter().map(|(_, values)| values).collect())?)
     }
+}
+
+/// How many numbers each list has.
+fn width(lists: &LargeListArray, ids: &LargeStringArray) -> Result<i32> {
+    let width = if lists.is_empty() { 1 } else { lists.value_length(0) };
+    let other = (0..lists.len()).find(|row| lists.value_length(*row) != width);
+    other.map_or(Ok(width as i32), |row| {
+        Err(Error::input(format!(
+            "sample `{}` has {} probabilities, but `{}` has {width}",
+            ids.value(row),
+            lists.value_length(row),
+            ids.value(0)
+        )))
+    })
 }
 
 /// The highest label: every class up to it has a name and a count.

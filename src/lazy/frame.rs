@@ -107,7 +107,12 @@ impl UnseenLazyFrame for LazyFrame {
         let other = other.map(|method| method.name());
         let criteria = methods.iter().filter_map(|method| criterion(*method)).collect();
         // A method that needs more than a snapshot has no criterion, and fails the query.
-        let label = if let Some(name) = other { refused(name) } else { col("label") };
+        let label = match other {
+            Some(name) => refused(format!(
+                "`{name}` is no score of one prediction; it needs more than a snapshot"
+            )),
+            None => col("label"),
+        };
         let scores = together(SCORES, criteria, predictions.into(), label);
         self.with_column(scores).unnest(by_name([SCORES], true, false), None)
     }
@@ -134,6 +139,9 @@ impl UnseenLazyFrame for LazyFrame {
     ) -> LazyFrame {
         if classes == Classes::Global {
             return self.unseen_top(score, direction, n, seed);
+        }
+        if classes == Classes::HardClass {
+            return self.filter(refused(HARD_CLASS));
         }
         ordered(self, score, direction, seed).filter(balanced(u64::from(n), classes))
     }
@@ -164,10 +172,11 @@ fn balanced(n: u64, classes: Classes) -> Expr {
 /// The column that holds all scores until they are unpacked.
 const SCORES: &str = "unseen_scores";
 
+const HARD_CLASS: &str = "classes = `hard_class` follows the errors of models, which a score column does not tell; use `selection::select`";
+
 /// An expression that fails when the query is planned.
-fn refused(name: &'static str) -> Expr {
-    let field = move |_: &Schema, _: &Field| {
-        Err(unfit(format!("`{name}` is no score of one prediction; it needs more than a snapshot")))
-    };
+fn refused(why: impl Into<String>) -> Expr {
+    let why = why.into();
+    let field = move |_: &Schema, _: &Field| Err(unfit(why.clone()));
     col("label").map(Ok, field)
 }

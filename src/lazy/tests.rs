@@ -362,6 +362,9 @@ fn bad_columns_are_named_with_their_row() {
     assert_says(error(without), "`grand` needs the norm of each embedding");
     let without = table().unseen_score(&[Method::Margin, Method::Dual], col("logits"));
     assert_says(error(without), "`dual` is no score of one prediction");
+    let hard = Classes::HardClass;
+    let blind = table().unseen_select("el2n", Direction::KeepHigh, 1, hard, &Seed::new(0));
+    assert_says(error(blind), "follows the errors of models");
     let few = Folds { k: 400, ..Folds::default() };
     assert_says(error(table().unseen_folds(&few, &Seed::new(0))), "cannot fill 400 folds");
     let near = Folds { near: Some(0.9), ..Folds::default() };

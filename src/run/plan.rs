@@ -4,12 +4,12 @@ use serde::Serialize;
 
 use super::fit;
 use super::memory::Needs;
-use super::scored::{check_methods, most_scored, watched_epochs};
+use super::scored::{check_methods, most_scored, ordered_by_models, watched_epochs};
 use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
 use crate::ingest::Survey;
-use crate::recipe::{FitOn, Folds, Mode};
+use crate::recipe::{Classes, FitOn, Folds, Mode};
 use crate::samples::Shape;
 use crate::selection::SelectionPlan;
 use crate::{folds, ingest};
@@ -154,6 +154,13 @@ const GROUPS_IN_STAGES: &str = "folds.group, folds.duplicates and folds.near hol
 const GUARD_AND_CLASSES: &str = "select.drop_hardest may take so many samples of one class that select.cap or select.target \
      cannot hold; the run would then stop after the models of stage 1 have scored";
 
+const SEEN_ERRORS: &str = "select.classes = \"hard_class\" follows the errors that models make on samples they were trained on: \
+     in mode `fitting` these say little; use mode `unseen`";
+
+const MEAN_PLACES: &str = "k_center, herding, d2 and facility_location put samples in an order; by embeddings of models each model of \
+     stage 1 has its own, and a sample's place is their mean, which covers the data less evenly than one \
+     order; a column of embeddings (score.embedding.from = \"column\") gives one order for all";
+
 fn warnings(run: &Run, labels: &[u32], selection: &SelectionPlan) -> Vec<String> {
     let Ok(survey) = run.survey() else { return Vec::new() };
     let mut warnings = survey.warnings.clone();
@@ -165,7 +172,13 @@ fn warnings(run: &Run, labels: &[u32], selection: &SelectionPlan) -> Vec<String>
     if selection.guard_may_break_rules() {
         warnings.push(GUARD_AND_CLASSES.to_owned());
     }
+    if run.recipe.mode == Mode::Fitting && run.recipe.select.classes == Classes::HardClass {
+        warnings.push(SEEN_ERRORS.to_owned());
+    }
     if run.recipe.mode == Mode::Unseen {
+        if ordered_by_models(&run.recipe) {
+            warnings.push(MEAN_PLACES.to_owned());
+        }
         warnings.extend(rare_classes(labels, &survey.classes, &run.recipe.folds));
     }
     warnings

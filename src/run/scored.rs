@@ -4,7 +4,7 @@
 use super::task::stages;
 use crate::error::Result;
 use crate::folds;
-use crate::recipe::{Average, EmbeddingFrom, FitOn, Method, Mode, Needs, Recipe};
+use crate::recipe::{Average, By, EmbeddingFrom, FitOn, Method, Mode, Needs, Recipe};
 use crate::scoring::{self, Dynamics, Trajectory};
 
 /// What a model takes.
@@ -25,6 +25,12 @@ pub(super) type Shared = (usize, Vec<(Method, Vec<f32>)>);
 /// Whether a method orders samples one after another, so that those chosen before matter.
 pub(super) fn orders(method: Method) -> bool {
     matches!(method, Method::KCenter | Method::Herding | Method::FacilityLocation)
+}
+
+/// Whether what decides is a place in an order that each model makes for itself.
+pub(super) fn ordered_by_models(recipe: &Recipe) -> bool {
+    let By::Method(by) = recipe.select.by else { return false };
+    (orders(by) && !is_shared(recipe, by)) || by == Method::D2
 }
 
 /// Whether every model would give the same scores: embeddings are a column, and the method looks at

@@ -34,6 +34,8 @@ pub struct Summary {
     pub scored_by: String,
     /// The stages.
     pub stages: Vec<StageSummary>,
+    /// How many samples were left out though one with their score is kept; see [`selection::tied`].
+    pub tied: u64,
     /// The classes, in the order of their labels.
     pub classes: Vec<ClassCount>,
     /// How many samples each reason holds.
@@ -87,7 +89,8 @@ impl Summary {
         let coreset = ledger.get(CORESET)?;
         let bytes = ledger.output(&coreset, "selection.parquet")?.0;
         let table = parquet::decode_table(bytes.clone(), &tables::selection())?;
-        let outcome = selection::summary(&frame::decode(&bytes)?)?;
+        let selected = frame::decode(&bytes)?;
+        let outcome = selection::summary(&selected)?;
         let names: Vec<String> =
             serde_json::from_slice(&ledger.output(&ledger.get(INGEST)?, "classes.json")?.0)?;
         let reasons = reasons(column(&table, "reason")?.as_string::<i32>());
@@ -107,6 +110,7 @@ impl Summary {
                 .iter()
                 .map(|s| stage(ledger, recipe, s))
                 .collect::<Result<_>>()?,
+            tied: selection::tied(&selected, &recipe.select)?,
             classes: classes(&names, &outcome.classes),
             reasons,
             suspected_labels: suspected_labels(ledger)?,

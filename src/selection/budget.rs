@@ -33,7 +33,9 @@ impl Purse {
     /// The value of a sample is its rank from 0 to 1, where 1 is the most wanted. Samples that cost
     /// nothing come first; what does not fit any more is passed over.
     pub(super) fn spend(&self, ranked: &[usize], kept: &[usize], share: f64) -> Vec<usize> {
-        let limit = self.total * share * (1.0 + ROUNDING);
+        let whole = self.costs.iter().all(|cost| cost.fract() == 0.0);
+        // Sums of whole numbers are exact; others may be off in their last digits.
+        let limit = self.total * share * (1.0 + if whole { 0.0 } else { ROUNDING });
         let mut spent = kept.iter().fold(0.0, |sum, i| sum + self.costs[*i]);
         let value = |place: usize| (ranked.len() - place) as f64 / ranked.len() as f64;
         let worth = |(place, i): (usize, &usize)| (value(place) / self.costs[*i], place, *i);

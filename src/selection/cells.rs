@@ -206,8 +206,13 @@ fn bounds(quota: &CellQuota, size: u64, kept: u64) -> Bounds {
     let least = quota.min_of_kept.map_or(0, |share| (of_kept(share) - ROUNDING).ceil() as u64);
     let most =
         quota.max_of_kept.map_or(u64::MAX, |share| (of_kept(share) + ROUNDING).floor() as u64);
+    // A share of at least so much asks for no more than whole samples can give.
+    let at_least = |floor| match floor {
+        Amount::Rows(rows) => rows,
+        Amount::Share(share) => (share * size as f64 + ROUNDING).floor() as u64,
+    };
     Bounds {
-        least: quota.min.map_or(0, amount).max(least),
+        least: quota.min.map_or(0, at_least).max(least),
         most: quota.max.map_or(u64::MAX, amount).min(most),
     }
 }

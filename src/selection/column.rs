@@ -20,9 +20,9 @@ pub(crate) fn unfit(message: String) -> PolarsError {
     PolarsError::ComputeError(message.into())
 }
 
-/// The values of a label column, which must be integers without nulls.
+/// The values of a column of labels or models, which must be integers without nulls.
 pub(crate) fn labels(column: &Column) -> PolarsResult<Vec<i32>> {
     let column = column.strict_cast(&DataType::Int32)?;
     let labels: Option<Vec<i32>> = column.i32()?.iter().collect();
-    labels.ok_or_else(|| unfit("a sample has no label".to_owned()))
+    labels.ok_or_else(|| unfit(format!("a row has no `{}` (null)", column.name())))
 }

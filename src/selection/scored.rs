@@ -34,10 +34,15 @@ impl Scored {
         strategy: Strategy,
         classes: usize,
     ) -> Result<Self> {
+        check_needs(scores, spec, by, strategy)?;
         let table = one_score(scores.clone(), spec, by)?;
         let ids: Vec<String> =
             table.column("id")?.str()?.iter().flatten().map(str::to_owned).collect();
         check_scores(&ids, table.column("score")?.f64()?, by)?;
+        let unlabelled = table.column("label")?.is_null();
+        if let Some(row) = unlabelled.iter().position(|null| null == Some(true)) {
+            return Err(Error::input(format!("sample `{}` has no label (null)", ids[row])));
+        }
         let labels = super::column::labels(table.column("label")?)?;
         let beyond = labels.iter().position(|l| usize::try_from(*l).map_or(true, |l| l >= classes));
         if let Some(row) = beyond {
@@ -63,6 +68,26 @@ impl Scored {
     pub(super) fn find(&self, id: &str) -> Option<usize> {
         self.ids.binary_search_by(|other| other.as_str().cmp(id)).ok()
     }
+}
+
+/// The columns that decide must be there before Polars is asked for them.
+fn check_needs(scores: &LazyFrame, spec: &Score, by: &By, strategy: Strategy) -> Result<()> {
+    let schema = scores.clone().collect_schema()?;
+    let by = match (by, spec.average) {
+        (By::Method(_), Average::Probabilities) => Some("probabilities"),
+        (By::Method(method), Average::Scores) => Some(method.name()),
+        (By::Own(_), _) => None,
+    };
+    let beta = (strategy == Strategy::Beta).then(|| Method::MeanConfidence.name());
+    for (name, why) in [(by, "select.by"), (beta, "select.strategy = \"beta\"")] {
+        let Some(name) = name.filter(|name| !schema.contains(name)) else { continue };
+        let has: Vec<String> = schema.iter_names().map(|name| format!("`{name}`")).collect();
+        return Err(Error::input(format!(
+            "{why} needs the column `{name}`, but the score tables have {}",
+            has.join(", ")
+        )));
+    }
+    Ok(())
 }
 
 /// How many ids a message names.

@@ -3,6 +3,8 @@
 use polars::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::state::Reason;
+use crate::recipe::{Classes, Select, Strategy};
 use crate::{Error, Result};
 
 /// What was kept, stage by stage and class by class.
@@ -58,6 +60,29 @@ pub fn summary(selection: &DataFrame) -> Result<Summary> {
         .sort(["label"], SortMultipleOptions::default())
         .collect()?;
     Ok(Summary { stages: stage_cuts(&stages)?, classes: class_counts(&classes)? })
+}
+
+/// How many samples of the last stage were left out by strategy `top` though a sample with their score
+/// is kept (of their class, where classes have quotas): the keyed hash of the ids decided between
+/// them. None for other strategies.
+///
+/// # Errors
+/// `Internal` if a column is missing.
+pub fn tied(selection: &DataFrame, spec: &Select) -> Result<u64> {
+    if spec.strategy != Strategy::Top {
+        return Ok(0);
+    }
+    let rows = selection.clone().lazy();
+    let last = col("stage").eq(col("stage").max());
+    let kept = rows.clone().filter(col("kept")).filter(last);
+    let ranked = [Reason::BelowCut, Reason::Quota].map(|r| col("reason").eq(lit(r.name())));
+    let left_out = rows.filter(ranked[0].clone().or(ranked[1].clone()));
+    let keys = match spec.classes {
+        Classes::Global => vec![col("score")],
+        _ => vec![col("label"), col("score")],
+    };
+    let tied = left_out.join(kept, keys.clone(), keys, JoinArgs::new(JoinType::Semi)).collect()?;
+    Ok(tied.height() as u64)
 }
 
 fn stage_cuts(table: &DataFrame) -> PolarsResult<Vec<StageCut>> {

@@ -310,7 +310,7 @@ fn wrong_questions_are_refused_with_one_error() {
     let (predictions, members) = handed_over(&place, &run);
     let out = place.text("never.parquet");
     let score = |more| scoring(&predictions, &out, more);
-    let cases: [(Vec<&str>, i32, &str); 10] = [
+    let cases: [(Vec<&str>, i32, &str); 11] = [
         (score(&[]), 2, "--members is missing"),
         (score(&["--members", &predictions, "--mode", "unseen"]), 1, "trained on the sample: `s"),
         (score(&["--members", &members, "--methods", "herding"]), 2, "compares embeddings"),
@@ -324,7 +324,12 @@ fn wrong_questions_are_refused_with_one_error() {
         (
             vec!["select", &run, "--dry-run", "--set", "train.epochs=2"],
             2,
-            "only `score`, `select` and `seed`",
+            "only `select`, `seed` and score.own",
+        ),
+        (
+            vec!["select", &run, "--dry-run", "--set", "score.trajectory.never_learned=zero"],
+            2,
+            "scores are there already",
         ),
         (vec!["select", &run, "--dry-run", "--keep", "0"], 2, "--set select.keep=0"),
         (

@@ -273,12 +273,15 @@ fn pictures_have_embeddings_of_their_model_or_of_a_column() {
     assert_eq!(floats(&model, "grand"), floats(&column, "grand"), "of the model in both");
     assert_ne!(floats(&model, "moderate"), floats(&column, "moderate"));
     scores("training", "score.outputs=training");
-    // Moderate is the distance to the median of the class, whatever the model.
+    // Moderate is the distance to the median of the class, over all samples, whatever the model.
     let source = table(&place.path(""), "toy.parquet");
     let vectors = source["vector"].as_fixed_size_list();
     let vectors = vectors.values().as_primitive::<Float32Type>().values().chunks(3);
     let of: BTreeMap<&str, &[f32]> = ids(&source).into_iter().zip(vectors).collect();
-    assert_eq!(floats(&column, "moderate"), moderate(&column, &of));
+    let samples = table(&place.path("column"), "tables/samples.parquet");
+    let all: BTreeMap<&str, f32> = ids(&samples).into_iter().zip(moderate(&samples, &of)).collect();
+    let wanted: Vec<f32> = ids(&column).into_iter().map(|id| all[id]).collect();
+    assert_eq!(floats(&column, "moderate"), wanted);
 }
 
 /// `| distance to the median of the class - median of all distances |`, the plain way.

@@ -1,6 +1,8 @@
 //! Selections from score tables of any origin.
 
 use super::*;
+use arrow::array::ListArray;
+
 use crate::external::Scores;
 use crate::recipe::{By, Recipe};
 
@@ -48,6 +50,66 @@ fn a_bare_table_of_ids_labels_and_scores_is_enough() {
     assert!(error.contains("the column `margin` is Utf8, but must hold numbers"), "{error}");
     let error = read(&good, &By::Method(Method::El2n)).err().unwrap().to_string();
     assert!(error.contains("there is no column `el2n`; it has `id`, `label`, `margin`"), "{error}");
+}
+
+#[test]
+fn probabilities_of_another_number_of_classes_are_named() {
+    let place = Place::new();
+    let rows = [vec![0.5, 0.5], vec![0.2, 0.3, 0.5]].map(|row| row.into_iter().map(Some));
+    let lists = ListArray::from_iter_primitive::<Float32Type, _, _>(rows.map(Some));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("id", texts(&["a", "b"])),
+        ("label", Arc::new(Int64Array::from(vec![0, 1]))),
+        ("margin", Arc::new(Float64Array::from(vec![0.3, 0.1]))),
+        ("probabilities", Arc::new(lists)),
+    ];
+    let uri = place.write("ragged.parquet", columns);
+    let by = By::Method(Method::Margin);
+    let error = Scores::read(&[uri], &by, &Storage::default()).err().unwrap().to_string();
+    assert!(error.contains("sample `b` has 3 probabilities, but `a` has 2"), "{error}");
+}
+
+#[test]
+fn labels_stages_and_clusters_that_cannot_be_are_named() {
+    let place = Place::new();
+    let storage = Storage::default();
+    let write = |name: &str, label: Vec<i64>, stage: Vec<Option<i64>>, ids: &[&str]| {
+        let columns = vec![
+            ("id", texts(ids)),
+            ("label", Arc::new(Int64Array::from(label)) as ArrayRef),
+            ("stage", Arc::new(Int64Array::from(stage))),
+            ("margin", Arc::new(Float64Array::from(vec![0.3, 0.1, 0.2]))),
+        ];
+        let uri = place.uri(name);
+        let batch = RecordBatch::try_from_iter_with_nullable(
+            columns.into_iter().map(|(name, values)| (name, values, true)),
+        );
+        NewFile::at(&uri, &storage).unwrap().write_table(&batch.unwrap()).unwrap();
+        uri
+    };
+    let ids = ["a", "b", "c"];
+    let one = vec![Some(1); 3];
+    let recipe = recipe(&["select.keep_rows=1", "select.by=margin", "select.duplicates=one"]);
+    let read = |uri: &str| Scores::read(&[uri.to_owned()], &recipe.select.by, &storage);
+    for (name, label, stage, says) in [
+        ("wraps", vec![0, 1 << 32, 0], one.clone(), "sample `b` has the label 4294967296"),
+        ("many", vec![0, 0, 2_000_000_000], one.clone(), "sample `c` has the label 2000000000"),
+        ("below", vec![-1, 0, 0], one.clone(), "sample `a` has the label -1"),
+        ("zero", vec![0; 3], vec![Some(1), Some(0), Some(1)], "sample `b` has the stage 0"),
+        ("null", vec![0; 3], vec![Some(1), None, Some(1)], "row 1 has no `stage` (null)"),
+    ] {
+        let error = read(&write(&format!("{name}.parquet"), label, stage, &ids)).err().unwrap();
+        assert!(error.to_string().contains(says), "{error}");
+    }
+    let good = write("good.parquet", vec![0; 3], one, &ids);
+    let error = read(&good).unwrap().select(&recipe).unwrap_err().to_string();
+    assert!(error.contains("`id` and `cluster`"), "{error}");
+    let clusters = place
+        .write("clusters.parquet", vec![("id", texts(&ids)), ("cluster", texts(&["b", "b", "c"]))]);
+    let scores = read(&good).unwrap().beside(&clusters, &recipe.select, &storage).unwrap();
+    let table = scores.select(&recipe).unwrap();
+    let reasons: Vec<&str> = table["reason"].as_string::<i32>().iter().flatten().collect();
+    assert_eq!(reasons, ["duplicate", "kept", "below-cut"]);
 }
 
 #[test]

@@ -188,7 +188,7 @@ pub struct CellQuota {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub each: Option<Vec<String>>,
-    /// At least so many.
+    /// At least so many; a share is rounded down to whole samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<Amount>,
     /// At most so many.

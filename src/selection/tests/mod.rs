@@ -221,6 +221,22 @@ fn keeping_everything_keeps_everyone() {
 }
 
 #[test]
+fn samples_left_out_by_the_hash_of_their_id_alone_are_counted() {
+    let samples = ["a", "b", "c", "d", "e", "f"].map(str::to_owned).into_iter();
+    let samples = samples.zip([0, 0, 0, 0, 1, 1]).collect();
+    let case = Case { samples, stages: vec![vec![vec![0.9, 0.5, 0.5, 0.1, 0.5, 0.5]]] };
+    let tied = |select: &str| {
+        let recipe = recipe(&format!("stages = 1\n{select}"));
+        super::tied(&case.last(&recipe), &recipe.select).unwrap()
+    };
+    assert_eq!(tied("keep_rows = 1"), 0, "all four with 0.5 are out");
+    assert_eq!(tied("keep_rows = 2"), 3);
+    assert_eq!(tied("keep_rows = 5"), 0, "all four are in");
+    assert_eq!(tied("keep_rows = 3\nclasses = 'proportional'"), 2, "one of each class is in");
+    assert_eq!(tied("keep_rows = 2\nstrategy = 'random'"), 0);
+}
+
+#[test]
 fn reasons_tell_a_full_class_from_a_low_score() {
     let samples = ["a", "b", "c", "d"].map(str::to_owned).into_iter().zip([0, 0, 0, 1]).collect();
     let case = Case { samples, stages: vec![vec![vec![0.9, 0.8, 0.7, 0.1]]] };

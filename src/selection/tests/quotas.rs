@@ -69,13 +69,13 @@ impl Pool {
         cells.iter().all(|wanted| {
             let size = (0..self.cells.len()).filter(|i| cell(*i) == *wanted).count();
             let got = kept.iter().filter(|i| cell(**i) == *wanted).count();
-            let rows = |amount: Amount| match amount {
+            let rows = |amount: Amount, whole: fn(f64) -> f64| match amount {
                 Amount::Rows(rows) => rows as f64,
-                Amount::Share(share) => (share * size as f64).round(),
+                Amount::Share(share) => whole(share * size as f64),
             };
             let (got, all) = (got as f64, kept.len() as f64);
-            quota.min.is_none_or(|min| got >= rows(min))
-                && quota.max.is_none_or(|max| got <= rows(max))
+            quota.min.is_none_or(|min| got >= rows(min, f64::floor))
+                && quota.max.is_none_or(|max| got <= rows(max, f64::round))
                 && quota.min_of_kept.is_none_or(|min| got >= min * all - 1e-9)
                 && quota.max_of_kept.is_none_or(|max| got <= max * all + 1e-9)
         })

@@ -196,12 +196,8 @@ fn strata_share_the_budget_as_ccs_does() {
 #[test]
 fn strata_survive_the_scores_that_broke_ccs() {
     let labels = vec![0; 100];
-    let lines: [fn(usize) -> f32; 4] = [
-        |i| -1.0 - i as f32,
-        |i| i as f32 - 99.0,
-        |_| 3.0,
-        |i| if i == 0 { 1e9 } else { 1.0 },
-    ];
+    let lines: [fn(usize) -> f32; 4] =
+        [|i| -1.0 - i as f32, |i| i as f32 - 99.0, |_| 3.0, |i| if i == 0 { 1e9 } else { 1.0 }];
     for line in lines {
         let scores: Vec<f32> = (0..100).map(line).collect();
         let table = selected("strategy = 'strata'\nkeep_rows = 60", &scores, &labels, 0).unwrap();
@@ -280,15 +276,6 @@ fn beta_draws_exactly_and_where_the_density_is() {
     assert!(kept(&table).iter().all(|id| id[1..].parse::<u32>().unwrap() % 2 == 1));
     let negative = selected("strategy = 'beta'\nkeep = 0.5", &[-1.0, 1.0], &[0; 2], 0).unwrap_err();
     assert!(negative.to_string().contains("that of `s00000` is -1"), "{negative}");
-    let without = table_without_confidence();
-    assert!(without.to_string().contains("do not fit together"), "{without}");
-}
-
-fn table_without_confidence() -> crate::Error {
-    let recipe = recipe("strategy = 'beta'\nkeep = 0.5");
-    let classes = names(1);
-    let bare = table(&[0.1, 0.2], &[0; 2], 0).drop(by_name(["mean_confidence"], true, false));
-    select(&bare, &terms(&recipe, &classes, &Seed::new(0))).unwrap_err()
 }
 
 #[test]
@@ -314,6 +301,24 @@ fn hard_classes_keep_more_by_density() {
     assert_eq!(of(&frame).unwrap(), [6, 6]);
     let blind = of(&frame.drop("predicted").unwrap()).unwrap_err();
     assert!(blind.to_string().contains("needs the column `predicted`"), "{blind}");
+}
+
+#[test]
+fn columns_that_decide_and_are_missing_are_named() {
+    let of = |select_toml: &str| {
+        let frame = table(&[0.1, 0.2], &[0, 1], 0).drop(by_name(["mean_confidence"], true, false));
+        let (recipe, classes, seed) = (recipe(select_toml), names(2), Seed::new(0));
+        select(&frame, &terms(&recipe, &classes, &seed)).unwrap_err().to_string()
+    };
+    for (select_toml, says) in [
+        ("keep = 0.5\nstrategy = 'beta'", "\"beta\" needs the column `mean_confidence`, but"),
+        (
+            "keep = 0.5\nby = 'el2n'",
+            "select.by needs the column `el2n`, but the score tables have `id`",
+        ),
+    ] {
+        assert!(of(select_toml).contains(says), "{}", of(select_toml));
+    }
 }
 
 #[test]
@@ -387,7 +392,7 @@ fn null_labels_and_unknown_classes_are_named() {
     let of =
         |frame: DataFrame| select(&frame.lazy(), &terms(&recipe, &classes, &seed)).unwrap_err();
     let error = of(frame.unwrap());
-    assert!(error.to_string().contains("has no label"), "{error}");
+    assert!(error.to_string().contains("sample `b` has no label"), "{error}");
     let other = df!(
         "id" => ["a", "b"], "label" => [0, 7], "fold" => [0, 0], "model" => [0, 0],
         "entropy" => [0.1f32, 0.2],

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::external::{self, Scores, Selected};
 use crate::recipe::{Recipe, parse};
 use crate::run;
+use crate::seed::Seed;
 use crate::storage::{NewFile, read_text};
 
 pub(super) fn explain(args: &Explain, out: &mut dyn Write) -> Result<()> {
@@ -38,20 +39,20 @@ pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {
 }
 
 pub(super) fn score(args: &Score, out: &mut dyn Write) -> Result<()> {
-    let (methods, trajectory, storage) =
-        (args.methods(), args.trajectory()?, storage(&args.to.storage)?);
+    let (recipe, storage) = (args.recipe()?, storage(&args.to.storage)?);
     let place = NewFile::at(&args.to.output, &storage)?;
+    let errors = args.label_errors.as_ref().map(|uri| NewFile::at(uri, &storage)).transpose()?;
     let job = external::Job {
         predictions: &args.predictions,
         members: args.members.as_deref(),
         labels: args.labels.as_deref(),
         mode: args.mode,
         drop_seen: args.drop_seen,
-        methods: &methods,
-        trajectory: &trajectory,
+        score: &recipe.score,
+        seed: &Seed::new(recipe.seed),
         storage: &storage,
     };
-    print(out, args.to.json, &external::score(&job, &place)?, text::scored)
+    print(out, args.to.json, &external::score(&job, &place, errors.as_ref())?, text::scored)
 }
 
 pub(super) fn select(args: &Select, out: &mut dyn Write) -> Result<()> {

@@ -29,8 +29,8 @@ mod trajectory;
 use crate::recipe::Method;
 
 pub use catalogue::{Entry, catalogue, table};
-pub use embedding::{Cloud, embedding_limit, embedding_scores};
-pub use label_errors::{LabelError, label_errors};
+pub use embedding::{Cloud, difficulty, embedding_limit, embedding_scores};
+pub use label_errors::{LabelError, MeanProbabilities, label_errors};
 pub(crate) use rows::score_distribution;
 pub use rows::{Block, Values, score_block, softmax};
 pub use trajectory::{Dynamics, Trajectory, check_trajectory, trajectory};

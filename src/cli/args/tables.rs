@@ -4,7 +4,7 @@ use clap::ArgGroup;
 
 use super::{OnRecipe, OnRun};
 use crate::error::{Error, Result};
-use crate::recipe::{Bytes, Method, Mode, Override, Recipe, Storage, Trajectory, nearest};
+use crate::recipe::{Bytes, Method, Mode, Override, Recipe, Storage, nearest};
 
 /// Where a table goes, and how stores are reached.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,7 +41,8 @@ pub struct FoldsOf {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Score {
     /// Tables of predictions: `id`, `model`, `logits` or `probabilities` (lists of numbers), `epoch`
-    /// if there are several, and `label` unless --labels is given
+    /// if there are several, `embedding` (the input of the last layer) for the methods that look at it,
+    /// and `label` unless --labels is given
     #[arg(long, value_name = "URI", required = true, num_args = 1..)]
     pub predictions: Vec<String>,
     /// The table of who was in which model's training set: `id`, `model`. Needed in mode `unseen`
@@ -59,33 +60,42 @@ pub struct Score {
     /// The scores to compute (entropy, margin, least_confidence, el2n and cross_entropy if not given)
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = method)]
     pub methods: Vec<Method>,
-    /// Change an option of the methods that watch a training, such as `score.trajectory.window=5`
+    /// Change an option, such as `score.trajectory.window=5`, `score.embedding.neighbors=20`, or
+    /// `score.average=probabilities` to store the probabilities too, for `select` to average
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
+    /// Look for wrong labels by confident learning over the mean probabilities, and write them here
+    #[arg(long, value_name = "URI")]
+    pub label_errors: Option<String>,
     /// Where the scores go.
     #[command(flatten)]
     pub to: To,
 }
 
 impl Score {
-    /// The scores to compute.
-    pub fn methods(&self) -> Vec<Method> {
-        if self.methods.is_empty() { Method::COMMON.to_vec() } else { self.methods.clone() }
-    }
-
-    /// The options of the methods that watch a training.
+    /// What to compute and how: a recipe of which `[score]` and `seed` count.
     ///
     /// # Errors
-    /// `InvalidRecipe` for any other key, or a wrong value.
-    pub fn trajectory(&self) -> Result<Trajectory> {
-        const WHERE: &str = "score.trajectory.";
-        if let Some(other) = self.set.iter().find(|set| !set.key.starts_with(WHERE)) {
-            let message = format!("--set {}: only keys of `{WHERE}` play a part here", other.key);
-            return Err(Error::recipe(message));
+    /// `InvalidRecipe` for a key that plays no part here, or a wrong value.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let counts = |key: &str| {
+            key.starts_with("score.trajectory.")
+                || key.starts_with("score.embedding.")
+                || ["score.average", "score.logits", "seed"].contains(&key)
+        };
+        if let Some(other) = self.set.iter().find(|set| !counts(&set.key)) {
+            return Err(Error::recipe(format!(
+                "--set {}: only score.trajectory, score.embedding, score.average, score.logits and seed play a part here",
+                other.key
+            )));
         }
         let mut changes = self.set.clone();
         changes.push("select.keep=1.0".parse()?);
-        Ok(Recipe::for_scores(&changes)?.score.trajectory)
+        let mut recipe = Recipe::for_scores(&changes)?;
+        if !self.methods.is_empty() {
+            recipe.score.methods.clone_from(&self.methods);
+        }
+        Ok(recipe)
     }
 }
 

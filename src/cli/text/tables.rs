@@ -41,6 +41,9 @@ pub(in crate::cli) fn scored(scored: &Scored) -> String {
         let dropped = counted(scored.dropped, "prediction");
         let _ = writeln!(text, "Dropped   {dropped} by models that were trained on the sample");
     }
+    if let Some(labels) = scored.suspected_labels {
+        let _ = writeln!(text, "Labels    {} suspected to be wrong", counted(labels, "label"));
+    }
     let _ = writeln!(
         text,
         "\n  {:<8}{:<24}{:>12}{:>12}{:>11}",

@@ -222,15 +222,33 @@ fn columns_of_other_types_are_named() {
 #[test]
 fn methods_that_predictions_do_not_suffice_for_are_refused() {
     let cases = [
-        (Method::Herding, "compares embeddings"),
-        (Method::Grand, "needs the embeddings"),
-        (Method::Forgetting, "needs a column `epoch`"),
+        (Method::Herding, 1, "there is no column `embedding`"),
+        (Method::Grand, 1, "there is no column `embedding`"),
+        (Method::Forgetting, 2, "needs a column `epoch`"),
     ];
-    for (method, says) in cases {
+    for (method, code, says) in cases {
         let error = Place::new().score(&toy(), |ask| ask.methods = vec![method]).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains(says), "{error}");
+        assert!(error.exit_code() == code && error.to_string().contains(says), "{error}");
     }
     let short = Place::new().score(&trained(), |ask| ask.methods = vec![Method::Tdds]);
     let error = short.unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("window"), "{error}");
+}
+
+#[test]
+fn embeddings_that_cannot_be_compared_are_named() {
+    let wrong: [(Vec<f32>, &str); 2] = [
+        (vec![0.0, 1.0], "`s03` by model `b` has 2 coordinates, the first has 3"),
+        (vec![0.0, f32::NAN, 1.0], "`s03` by model `b` is NaN or null for coordinate 1"),
+    ];
+    for (row, says) in wrong {
+        let place = Place::new();
+        let (mut columns, mut points) = embedded();
+        points[3] = row;
+        columns[4].1 = lists(&points);
+        let predictions = place.write("predictions.parquet", columns);
+        let ask = |ask: &mut Ask| (ask.mode, ask.methods) = (Mode::Fitting, vec![Method::KCenter]);
+        let error = place.score_tables(&predictions, None, ask).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }

@@ -28,10 +28,11 @@ impl Scorer<'_> {
         let tie = self.seed.of("tie");
         let ties: Vec<u64> =
             last.iter().map(|row| tie.hash(&checked.ids[row.id as usize])).collect();
-        let probabilities = match methods.contains(&Method::Cal) {
-            true => Some(self.probabilities(&self.predictions.values(last.into_iter())?)),
-            false => None,
-        };
+        let mut probabilities = None;
+        if methods.contains(&Method::Cal) {
+            let outputs = self.predictions.values(last.into_iter())?;
+            probabilities = Some(self.probabilities(&outputs));
+        }
         let difficulty = self.difficulty(checked, rows)?;
         let cloud = Cloud {
             points: &points,

@@ -1,11 +1,13 @@
 //! A column of lists of equal length, in a scratch file.
 
+use std::collections::BTreeMap;
+
 use arrow::array::{Array, AsArray, LargeListArray};
 use arrow::datatypes::Float32Type;
 
 use super::predictions::Row;
-use crate::error::Result;
-use crate::ingest::Examples;
+use crate::error::{Error, Result};
+use crate::ingest::{Examples, counted};
 use crate::samples::ReadAt;
 use crate::storage::Scratch;
 
@@ -21,14 +23,15 @@ pub(super) struct Lists {
     /// The numbers of a list: as many as the first has.
     pub(super) width: usize,
     values: Scratch,
-    /// Lists of another length, and those with numbers that cannot be used.
-    widths: Examples,
+    /// The lists of each length.
+    widths: BTreeMap<usize, Examples>,
+    /// Lists with numbers that cannot be used.
     unusable: Examples,
 }
 
 impl Lists {
     pub(super) fn new(name: &'static str) -> Result<Self> {
-        let (widths, unusable) = (Examples::default(), Examples::default());
+        let (widths, unusable) = (BTreeMap::new(), Examples::default());
         Ok(Self { name, width: 0, values: Scratch::new()?, widths, unusable })
     }
 
@@ -47,14 +50,11 @@ impl Lists {
         let list = (!lists.is_null(row)).then(|| lists.value(row));
         let list = list.as_ref().map(AsArray::as_primitive::<Float32Type>);
         let width = list.map_or(0, Array::len);
-        if self.width == 0 && self.widths.is_empty() {
+        if self.widths.is_empty() {
             self.width = width;
         }
-        let (what, wanted) = (self.what(), self.width);
-        let (Some(list), true) = (list, width == wanted && width > 0) else {
-            self.widths.add(|| format!("{} has {width} {what}, the first has {wanted}", whose()));
-            return Ok(());
-        };
+        self.widths.entry(width).or_default().add(|| format!("{} has {width}", whose()));
+        let (Some(list), true) = (list, width == self.width && width > 0) else { return Ok(()) };
         let values: Vec<f32> = list.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
         if let Some(why) = fault(&values) {
             self.unusable.add(|| format!("{} {why}", whose()));
@@ -63,13 +63,27 @@ impl Lists {
         self.values.append(&bytes).map(|_| ())
     }
 
-    /// What is wrong with the lists: examples, and what they have in common.
-    pub(super) fn faults(&self) -> [(&Examples, &'static str); 2] {
-        let other = match self.what() {
-            COORDINATES => "with another number of coordinates than the first",
-            _ => "with another number of outputs than the first",
-        };
-        [(&self.widths, other), (&self.unusable, "that cannot be scored")]
+    /// Holds all lists to one length, that of most, and to numbers that can be used.
+    ///
+    /// # Errors
+    /// `InvalidInput` naming the others.
+    pub(super) fn check(&self) -> Result<()> {
+        let most = self.widths.iter().max_by_key(|(width, lists)| (lists.count(), **width));
+        let most = most.map_or(0, |(width, _)| *width);
+        let mut odd = Examples::default();
+        for (_, lists) in self.widths.iter().filter(|(width, _)| **width != most || most == 0) {
+            odd.extend(lists.clone());
+        }
+        let what = self.what();
+        let other = format!("with another number of {what} than the usual {most}");
+        for (examples, what) in [(&odd, other.as_str()), (&self.unusable, "that cannot be scored")]
+        {
+            if !examples.is_empty() {
+                let count = counted(examples.count(), "prediction");
+                return Err(Error::input(format!("{count} {what}: {examples}")));
+            }
+        }
+        Ok(())
     }
 
     /// What the numbers are called.

@@ -6,7 +6,7 @@
 //! - `checks`: the law of a prediction table; every breach is one error that names rows.
 //! - `score`, `scorer`: from predictions to a score table; `compare`: by their embeddings; `label_errors`: the
 //!   labels that are probably wrong. `select`: from score tables to a selection,
-//!   `layout`: whatever columns they have.
+//!   `layout`: whatever columns they have, `metadata`: what is known beside them.
 //! - `drift`: how far new scores have moved from old ones.
 
 mod checks;
@@ -16,6 +16,7 @@ mod label_errors;
 mod layout;
 mod lists;
 mod members;
+mod metadata;
 mod names;
 mod predictions;
 mod score;

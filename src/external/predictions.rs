@@ -72,12 +72,7 @@ impl Predictions {
         let mut reader = Reader::new(&table, labels.is_none(), embeddings)?;
         table.each(&reader.columns(), |first, batch| reader.take(first, batch))?;
         let lists = [Some(&reader.found.values), reader.found.embeddings.as_ref()];
-        for (examples, what) in lists.into_iter().flatten().flat_map(Lists::faults) {
-            if !examples.is_empty() {
-                let count = counted(examples.count(), "prediction");
-                return Err(Error::input(format!("{count} {what}: {examples}")));
-            }
-        }
+        lists.into_iter().flatten().try_for_each(Lists::check)?;
         reader.finish(labels)
     }
 

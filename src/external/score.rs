@@ -58,6 +58,8 @@ pub struct Scored {
     pub models: Vec<ScoredModel>,
     /// Predictions that were left out because their model was trained on the sample.
     pub dropped: u64,
+    /// Samples that are in no model's training set, if these are known: new ones, or misspelt ids.
+    pub untrained: u64,
     /// How many labels are suspected to be wrong, if they were asked for.
     pub suspected_labels: Option<u64>,
 }
@@ -141,6 +143,7 @@ pub fn score(job: &Job<'_>, output: &NewFile, label_errors: Option<&NewFile>) ->
         methods: job.score.methods.iter().map(|method| method.name()).collect(),
         models,
         dropped: checked.dropped,
+        untrained: checked.untrained,
         suspected_labels,
     })
 }

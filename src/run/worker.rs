@@ -119,8 +119,8 @@ impl Run {
             memory,
             survey,
             loaded,
-            shared,
             embeddings,
+            shared,
             spill,
         }
     }

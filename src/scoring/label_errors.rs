@@ -61,7 +61,9 @@ impl MeanProbabilities {
             return Err(at);
         }
         for (row, count) in self.sums.chunks_mut(self.classes).zip(&self.counts) {
-            row.iter_mut().for_each(|sum| *sum /= *count as f32);
+            for sum in row {
+                *sum /= *count as f32;
+            }
         }
         Ok(self.sums)
     }

@@ -114,13 +114,16 @@ pub struct Select {
     pub recipe: Option<String>,
     /// The share to keep, in (0, 1]
     #[arg(long, value_name = "SHARE", conflicts_with = "prune")]
-    pub keep: Option<String>,
+    pub keep: Option<f64>,
     /// The share to prune, in [0, 1): `--prune 0.3` is `--keep 0.7`
     #[arg(long, value_name = "SHARE")]
-    pub prune: Option<String>,
-    /// The score that decides
+    pub prune: Option<f64>,
+    /// The score that decides: a method, one of score.own, or with --end any column of scores
     #[arg(long, value_name = "SCORE")]
     pub by: Option<String>,
+    /// Which end of the column --by is kept, where that is no method
+    #[arg(long, value_name = "END", value_parser = ["high", "low"], requires = "by")]
+    pub end: Option<String>,
     /// How it decides, such as `top` or `strata`
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
@@ -130,7 +133,8 @@ pub struct Select {
     /// Change any other field of [score] or [select], such as `select.keep_rows=1000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
-    /// A table with a row for each sample (`id` and more), for `select.filter`, `quota` and `budget`
+    /// A table with a row for each sample (`id` and more) in Parquet, CSV or JSON, for `select.filter`,
+    /// `quota` and `budget`; a RUN has its own, from its dataset and its [[join]] tables
     #[arg(long, value_name = "URI", conflicts_with = "run")]
     pub metadata: Option<String>,
     /// The new selection table
@@ -154,8 +158,8 @@ impl Select {
     /// `InvalidRecipe` for a key that plays no part in a selection.
     pub fn changes(&self) -> Result<Vec<Override>> {
         let flags = [
-            ("select.keep", &self.keep),
-            ("select.prune", &self.prune),
+            ("select.keep", &self.keep.map(|share| format!("{share:?}"))),
+            ("select.prune", &self.prune.map(|share| format!("{share:?}"))),
             ("select.by", &self.by),
             ("select.strategy", &self.strategy),
             ("select.classes", &self.classes),
@@ -174,8 +178,19 @@ impl Select {
                 other.key
             )));
         }
-        Ok(flags.into_iter().filter_map(flag).chain(self.set.iter().cloned()).collect())
+        let column = self.by.as_ref().zip(self.end.as_ref()).map(|(name, end)| {
+            let (name, sql) = (quoted(name), quoted(&format!("\"{name}\"")));
+            let value = format!("[{{ name = {name}, sql = {sql}, keep = \"{end}\" }}]");
+            Override { key: "score.own".to_owned(), value }
+        });
+        let flags = flags.into_iter().filter_map(flag);
+        Ok(flags.chain(column).chain(self.set.iter().cloned()).collect())
     }
+}
+
+/// A text of TOML.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// `unseen extend`.
@@ -190,6 +205,9 @@ pub struct Extend {
     /// The rows to use, as a Polars SQL condition, instead of the recipe's `data.filter`
     #[arg(long, value_name = "SQL")]
     pub filter: Option<String>,
+    /// The score to compare, instead of the one that decided
+    #[arg(long, value_name = "METHOD", value_parser = method)]
+    pub by: Option<Method>,
     /// The new score table
     #[arg(long, value_name = "URI")]
     pub output: String,

@@ -65,15 +65,19 @@ impl Cells {
         let mut known: BTreeMap<Vec<Option<usize>>, usize> = BTreeMap::new();
         let mut of = Vec::with_capacity(rows);
         for row in 0..rows {
-            let groups = splits.iter().map(|split| split.group[row]).collect();
+            let groups = splits.iter().map(|split| split.bounded(row)).collect();
             let next = known.len();
             of.push(*known.entry(groups).or_insert(next));
         }
         let mut demands = Vec::new();
         for (i, split) in splits.iter().enumerate() {
-            for (group, (name, bounds)) in split.names.iter().zip(&split.bounds).enumerate() {
-                let inside = known.iter().filter(|(groups, _)| groups[i] == Some(group));
-                let mut cells: Vec<usize> = inside.map(|(_, cell)| *cell).collect();
+            let mut inside = vec![Vec::new(); split.names.len()];
+            for (groups, cell) in &known {
+                if let Some(group) = groups[i] {
+                    inside[group].push(*cell);
+                }
+            }
+            for ((name, bounds), mut cells) in split.names.iter().zip(&split.bounds).zip(inside) {
                 cells.sort_unstable();
                 demands.extend(demanded(name, *bounds, &cells));
             }
@@ -125,6 +129,14 @@ impl Classes<'_> {
 }
 
 impl Split {
+    /// The group of a row, if anything bounds it: groups without a bound need no cells of their own.
+    fn bounded(&self, row: usize) -> Option<usize> {
+        self.group[row].filter(|group| {
+            let bounds = &self.bounds[*group];
+            bounds.least > 0 || bounds.most < u64::MAX
+        })
+    }
+
     fn new(quota: &CellQuota, beside: &Beside, rows: usize, kept: u64) -> Result<Self> {
         let columns: Vec<&str> = quota.columns().collect();
         let mut values = Vec::with_capacity(columns.len());

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use super::SelectionPlan;
 use super::budget::Purse;
-use super::cells::{Cells, Classes, Demand};
+use super::cells::{Cells, Classes};
 use super::feasible::Room;
+use super::fill::check_room;
 use super::stage::{Terms, clusters};
 use crate::recipe::Copies;
 use crate::{Error, Result};
@@ -53,10 +54,7 @@ pub fn check_terms(
     let cells = Cells::new(&terms.select.quota, &beside, rules, plan.kept())?;
     let (least, most) = (vec![0; cells.count], cells.counts(&open));
     let room = Room { least, most, total: plan.kept() };
-    match room.solve(&cells.demands.iter().collect::<Vec<&Demand>>())? {
-        Some(_) => Ok(()),
-        None => Err(room.conflict(&cells.demands)?),
-    }
+    check_room(&cells, &room)
 }
 
 /// How many of the open samples can be kept together, when one may stand for each cluster.

@@ -3,17 +3,20 @@
 
 use super::cells::{Cells, Demand};
 use super::feasible::Room;
-use crate::{Error, Result};
+use super::laminar::Tree;
+use crate::{Error, ErrorKind, Result};
 
 /// The first `size` samples of `order` that can be taken, when `kept` are in already and `total` are
 /// kept in the end.
 ///
 /// Once a sample cannot be taken, no later one of its cell can: what is in only grows. And whether the
 /// first `n` samples of the order can all be taken holds up to some `n` and not beyond, so it is found
-/// by doubling and halving. The solver is asked about `cells * log(samples)` times.
+/// by doubling and halving. The solver is asked about `cells * log(samples)` times; where groups of cells
+/// nest, it is not needed.
 ///
 /// # Errors
-/// `InvalidRecipe` naming demands that contradict each other; `LimitExceeded` if the solver gives up.
+/// `InvalidRecipe` naming demands that contradict each other; `LimitExceeded` if the solver gives up or
+/// would take too long.
 pub(super) fn fill(
     order: &[usize],
     kept: &[usize],
@@ -24,6 +27,32 @@ pub(super) fn fill(
     let least = cells.counts(kept);
     let most = cells.counts(order).iter().zip(&least).map(|(open, kept)| open + kept).collect();
     let room = Room { least, most, total };
+    if let Some(tree) = Tree::new(cells, &room) {
+        if !tree.is_possible() {
+            return Err(room.conflict(&cells.demands)?);
+        }
+        return Ok(along(order, cells, tree, size));
+    }
+    check_size(cells)?;
+    search(order, cells, room, size)
+}
+
+/// Whether a selection within demands exists.
+///
+/// # Errors
+/// As [`fill`].
+pub(super) fn check_room(cells: &Cells, room: &Room) -> Result<()> {
+    let possible = if let Some(tree) = Tree::new(cells, room) {
+        tree.is_possible()
+    } else {
+        check_size(cells)?;
+        room.solve(&cells.demands.iter().collect::<Vec<_>>())?.is_some()
+    };
+    if possible { Ok(()) } else { Err(room.conflict(&cells.demands)?) }
+}
+
+/// The same by a solver.
+fn search(order: &[usize], cells: &Cells, room: Room, size: usize) -> Result<Vec<usize>> {
     let demands: Vec<&Demand> = cells.demands.iter().collect();
     let Some(witness) = room.solve(&demands)? else { return Err(room.conflict(&cells.demands)?) };
     let mut search = Search { cells, demands, room, witness };
@@ -41,6 +70,28 @@ pub(super) fn fill(
         return Ok(taken);
     }
     Err(Error::internal(format!("the quotas leave {} samples where {size} are due", taken.len())))
+}
+
+/// The first `size` samples that the tree lets in.
+fn along(order: &[usize], cells: &Cells, mut tree: Tree, size: usize) -> Vec<usize> {
+    let taken = order.iter().copied().filter(|i| tree.take(cells.of[*i]));
+    taken.take(size).collect()
+}
+
+/// Cells of quotas that cross, beyond which the solver would take hours.
+const MOST_CELLS: usize = 2_000;
+
+fn check_size(cells: &Cells) -> Result<()> {
+    if cells.count <= MOST_CELLS {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::LimitExceeded,
+        format!(
+            "quotas that cross (of classes and of other columns, or of two columns) divide the samples into {} cells, more than the {MOST_CELLS} that are solved; bound fewer columns, or columns with fewer values",
+            cells.count
+        ),
+    ))
 }
 
 struct Search<'a> {
@@ -94,5 +145,65 @@ impl Search<'_> {
             least[self.cells.of[*i]] += 1;
         }
         least
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+    use crate::selection::cells::Sense;
+
+    fn demand(sense: Sense, rows: u64, cells: &[usize]) -> Demand {
+        Demand { name: String::new(), sense, rows, cells: cells.to_vec() }
+    }
+
+    /// Twelve cells in groups of four and of two, with random bounds, some of which contradict.
+    #[test]
+    fn the_tree_takes_what_the_solver_takes() {
+        let mut agreed = [0, 0];
+        for seed in 0..60 {
+            let mut rng = Seed::new(seed).rng();
+            let of: Vec<usize> = (0..200).map(|_| rng.below(12) as usize).collect();
+            let order: Vec<usize> = (20..200).collect();
+            let kept: Vec<usize> = (0..20).collect();
+            let mut demands = Vec::new();
+            for size in [4, 2, 1] {
+                for first in (0..12).step_by(size) {
+                    if rng.below(2) == 0 {
+                        continue;
+                    }
+                    let cells: Vec<usize> = (first..first + size).collect();
+                    let (sense, from) =
+                        [(Sense::AtLeast, 1), (Sense::AtMost, 7)][rng.below(2) as usize];
+                    let rows = size as u64 * (from + u64::from(rng.below(9)));
+                    demands.push(demand(sense, rows, &cells));
+                }
+            }
+            let cells = Cells { of, count: 12, demands };
+            let least = cells.counts(&kept);
+            let most = cells.counts(&order).iter().zip(&least).map(|(a, b)| a + b).collect();
+            let room = Room { least, most, total: 110 };
+            let tree = Tree::new(&cells, &room).unwrap();
+            if tree.is_possible() {
+                let wanted = search(&order, &cells, room, 60).unwrap();
+                assert_eq!(along(&order, &cells, tree, 60), wanted, "seed {seed}");
+                agreed[0] += 1;
+            } else {
+                let error = search(&order, &cells, room, 60).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidRecipe, "seed {seed}: {error}");
+                agreed[1] += 1;
+            }
+        }
+        assert!(agreed[0] > 10 && agreed[1] > 10, "{agreed:?}");
+    }
+
+    #[test]
+    fn groups_that_cross_are_no_tree() {
+        let demands = vec![demand(Sense::AtMost, 1, &[0, 1]), demand(Sense::AtMost, 1, &[1, 2])];
+        let cells = Cells { of: vec![0, 1, 2], count: 3, demands };
+        let room = Room { least: vec![0; 3], most: vec![1; 3], total: 2 };
+        assert!(Tree::new(&cells, &room).is_none());
+        assert_eq!(fill(&[0, 1, 2], &[], &cells, 2, 2).unwrap(), [0, 2]);
     }
 }

@@ -26,6 +26,7 @@ mod early;
 mod feasible;
 mod fill;
 mod join;
+mod laminar;
 mod outcome;
 mod own;
 mod plan;

@@ -279,6 +279,23 @@ fn stored_logits_score_and_select_like_the_run_that_made_them() {
     assert_eq!(json(&["diff", &run, &chosen])["jaccard"].as_f64(), Some(1.0));
     let dry = json(&[&base[..], &[&stored, "--dry-run"]].concat());
     assert_eq!((dry["kept"].as_u64(), dry["output"].is_null()), (Some(150), true));
+    // Any column decides, if its end is said; what is beside the scores may be a CSV.
+    let mut csv = "id,lang\n".to_owned();
+    texts(&selection(&run), "id").iter().enumerate().for_each(|(i, id)| {
+        csv += &format!("{id},{}\n", if i % 2 == 0 { "de" } else { "en" });
+    });
+    std::fs::write(place.path("lang.csv"), csv).unwrap();
+    let any = ["--scores", &output, "--by", "model", "--end", "high", "--keep", ".5", "--dry-run"];
+    let error = refused(&[&["select"], &any[..]].concat(), 2);
+    assert!(error.contains("names no column of scores"), "{error}");
+    let any =
+        ["--scores", &output, "--by", "entropy", "--end", "high", "--keep", ".5", "--dry-run"];
+    let error = refused(&[&["select"], &any[..]].concat(), 2);
+    assert!(error.contains("a score named `entropy`, which is a method"), "{error}");
+    let german = ["--set", "select.filter=lang = 'de'", "--metadata", &place.text("lang.csv")];
+    let base = ["select", "--scores", &output, "--by", "margin", "--keep", ".5", "--dry-run"];
+    let german = json(&[&base[..], &german].concat());
+    assert_eq!(german["reasons"]["filtered"].as_u64(), Some(150));
     let prune = json(&["select", &run, "--dry-run", "--prune", "0.75"]);
     assert_eq!((prune["kept"].as_u64(), prune["prune"].as_f64()), (Some(75), Some(0.75)));
     let text = succeed(&[

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int32Type, Int64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::support::{Place, Toy, run, succeed, toy_recipe, write_parquet};
@@ -136,6 +136,48 @@ fn joined_tables_filter_bound_and_are_proven() {
     assert_eq!(again.status.code(), Some(1), "{}", String::from_utf8_lossy(&again.stderr));
     let proof = run(&["verify", &place.text("run")]);
     assert!(!proof.status.success());
+}
+
+#[test]
+fn explain_names_the_cell_that_was_full() {
+    let place = prepared();
+    let tables = join(&place, "about.csv", "columns = ['source', 'day']");
+    let rules = "keep = 0.5\nstages = 1\nfilter = \"id <> 's00005'\"\n\
+                 quota = [{ each = ['source'], max_of_kept = 0.5 }, { is = { label = '0', source = 'book' }, max = 7 }]";
+    selected(&place, "run", rules, &tables);
+    let table = read(&place.path("run/tables/selection.parquet"));
+    let (ids, reasons) = (table["id"].as_string::<i32>(), table["reason"].as_string::<i32>());
+    let (labels, kept) = (table["label"].as_primitive::<Int32Type>(), table["kept"].as_boolean());
+    let about = |at: usize| (ids.value(at)[1..].parse::<usize>().unwrap() % 2, labels.value(at));
+    let is_book = |at: &usize| about(*at).0 == 1;
+    let books = || (0..ROWS).filter(is_book);
+    let small = books().filter(|at| about(*at).1 == 0 && kept.value(*at)).count();
+    assert_eq!(small, 7, "the order would take more");
+    assert_eq!(reasons.value(5), "filtered");
+    let full = books().find(|at| about(*at).1 == 0 && reasons.value(*at) == "quota").unwrap();
+    let told = succeed(&["explain", &place.text("run"), ids.value(full)]);
+    let all = books().filter(|at| about(*at).1 == 0).count();
+    let cells = format!(
+        "but no more was allowed of source=book (30 of 60 kept) and of label=0,source=book (7 of {all} kept)."
+    );
+    assert!(told.contains(&cells), "{told}");
+    assert!(
+        told.contains(&format!("Cell      label=0,source=book, 7 of {all} kept, at most 7")),
+        "{told}"
+    );
+    assert!(told.contains("Cell      source=book, "), "{told}");
+}
+
+#[test]
+fn a_join_that_fits_no_sample_says_so() {
+    let place = prepared();
+    std::fs::write(place.path("other.csv"), "id,source\nx1,web\nx2,book\n").unwrap();
+    let rules = "keep = 0.5\nfilter = \"source = 'web'\"";
+    let recipe = recipe(&place, "run", rules, &join(&place, "other.csv", ""));
+    let output = run(&["run", &recipe, "--quiet"]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    let says = "other.csv: it has a row for none of the 120 samples: its ids in `id` (such as `x1`) are not those of the samples (such as `s00000`)";
+    assert!(!output.status.success() && told.contains(says), "{told}");
 }
 
 #[test]

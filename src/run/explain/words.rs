@@ -54,12 +54,15 @@ fn below_cut(stage: &StageOf, by: &str) -> String {
 }
 
 fn quota(told: &Explanation, stage: &StageOf, by: &str) -> String {
-    let full = told.cells.iter().find(|cell| cell.is_full());
-    let decided = match (full, &told.class) {
-        (Some(cell), _) => {
-            format!("its cell {} was full: {} of {}", cell.name, cell.kept, cell.samples)
-        }
-        (None, Some(class)) if told.cells.is_empty() => format!(
+    let full: Vec<String> = told
+        .cells
+        .iter()
+        .filter(|cell| cell.is_full())
+        .map(|cell| format!("{} ({} of {} kept)", cell.name, cell.kept, cell.samples))
+        .collect();
+    let decided = match (&full[..], &told.class) {
+        ([_, ..], _) => format!("no more was allowed of {}", full.join(" and of ")),
+        ([], Some(class)) if told.cells.is_empty() => format!(
             "its class `{}` was full: {} of {}{}",
             class.name,
             class.kept,

@@ -175,8 +175,8 @@ mod tests {
                     }
                     let cells: Vec<usize> = (first..first + size).collect();
                     let (sense, from) =
-                        [(Sense::AtLeast, 1), (Sense::AtMost, 7)][rng.below(2) as usize];
-                    let rows = size as u64 * (from + u64::from(rng.below(9)));
+                        [(Sense::AtLeast, 3), (Sense::AtMost, 6)][rng.below(2) as usize];
+                    let rows = size as u64 * (from + u64::from(rng.below(12)));
                     demands.push(demand(sense, rows, &cells));
                 }
             }

@@ -58,6 +58,10 @@ pub(super) fn plan(plan: &Plan) -> String {
     if plan.scratch_bytes > 0 {
         let _ = writeln!(text, "Scratch   about {} of disk in TMPDIR", size(plan.scratch_bytes));
     }
+    if plan.checkpoint_bytes > 0 {
+        let bytes = size(plan.checkpoint_bytes);
+        let _ = writeln!(text, "Resume    a training keeps about {bytes} in the run directory");
+    }
     let _ = writeln!(text, "Output    {}", plan.output);
     let _ = writeln!(text, "\n{:<16}{:>12}{:>16}", "task", "rows", "sample passes");
     for task in &plan.tasks {
@@ -97,7 +101,9 @@ pub(super) fn status(status: &Status) -> String {
 /// Who works on a task, and when that was last seen.
 fn worker(task: &TaskStatus) -> String {
     let by = task.by.as_deref().unwrap_or("nobody");
-    format!("{by}, last sign of life {} s ago", task.silent_seconds.unwrap_or(0))
+    let kept = task.checkpoint_seconds.map(|s| format!(", checkpoint of {s} s ago"));
+    let silent = task.silent_seconds.unwrap_or(0);
+    format!("{by}, last sign of life {silent} s ago{}", kept.unwrap_or_default())
 }
 
 fn short(value: &serde_json::Value) -> String {

@@ -102,6 +102,9 @@ impl Needs {
         let watching = watching_memory(recipe, scored, classes);
         let comparing = comparing_memory(recipe, (rows, scored), width, classes);
         let near = near_memory(recipe, rows, if column > 0 { column } else { shape.len() });
+        // A checkpoint is made when a step's gradients are gone, which are larger; not so what is watched.
+        let copies = if sizes.checkpoint > 0 { 2 } else { 1 };
+        let watching = watching.saturating_mul(copies);
         let training = sizes.training.saturating_add(watching).max(comparing).max(near);
         let decode = ingest::lane_memory(survey, shape)?;
         Ok(Self { decoded, decode, training, ..Self::of_shards(run, kept)? })

@@ -39,6 +39,8 @@ mod status;
 mod stored;
 mod summary;
 mod task;
+#[cfg(feature = "train")]
+mod under_way;
 mod verify;
 #[cfg(feature = "train")]
 mod watch;

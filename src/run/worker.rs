@@ -168,7 +168,7 @@ impl Run {
             self.file.same_as(&old).at(|| self.ledger.dir().uri().to_owned())?;
         }
         // Every write looks again; here, before the work.
-        for place in ["claims", "commits", "coreset", "models", "tables", "tasks"] {
+        for place in ["checkpoints", "claims", "commits", "coreset", "models", "tables", "tasks"] {
             self.ledger.dir().refuse_links(place)?;
         }
         let plan = Plan::new(self)?;
@@ -275,6 +275,10 @@ impl Run {
         };
         let note = note.at(|| format!("task {name}"))?;
         attempt.commit().at(|| format!("task {name}"))?;
+        if let Task::Train { .. } = task {
+            // What is not removed is litter, which nobody reads.
+            let _ = self.ledger.forget(&name);
+        }
         observer.end(&name, &note);
         Ok(())
     }

@@ -181,7 +181,9 @@ impl<'a> Deaths<'a> {
 
     fn recipe(&self, name: &str) -> String {
         let data = self.place.text(&format!("{}.parquet", self.data));
-        self.place.recipe(&format!("{name}.toml"), &toy_recipe(&data, &self.place.text(name), ""))
+        let text = toy_recipe(&data, &self.place.text(name), "");
+        let text = text.replace("epochs = 3", "epochs = 3\ncheckpoint_epochs = 1");
+        self.place.recipe(&format!("{name}.toml"), &text)
     }
 
     /// Whether the run died at the n-th passage of the point; then it is resumed and compared.

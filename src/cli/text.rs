@@ -34,10 +34,11 @@ pub(super) fn plan(plan: &Plan) -> String {
     );
     let _ = writeln!(
         text,
-        "Models    {} of {} parameters, {} sample-epochs of training",
+        "Models    {} of {} parameters, {} sample-epochs of training, {} side by side",
         plan.models,
         grouped(plan.parameters as u64),
-        grouped(plan.sample_epochs)
+        grouped(plan.sample_epochs),
+        plan.trainings_side_by_side
     );
     let percent = 100.0 * plan.keep_rows as f64 / plan.rows.max(1) as f64;
     let stages: Vec<String> = plan.stage_rows.iter().map(|rows| grouped(*rows)).collect();

@@ -103,11 +103,12 @@ impl Run {
             view: view(&self.recipe, &outputs),
             embeddings: table.needs_embeddings(),
         };
+        let task = Task::Score { stage, model }.to_string();
         let mut done = 0;
         training::predict(&checkpoint, samples, &self.recipe.device, &request, &mut |batch| {
             table.push(batch)?;
             done += batch.indices.len() as u64;
-            observer.advance(done, "");
+            observer.advance(&task, done, "");
             Ok(())
         })?;
         let watched = self.recipe.score.computed(Needs::Trajectory);

@@ -45,6 +45,8 @@ pub struct Plan {
     pub shards: u64,
     /// Rows that each stage adds.
     pub stage_rows: Vec<u64>,
+    /// How many trainings run side by side in one process.
+    pub trainings_side_by_side: usize,
     /// Estimated peak of the resident memory in bytes, within the memory that is allowed.
     pub memory_bytes: u64,
     /// The memory that is allowed.
@@ -54,7 +56,7 @@ pub struct Plan {
     /// Estimated bytes of disk for scratch files, which lie in `TMPDIR`.
     pub scratch_bytes: u64,
     /// Estimated bytes of the checkpoint of a training, which lies in the run directory until it is
-    /// done; 0 if none is kept.
+    /// done; 0 if trainings keep none.
     pub checkpoint_bytes: u64,
     /// Samples that pass through a training, counted once an epoch.
     pub sample_epochs: u64,
@@ -113,6 +115,7 @@ impl Plan {
             keep_bytes,
             shards: keep_bytes.div_ceil(recipe.output.shard_bytes.0).max(1),
             stage_rows,
+            trainings_side_by_side: split.trainings,
             memory_bytes: split.peak,
             memory_limit: run.memory.bytes,
             inputs_in_memory: split.load.inputs_in_memory,

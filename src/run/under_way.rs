@@ -95,7 +95,8 @@ impl<'a> UnderWay<'a> {
 
     fn tell(&self, epochs: usize, members: usize, note: &str) {
         let watched = self.watch.as_ref().map_or(0, |watch| watch.work(epochs));
-        self.observer.advance(TRAIN_WORK * (epochs * members) as u64 + watched, note);
+        let done = TRAIN_WORK * (epochs * members) as u64 + watched;
+        self.observer.advance(&self.task, done, note);
     }
 }
 

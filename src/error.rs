@@ -107,7 +107,7 @@ impl Error {
         let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
         let mut said = self.message.clone();
         while let Some(error) = cause {
-            let why = error.to_string();
+            let why = without_plan(error.to_string());
             if !said.contains(&why) {
                 text.push_str(": ");
                 text.push_str(&why);
@@ -117,6 +117,14 @@ impl Error {
         }
         text
     }
+}
+
+/// Polars prints the whole query behind an error; a person needs the error.
+fn without_plan(mut text: String) -> String {
+    if let Some(plan) = text.find("Resolved plan until failure") {
+        text.truncate(text[..plan].trim_end().len());
+    }
+    text
 }
 
 impl fmt::Debug for Error {
@@ -195,5 +203,11 @@ mod tests {
         assert_eq!(error.to_string(), "ingest: file a.parquet: no rows: disk on fire");
         assert_eq!(error.exit_code(), 1);
         assert_eq!(Error::recipe("x").exit_code(), 2);
+    }
+
+    #[test]
+    fn plans_of_queries_are_left_out() {
+        let cause = "not found: x\n\nResolved plan until failure:\n\n\t---> FAILED HERE";
+        assert_eq!(Error::input("no table").because(cause).to_string(), "no table: not found: x");
     }
 }

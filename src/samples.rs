@@ -52,6 +52,17 @@ pub enum Shape {
     },
 }
 
+impl std::fmt::Display for Shape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Image { channels, height, width } => {
+                write!(f, "{channels}x{height}x{width} images")
+            }
+            Self::Features { width } => write!(f, "{width} features"),
+        }
+    }
+}
+
 impl Shape {
     /// How many numbers one input has.
     pub fn len(self) -> usize {

@@ -11,6 +11,9 @@ use crate::fence::fence;
 
 const RESULT: &str = "unseen_condition";
 
+/// Characters of an error of Polars that are shown.
+const MOST_SAID: usize = 200;
+
 /// A parsed condition on single rows.
 #[derive(Clone)]
 pub(crate) struct Condition {
@@ -75,8 +78,17 @@ impl Condition {
 /// Polars panics on some malformed queries; a wrong recipe must stay an error.
 pub(crate) fn guarded<T>(query: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
     match fence(query) {
-        Some(result) => result.map_err(|e| Error::recipe(e.to_string())),
+        Some(result) => result.map_err(|e| Error::recipe(brief(&e.to_string()))),
         None => Err(Error::recipe("Polars cannot handle this expression")),
+    }
+}
+
+/// The first line of what Polars says, which may go on with a tree of the whole expression.
+fn brief(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    match line.char_indices().nth(MOST_SAID) {
+        Some((end, _)) => format!("{} ...", &line[..end]),
+        None => line.to_owned(),
     }
 }
 

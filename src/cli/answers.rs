@@ -6,9 +6,15 @@ use super::args::{Curve, Diff, Explain, Extend, FoldsOf, Score, Select, storage}
 use super::{memory, plot, print, text};
 use crate::error::Result;
 use crate::external::{self, Scores, Selected};
-use crate::recipe::{Recipe, parse};
+use crate::recipe::{Recipe, Storage, parse};
 use crate::run;
+use crate::seed::Seed;
 use crate::storage::{NewFile, read_text};
+
+/// The place of a new table.
+fn table(uri: &str, storage: &Storage) -> Result<NewFile> {
+    NewFile::at(uri, storage)?.ending("parquet")
+}
 
 pub(super) fn explain(args: &Explain, out: &mut dyn Write) -> Result<()> {
     let told = run::explain(&args.on.run, &args.id, &args.on.storage()?)?;
@@ -17,7 +23,8 @@ pub(super) fn explain(args: &Explain, out: &mut dyn Write) -> Result<()> {
 
 pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
     let storage = args.on.storage()?;
-    let place = args.plot.as_ref().map(|uri| NewFile::at(uri, &storage)).transpose()?;
+    let place =
+        args.plot.as_ref().map(|uri| NewFile::at(uri, &storage)?.ending("svg")).transpose()?;
     let curve = run::curve(&args.on.run, &storage)?;
     if let Some(place) = place {
         place.write(plot::curve(&curve))?;
@@ -32,32 +39,32 @@ pub(super) fn diff(args: &Diff, out: &mut dyn Write) -> Result<()> {
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {
     let recipe = args.on.load()?;
-    let place = NewFile::at(&args.output, &recipe.storage)?;
+    let place = table(&args.output, &recipe.storage)?;
     let folds = run::folds_of(recipe, memory(args.memory), &place)?;
     print(out, args.json, &folds, text::folds)
 }
 
 pub(super) fn score(args: &Score, out: &mut dyn Write) -> Result<()> {
-    let (methods, trajectory, storage) =
-        (args.methods(), args.trajectory()?, storage(&args.to.storage)?);
-    let place = NewFile::at(&args.to.output, &storage)?;
+    let (recipe, storage) = (args.recipe()?, storage(&args.to.storage)?);
+    let place = table(&args.to.output, &storage)?;
+    let errors = args.label_errors.as_ref().map(|uri| table(uri, &storage)).transpose()?;
     let job = external::Job {
         predictions: &args.predictions,
         members: args.members.as_deref(),
         labels: args.labels.as_deref(),
         mode: args.mode,
         drop_seen: args.drop_seen,
-        methods: &methods,
-        trajectory: &trajectory,
+        score: &recipe.score,
+        seed: &Seed::new(recipe.seed),
         storage: &storage,
     };
-    print(out, args.to.json, &external::score(&job, &place)?, text::scored)
+    print(out, args.to.json, &external::score(&job, &place, errors.as_ref())?, text::scored)
 }
 
 pub(super) fn select(args: &Select, out: &mut dyn Write) -> Result<()> {
     let (changes, storage) = (args.changes()?, storage(&args.storage)?);
     let output = args.output.as_ref().filter(|_| !args.dry_run);
-    let place = output.map(|uri| NewFile::at(uri, &storage)).transpose()?;
+    let place = output.map(|uri| table(uri, &storage)).transpose()?;
     let selected = match &args.run {
         Some(run) => run::select_again(run, &changes, &storage, place.as_ref())?,
         None => select_from_tables(args, place.as_ref())?,
@@ -72,7 +79,7 @@ fn select_from_tables(args: &Select, place: Option<&NewFile>) -> Result<Selected
         None => Recipe::for_scores(&changes)?,
     };
     let storage = given.over(&recipe.storage);
-    let mut scores = Scores::read(&args.scores, &recipe.select.by, &storage)?;
+    let mut scores = Scores::read(&args.scores, &recipe, &storage)?;
     if let Some(uri) = &args.metadata {
         scores = scores.beside(uri, &recipe.select, &storage)?;
     }
@@ -86,6 +93,7 @@ pub(super) fn extend(args: &Extend, out: &mut dyn Write) -> Result<()> {
         run: &args.on.run,
         data: &args.data,
         filter: args.filter.as_deref(),
+        by: args.by,
         storage: &storage,
     };
     print(out, args.on.json, &run::extend(&job, &place)?, text::extended)

@@ -6,7 +6,6 @@ mod tables;
 use std::fmt::Write as _;
 
 use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verification};
-use crate::samples::Shape;
 use crate::storage::doctor::Diagnosis;
 
 pub(super) use ask::{curve, difference, explanation};
@@ -15,10 +14,7 @@ pub(super) use tables::{extended, folds, scored, selected};
 /// A plan as text.
 pub(super) fn plan(plan: &Plan) -> String {
     let mut text = String::new();
-    let shape = match plan.shape {
-        Shape::Image { channels, height, width } => format!("{channels}x{height}x{width} images"),
-        Shape::Features { width } => format!("{width} features"),
-    };
+    let shape = plan.shape;
     let _ = writeln!(
         text,
         "Input     {} rows of {}, {} classes, {shape}",
@@ -44,8 +40,9 @@ pub(super) fn plan(plan: &Plan) -> String {
     let stages: Vec<String> = plan.stage_rows.iter().map(|rows| grouped(*rows)).collect();
     let _ = writeln!(
         text,
-        "Keep      {} rows ({percent:.1} %, about {}), by stage: {}",
+        "Keep      {} rows (keep {percent:.1} %, prune {:.1} %, about {}), by stage: {}",
         grouped(plan.keep_rows),
+        100.0 - percent,
         size(plan.keep_bytes),
         stages.join(" + ")
     );

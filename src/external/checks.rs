@@ -37,6 +37,8 @@ pub(super) struct Checked {
     pub(super) rows: Vec<Row>,
     /// Predictions that were left out because their model was trained on the sample.
     pub(super) dropped: u64,
+    /// Samples that are in nobody's training set, if the sets are known.
+    pub(super) untrained: u64,
 }
 
 /// Holds predictions to the law and takes their rows.
@@ -90,6 +92,7 @@ fn ordered(predictions: &mut Predictions) -> Checked {
         epochs: 1,
         rows,
         dropped: 0,
+        untrained: 0,
     }
 }
 
@@ -132,6 +135,8 @@ impl Checked {
         refuse(&unknown, "sample", "of the members table without a label", "ids must be equal")?;
         let id = |id: &String| self.ids.binary_search(id).ok();
         let ids: Vec<_> = members.ids.texts().iter().map(id).collect();
+        let trained = self.ids.iter().filter(|id| members.ids.find(id).is_some()).count();
+        self.untrained = (self.ids.len() - trained) as u64;
         let mut held = Held::new();
         for (id, model) in &members.pairs {
             let Some(model) = models[*model as usize] else { continue };
@@ -178,23 +183,32 @@ impl Checked {
         }
     }
 
-    /// Every sample and model must have the same epochs, without a gap.
+    /// Every sample and model must have the same epochs, without a gap: those that most have.
     fn epochs(&mut self) -> Result<()> {
-        let epochs = |rows: &[Row]| rows.iter().map(|row| row.epoch).collect::<Vec<_>>();
         let pair = |a: &Row, b: &Row| (a.model, a.id) == (b.model, b.id);
-        let mut runs = self.rows.chunk_by(pair);
-        let Some(first) = runs.next() else { return Ok(()) };
-        let whole = epochs(first);
+        let mut counts: BTreeMap<Vec<i64>, usize> = BTreeMap::new();
+        for rows in self.rows.chunk_by(pair) {
+            let epochs: Vec<i64> = rows.iter().map(|row| row.epoch).collect();
+            *counts.entry(epochs).or_default() += 1;
+        }
+        let usual = counts.into_iter().max_by_key(|(epochs, pairs)| (*pairs, epochs.len()));
+        let Some((usual, _)) = usual else { return Ok(()) };
+        let gap = usual.windows(2).any(|pair| pair[1] != pair[0] + 1);
         let mut wrong = Examples::default();
-        if whole.windows(2).any(|pair| pair[1] != pair[0] + 1) {
-            wrong.add(|| format!("{} has {whole:?}", self.pair(&first[0])));
+        for rows in self.rows.chunk_by(pair) {
+            if gap || !rows.iter().map(|row| &row.epoch).eq(&usual) {
+                let epochs: Vec<i64> = rows.iter().map(|row| row.epoch).collect();
+                wrong.add(|| format!("{} has {}", self.pair(&rows[0]), listed(&epochs)));
+            }
         }
-        for rows in runs.filter(|rows| !rows.iter().map(|row| &row.epoch).eq(&whole)) {
-            wrong.add(|| format!("{} has {} of {}", self.pair(&rows[0]), rows.len(), whole.len()));
-        }
-        self.epochs = whole.len();
+        self.epochs = usual.len();
+        let what = if gap {
+            "of sample and model with a gap in their epochs".to_owned()
+        } else {
+            format!("of sample and model with other epochs than {}", listed(&usual))
+        };
         let why = "every sample and model needs all epochs, without a gap";
-        refuse(&wrong, "pair", "of sample and model without all epochs", why)
+        refuse(&wrong, "pair", &what, why)
     }
 
     /// Every known sample needs a score, and all of them equally many.
@@ -214,13 +228,30 @@ impl Checked {
         }
         let why = "some model that was not trained on them must predict them";
         refuse(&bare, "sample", "without a score", why)?;
-        let most = scores.values().max().copied().unwrap_or(0);
-        let mut fewer = Examples::default();
-        for (id, count) in scores.iter().filter(|(_, count)| **count < most) {
-            fewer.add(|| format!("`{id}` has {count}"));
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for count in scores.values() {
+            *counts.entry(*count).or_default() += 1;
         }
-        let what = format!("with fewer scores than the others, which have {most}");
-        refuse(&fewer, "sample", &what, "scores can only be compared over equally many models")
+        let usual = counts.into_iter().max_by_key(|(count, samples)| (*samples, *count));
+        let usual = usual.map_or(0, |(count, _)| count);
+        let mut odd = Examples::default();
+        for (id, count) in scores.iter().filter(|(_, count)| **count != usual) {
+            odd.add(|| format!("`{id}` has {count}"));
+        }
+        let what = format!("with another number of scores than the usual {usual}");
+        refuse(&odd, "sample", &what, "scores can only be compared over equally many models")
+    }
+}
+
+/// Epochs for people: `0 to 9`, or each of a few, or how many.
+fn listed(epochs: &[i64]) -> String {
+    match epochs {
+        [first, .., last] if epochs.windows(2).all(|pair| pair[1] == pair[0] + 1) => {
+            format!("{first} to {last}")
+        }
+        few if few.len() <= 12 => format!("{few:?}"),
+        [first, .., last] => format!("{} between {first} and {last}", epochs.len()),
+        _ => format!("{}", epochs.len()),
     }
 }
 

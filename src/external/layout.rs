@@ -12,7 +12,7 @@ use arrow::record_batch::RecordBatch;
 
 use super::table::{Kind, Table, integers, numbers, text};
 use crate::error::{Error, Result};
-use crate::recipe::By;
+use crate::recipe::{Average, By, Recipe};
 use crate::storage::parquet::ParquetFile;
 use crate::tables;
 
@@ -28,21 +28,21 @@ const OPTIONAL: [(&str, Option<i32>); 4] =
     [("fold", None), ("model", Some(0)), ("stage", Some(1)), ("predicted", None)];
 
 impl Layout {
-    /// Holds the table to what is needed: `id`, `label`, and the score that decides.
-    pub(super) fn new(table: &Table, by: &By) -> Result<Self> {
+    /// Holds the table to what is needed: `id`, `label`, and the score that decides, or the
+    /// probabilities that it is computed from.
+    pub(super) fn new(table: &Table, recipe: &Recipe) -> Result<Self> {
         table.need("id", Kind::Text)?;
         table.need("label", Kind::Integer)?;
-        if let By::Method(method) = by {
+        let probabilities = recipe.score.average == Average::Probabilities;
+        if probabilities {
+            table.need("probabilities", Kind::Numbers)?;
+        } else if let By::Method(method) = recipe.select.by {
             table.need(method.name(), Kind::Number)?;
         }
         same_outputs(table)?;
         let optional: Vec<&str> =
             OPTIONAL.into_iter().map(|(name, _)| name).filter(|name| table.has(name)).collect();
         optional.iter().try_for_each(|name| table.need(name, Kind::Integer))?;
-        let probabilities = table.has("probabilities");
-        if probabilities {
-            table.need("probabilities", Kind::Numbers)?;
-        }
         let known = |name: &str| {
             ["id", "label"].contains(&name) || OPTIONAL.iter().any(|(known, _)| *known == name)
         };

@@ -1,16 +1,12 @@
-//! A table of predictions: its thin columns in memory, its numbers in a scratch file.
+//! A table of predictions: its thin columns in memory, its numbers in scratch files.
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::Float32Type;
-
+use super::lists::{EMBEDDING, Lists, not_finite};
 use super::members::{Labels, class_of};
 use super::names::Names;
 use super::table::{Kind, Table, integers, numbers, text};
 use crate::error::{Error, Result};
 use crate::ingest::{Examples, counted};
 use crate::recipe::Storage;
-use crate::samples::ReadAt;
-use crate::storage::Scratch;
 
 /// How far the sum of probabilities may be off 1, as in [`crate::scoring::score_block`].
 const SUM: f64 = 1e-3;
@@ -54,11 +50,14 @@ pub(super) struct Predictions {
     pub(super) rows: Vec<Row>,
     /// The class of each id.
     pub(super) labels: Vec<u32>,
-    values: Scratch,
+    values: Lists,
+    /// The embedding of each row, if they were asked for.
+    pub(super) embeddings: Option<Lists>,
 }
 
 impl Predictions {
-    /// Reads the tables at `uris`; `labels` are those of a table of its own.
+    /// Reads the tables at `uris`, with the column `embedding` if it is asked for; `labels` are those
+    /// of a table of its own.
     ///
     /// # Errors
     /// `InvalidInput` for missing columns, other types and nulls, rows of another length, numbers that
@@ -66,33 +65,20 @@ impl Predictions {
     pub(super) fn read(
         uris: &[String],
         labels: Option<&Labels>,
+        embeddings: bool,
         storage: &Storage,
     ) -> Result<Self> {
         let table = Table::open(uris, "predictions", storage)?;
-        let mut reader = Reader::new(&table, labels.is_none())?;
+        let mut reader = Reader::new(&table, labels.is_none(), embeddings)?;
         table.each(&reader.columns(), |first, batch| reader.take(first, batch))?;
-        let faults = [
-            (&reader.widths, "with another number of outputs than the first"),
-            (&reader.unusable, "that cannot be scored"),
-        ];
-        for (examples, what) in faults {
-            if !examples.is_empty() {
-                let count = counted(examples.count(), "prediction");
-                return Err(Error::input(format!("{count} {what}: {examples}")));
-            }
-        }
+        let lists = [Some(&reader.found.values), reader.found.embeddings.as_ref()];
+        lists.into_iter().flatten().try_for_each(Lists::check)?;
         reader.finish(labels)
     }
 
     /// The numbers of these rows, one row after another.
     pub(super) fn values(&self, rows: impl Iterator<Item = Row>) -> Result<Vec<f32>> {
-        let mut bytes = vec![0; self.classes * size_of::<f32>()];
-        let mut values = Vec::new();
-        for row in rows {
-            self.values.read_at(row.at * bytes.len() as u64, &mut bytes)?;
-            values.extend(bytes.as_chunks().0.iter().map(|number| f32::from_le_bytes(*number)));
-        }
-        Ok(values)
+        self.values.values(rows)
     }
 }
 
@@ -101,12 +87,10 @@ struct Reader {
     found: Predictions,
     /// The label of each id, if the table has labels.
     own_labels: Option<Vec<u32>>,
-    widths: Examples,
-    unusable: Examples,
 }
 
 impl Reader {
-    fn new(table: &Table, own_labels: bool) -> Result<Self> {
+    fn new(table: &Table, own_labels: bool, embeddings: bool) -> Result<Self> {
         let outputs = match (table.has("logits"), table.has("probabilities")) {
             (true, false) => Outputs::Logits,
             (false, true) => Outputs::Probabilities,
@@ -127,6 +111,11 @@ impl Reader {
                 .need("label", Kind::Integer)
                 .map_err(|e| e.at("labels come from the column `label` or from --labels"))?;
         }
+        if embeddings {
+            table.need(EMBEDDING, Kind::Numbers).map_err(|e| {
+                e.at("the embedding is the input of the model's last layer, for GraNd and the methods that compare embeddings")
+            })?;
+        }
         let found = Predictions {
             ids: Names::default(),
             models: Names::default(),
@@ -136,16 +125,18 @@ impl Reader {
             epochs,
             rows: Vec::new(),
             labels: Vec::new(),
-            values: Scratch::new()?,
+            values: Lists::new(outputs.name())?,
+            embeddings: embeddings.then(|| Lists::new(EMBEDDING)).transpose()?,
         };
         let own_labels = own_labels.then(Vec::new);
-        Ok(Self { found, own_labels, widths: Examples::default(), unusable: Examples::default() })
+        Ok(Self { found, own_labels })
     }
 
     fn columns(&self) -> Vec<&'static str> {
         let mut columns = vec!["id", "model", self.found.outputs.name()];
         columns.extend(self.found.epochs.then_some("epoch"));
         columns.extend(self.own_labels.is_some().then_some("label"));
+        columns.extend(self.found.embeddings.as_ref().map(Lists::name));
         columns
     }
 
@@ -156,7 +147,10 @@ impl Reader {
             Some(_) => Some(integers(batch, "label", first)?),
             None => None,
         };
-        let lists = numbers(batch, self.found.outputs.name())?;
+        let outputs = self.found.outputs;
+        let lists = numbers(batch, outputs.name())?;
+        let points = self.found.embeddings.is_some().then(|| numbers(batch, EMBEDDING));
+        let points = points.transpose()?;
         for row in 0..batch.num_rows() {
             let id = self.found.ids.add(ids.value(row));
             let model = self.found.models.add(models.value(row));
@@ -166,10 +160,11 @@ impl Reader {
             if let Some(labels) = &labels {
                 self.label(id, labels.value(row))?;
             }
-            let list = (!lists.is_null(row)).then(|| lists.value(row));
-            let list = list.as_ref().map(AsArray::as_primitive::<Float32Type>);
             let name = || name(ids.value(row), models.value(row));
-            self.numbers(list, &name)?;
+            self.found.values.add(&lists, row, &name, |values| fault(values, outputs))?;
+            if let (Some(points), Some(found)) = (&points, &mut self.found.embeddings) {
+                found.add(points, row, &name, |values| not_finite(values, "coordinate"))?;
+            }
         }
         Ok(())
     }
@@ -190,37 +185,12 @@ impl Reader {
         Ok(())
     }
 
-    /// Puts the numbers of one row behind those of the rows before.
-    fn numbers(
-        &mut self,
-        list: Option<&arrow::array::Float32Array>,
-        name: &dyn Fn() -> String,
-    ) -> Result<()> {
-        let width = list.map_or(0, Array::len);
-        if self.found.rows.len() == 1 {
-            self.found.classes = width;
-        }
-        let classes = self.found.classes;
-        if width != classes || width == 0 {
-            let outputs = self.found.outputs.name();
-            self.widths
-                .add(|| format!("{} has {width} {outputs}, the first has {classes}", name()));
-            return Ok(());
-        }
-        let Some(list) = list else { return Ok(()) };
-        let values: Vec<f32> = list.iter().map(|value| value.unwrap_or(f32::NAN)).collect();
-        if let Some(why) = fault(&values, self.found.outputs) {
-            self.unusable.add(|| format!("{} {why}", name()));
-        }
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        self.found.values.append(&bytes).map(|_| ())
-    }
-
     fn finish(self, labels: Option<&Labels>) -> Result<Predictions> {
         let mut found = self.found;
         if found.rows.is_empty() {
             return Err(Error::input("the predictions table has no rows"));
         }
+        found.classes = found.values.width;
         found.labels = match (self.own_labels, labels) {
             (Some(own), _) => own,
             (None, Some(labels)) => joined(&found.ids, labels)?,
@@ -264,12 +234,9 @@ fn joined(ids: &Names, labels: &Labels) -> Result<Vec<u32>> {
 
 /// Why a row of outputs cannot be scored.
 fn fault(values: &[f32], outputs: Outputs) -> Option<String> {
-    if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-        let value = if values[at].is_nan() { "NaN or null" } else { "infinite" };
-        return Some(format!("is {value} for class {at}"));
-    }
-    if outputs == Outputs::Logits {
-        return None;
+    let not_finite = not_finite(values, "class");
+    if not_finite.is_some() || outputs == Outputs::Logits {
+        return not_finite;
     }
     if let Some(at) = values.iter().position(|value| !(0.0..=1.0).contains(value)) {
         return Some(format!("has the probability {} for class {at}", values[at]));

@@ -1,31 +1,24 @@
 //! From the predictions of anybody's models to a score table.
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Float32Array, Int32Array, StringArray};
-use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
 use super::checks::{Checked, Rules, check};
+use super::label_errors::label_error_table;
 use super::members::{Labels, Members};
-use super::predictions::{Outputs, Predictions, Row};
+use super::predictions::Predictions;
+use super::scorer::{Columns, Scorer};
 use crate::error::{Error, Result};
-use crate::recipe::{self, Method, Mode, Needs, Storage, Trajectory};
-use crate::scoring::{
-    Block, Criterion, Dynamics, Values, check_trajectory, criterion, score_block, trajectory,
-};
+use crate::recipe::{self, Method, Mode, Needs, Storage};
+use crate::scoring::{MeanProbabilities, check_trajectory};
+use crate::seed::Seed;
 use crate::storage::NewFile;
-use crate::tables;
-
-/// The bytes of predictions that are scored at a time.
-const BATCH_BYTES: usize = 32 << 20;
 
 /// What is to be scored, and how.
 #[derive(Clone, Debug)]
 pub struct Job<'a> {
-    /// The predictions: `id`, `model`, `epoch` if there are several, `logits` or `probabilities`, and
-    /// `label` unless `labels` is given.
+    /// The predictions: `id`, `model`, `epoch` if there are several, `logits` or `probabilities`,
+    /// `embedding` for GraNd and the methods that compare embeddings, and `label` unless `labels` is
+    /// given.
     pub predictions: &'a [String],
     /// Who was in which model's training set: `id`, `model`. Needed in mode `unseen`.
     pub members: Option<&'a str>,
@@ -35,10 +28,11 @@ pub struct Job<'a> {
     pub mode: Mode,
     /// Leave out predictions by models that were trained on the sample, instead of refusing them.
     pub drop_seen: bool,
-    /// The scores to compute.
-    pub methods: &'a [Method],
-    /// Options of the methods that watch a training.
-    pub trajectory: &'a Trajectory,
+    /// The scores to compute and their options; `logits` and `average = "probabilities"` store these
+    /// in the score table.
+    pub score: &'a recipe::Score,
+    /// Breaks ties in orders and starts k-means.
+    pub seed: &'a Seed,
     /// How stores are reached.
     pub storage: &'a Storage,
 }
@@ -64,6 +58,10 @@ pub struct Scored {
     pub models: Vec<ScoredModel>,
     /// Predictions that were left out because their model was trained on the sample.
     pub dropped: u64,
+    /// Samples that are in no model's training set, if these are known: new ones, or misspelt ids.
+    pub untrained: u64,
+    /// How many labels are suspected to be wrong, if they were asked for.
+    pub suspected_labels: Option<u64>,
 }
 
 /// One model.
@@ -83,12 +81,16 @@ pub struct ScoredModel {
 
 /// Scores predictions and writes the score table, in the contract of [`tables::scores`]: stage 1,
 /// ascending by model and id, `fold` the one model that was trained on the sample. In memory are some
-/// bytes a prediction and one batch; the predictions go through a scratch file.
+/// bytes a prediction and one batch; the predictions go through a scratch file. Methods that compare
+/// embeddings hold those of one model.
+///
+/// `label_errors` is for the table of [`tables::label_errors`], by the mean probabilities of the models.
 ///
 /// # Errors
 /// `InvalidRecipe` for methods that predictions do not suffice for; `InvalidInput`, naming rows, for
-/// tables that break their contract; `Unavailable` if something cannot be read or written.
-pub fn score(job: &Job<'_>, output: &NewFile) -> Result<Scored> {
+/// tables that break their contract; `LimitExceeded` for too many embeddings; `Unavailable` if
+/// something cannot be read or written.
+pub fn score(job: &Job<'_>, output: &NewFile, label_errors: Option<&NewFile>) -> Result<Scored> {
     if job.mode == Mode::Unseen && job.members.is_none() {
         return Err(Error::recipe(
             "--members is missing: the table with `id` and `model` that says which samples each model was trained on (mode fitting needs none)",
@@ -96,33 +98,41 @@ pub fn score(job: &Job<'_>, output: &NewFile) -> Result<Scored> {
     }
     let labels = job.labels.map(|uri| Labels::read(uri, job.storage)).transpose()?;
     let members = job.members.map(|uri| Members::read(uri, job.storage)).transpose()?;
-    let mut predictions = Predictions::read(job.predictions, labels.as_ref(), job.storage)?;
-    job.methods.iter().try_for_each(|method| can_score(*method, predictions.epochs))?;
+    let mut predictions =
+        Predictions::read(job.predictions, labels.as_ref(), look_at(job.score), job.storage)?;
+    check_epochs(job.score, predictions.epochs)?;
     let rules = Rules { mode: job.mode, drop_seen: job.drop_seen };
     let checked = check(&mut predictions, members.as_ref(), labels.as_ref(), rules)?;
-    for method in job.methods {
-        check_trajectory(*method, job.trajectory, checked.epochs)?;
+    for method in job.score.computed(Needs::Trajectory) {
+        check_trajectory(method, &job.score.trajectory, checked.epochs)?;
     }
-    let models = checked.models.iter().enumerate().map(|(number, name)| ScoredModel {
-        number,
-        name: name.clone(),
-        members: checked.members[number],
-        scored: 0,
-        accuracy: 0.0,
-    });
-    let mut models: Vec<ScoredModel> = models.collect();
+    let mut models = told(&checked);
+    let mut means =
+        label_errors.map(|_| MeanProbabilities::new(checked.ids.len(), predictions.classes));
     let scorer = Scorer::new(job, &predictions);
-    let batches = scorer.pieces(&checked).map(|rows| {
-        let (batch, right) = scorer.batch(&checked, rows)?;
-        let model = &mut models[rows[0].model as usize];
-        model.scored += batch.num_rows() as u64;
-        model.accuracy += right as f64;
-        Ok(batch)
+    let mut compared = Vec::new();
+    let batches = scorer.pieces(&checked).map(|piece| {
+        if piece.from == 0 {
+            compared = scorer.compared(&checked, piece.model)?;
+        }
+        let columns = scorer.columns(&checked, piece.rows)?.with(&compared, piece.from);
+        models[piece.rows[0].model as usize].add(&columns);
+        if let Some(means) = &mut means {
+            let probabilities = scorer.probabilities(&columns.outputs);
+            let rows = probabilities.chunks(predictions.classes);
+            columns.pairs.iter().zip(rows).for_each(|(pair, row)| means.add(pair.id as usize, row));
+        }
+        scorer.table(&checked, columns)
     });
     output.write_batches(&scorer.schema, batches)?;
-    for model in &mut models {
-        model.accuracy /= model.scored.max(1) as f64;
-    }
+    let suspected_labels = match (label_errors, means) {
+        (Some(place), Some(means)) => {
+            let (table, suspected) = label_error_table(&checked.ids, &checked.labels, means)?;
+            place.write_table(&table)?;
+            Some(suspected)
+        }
+        _ => None,
+    };
     Ok(Scored {
         output: output.uri().to_owned(),
         mode: job.mode,
@@ -130,137 +140,52 @@ pub fn score(job: &Job<'_>, output: &NewFile) -> Result<Scored> {
         classes: predictions.classes,
         rows: models.iter().map(|model| model.scored).sum(),
         epochs: checked.epochs,
-        methods: job.methods.iter().map(|method| method.name()).collect(),
+        methods: job.score.methods.iter().map(|method| method.name()).collect(),
         models,
         dropped: checked.dropped,
+        untrained: checked.untrained,
+        suspected_labels,
     })
 }
 
-/// Turns sorted predictions into batches of the score table.
-struct Scorer<'a> {
-    predictions: &'a Predictions,
-    methods: &'a [Method],
-    trajectory: &'a Trajectory,
-    schema: SchemaRef,
+/// The models before any of their predictions is scored.
+fn told(checked: &Checked) -> Vec<ScoredModel> {
+    let model = |(number, name): (usize, &String)| ScoredModel {
+        number,
+        name: name.clone(),
+        members: checked.members[number],
+        scored: 0,
+        accuracy: 0.0,
+    };
+    checked.models.iter().enumerate().map(model).collect()
 }
 
-impl<'a> Scorer<'a> {
-    fn new(job: &Job<'a>, predictions: &'a Predictions) -> Self {
-        // Whoever wrote the predictions chose what they were computed from; a clean pass is the rule.
-        let schema = tables::scores(job.methods, &[], recipe::Outputs::Clean);
-        Self { predictions, methods: job.methods, trajectory: job.trajectory, schema }
-    }
-
-    /// The rows that are scored at a time: of one model, all epochs of each sample.
-    fn pieces<'c>(&self, checked: &'c Checked) -> impl Iterator<Item = &'c [Row]> + use<'c> {
-        let bytes = self.predictions.classes * size_of::<f32>() * checked.epochs;
-        let rows = (BATCH_BYTES / bytes.max(1)).max(1) * checked.epochs;
-        let models = checked.rows.chunk_by(|a, b| a.model == b.model);
-        models.flat_map(move |model| model.chunks(rows))
-    }
-
-    /// The score table of some rows, and how many of them are predicted right.
-    fn batch(&self, checked: &Checked, rows: &[Row]) -> Result<(RecordBatch, u64)> {
-        let epochs = checked.epochs;
-        let pairs: Vec<Row> = rows.iter().step_by(epochs).copied().collect();
-        let labels: Vec<u32> = pairs.iter().map(|row| checked.labels[row.id as usize]).collect();
-        let (watched, wanted) = self.watched();
-        let mut dynamics = Dynamics::new(watched, pairs.len(), self.predictions.classes);
-        let watch = self.trajectory.epochs.unwrap_or(epochs).min(epochs);
-        let watch = if wanted.is_empty() { 0 } else { watch };
-        for epoch in 0..watch {
-            let values =
-                self.predictions.values(rows.iter().skip(epoch).step_by(epochs).copied())?;
-            dynamics.observe(epoch, 0, &self.block(&values, &labels))?;
-        }
-        let last = rows.iter().skip(epochs - 1).step_by(epochs).copied();
-        let values = self.predictions.values(last)?;
-        let mut scores = self.snapshot_scores(&self.block(&values, &labels))?;
-        for (at, column) in wanted.into_iter().zip(dynamics.finish(watch)) {
-            scores[at] = column;
-        }
-        let predicted: Vec<i32> =
-            values.chunks(self.predictions.classes).map(|row| highest(row) as i32).collect();
-        let right = predicted.iter().zip(&labels).filter(|(p, l)| **p as u32 == **l).count();
-        Ok((self.table(checked, &pairs, predicted, scores)?, right as u64))
-    }
-
-    fn block<'v>(&self, values: &'v [f32], labels: &'v [u32]) -> Block<'v> {
-        let values = match self.predictions.outputs {
-            Outputs::Logits => Values::Logits(values),
-            Outputs::Probabilities => Values::Probabilities(values),
-        };
-        Block { values, classes: self.predictions.classes, labels, embedding_norms: None }
-    }
-
-    /// The methods that watch a training, and the places of their columns.
-    fn watched(&self) -> (Vec<Box<dyn crate::scoring::Trajectory>>, Vec<usize>) {
-        let each = self.methods.iter().enumerate();
-        each.filter_map(|(at, method)| Some((trajectory(*method, self.trajectory)?, at))).unzip()
-    }
-
-    /// A column for each method, empty for those that watch a training.
-    fn snapshot_scores(&self, block: &Block<'_>) -> Result<Vec<Vec<f32>>> {
-        let each = self.methods.iter().enumerate();
-        let (criteria, at): (Vec<&dyn Criterion>, Vec<usize>) =
-            each.filter_map(|(at, method)| Some((criterion(*method)?, at))).unzip();
-        let mut scores = vec![0.0; block.labels.len() * criteria.len()];
-        score_block(block, &criteria, &mut scores)?;
-        let mut columns = vec![Vec::new(); self.methods.len()];
-        for (i, at) in at.iter().enumerate() {
-            columns[*at] = scores.iter().skip(i).step_by(criteria.len()).copied().collect();
-        }
-        Ok(columns)
-    }
-
-    fn table(
-        &self,
-        checked: &Checked,
-        pairs: &[Row],
-        predicted: Vec<i32>,
-        scores: Vec<Vec<f32>>,
-    ) -> Result<RecordBatch> {
-        let ids = pairs.iter().map(|row| &checked.ids[row.id as usize]);
-        let number = |of: &dyn Fn(&Row) -> i32| Int32Array::from_iter_values(pairs.iter().map(of));
-        let folds: Int32Array = pairs.iter().map(|row| checked.folds[row.id as usize]).collect();
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from_iter_values(ids)),
-            Arc::new(number(&|row| checked.labels[row.id as usize] as i32)),
-            Arc::new(folds),
-            Arc::new(number(&|_| 1)),
-            Arc::new(number(&|row| row.model as i32)),
-            Arc::new(Int32Array::from(predicted)),
-        ];
-        columns.extend(scores.into_iter().map(|s| Arc::new(Float32Array::from(s)) as ArrayRef));
-        Ok(RecordBatch::try_new(Arc::clone(&self.schema), columns)?)
+impl ScoredModel {
+    /// Counts some of its predictions in.
+    fn add(&mut self, columns: &Columns) {
+        let rows = columns.labels.len() as u64;
+        let right = columns.predicted.iter().zip(&columns.labels);
+        let right = right.filter(|(predicted, label)| **predicted as u32 == **label).count();
+        let before = self.accuracy * self.scored as f64;
+        self.scored += rows;
+        self.accuracy = (before + right as f64) / self.scored.max(1) as f64;
     }
 }
 
-/// Whether predictions suffice for a method.
-fn can_score(method: Method, epochs: bool) -> Result<()> {
-    let name = method.name();
-    match method.needs() {
-        // The closed form of GraNd needs the norm of each embedding.
-        _ if method == Method::Grand => Err(Error::recipe(
-            "`grand` needs the embeddings of the model, which a table of predictions does not hold; `el2n` is the same without their norm",
-        )),
-        Needs::Embeddings => Err(Error::recipe(format!(
-            "`{name}` compares embeddings, which a table of predictions does not hold"
-        ))),
-        Needs::Trajectory if !epochs => Err(Error::recipe(format!(
-            "`{name}` watches a training: the predictions table needs a column `epoch` and a row for each epoch"
+/// Whether a method looks at embeddings.
+fn look_at(score: &recipe::Score) -> bool {
+    // The closed form of GraNd needs the norm of each embedding.
+    !score.computed(Needs::Embeddings).is_empty()
+        || score.computed(Needs::Snapshot).contains(&Method::Grand)
+}
+
+/// Whether there are epochs, if a method watches a training.
+fn check_epochs(score: &recipe::Score, epochs: bool) -> Result<()> {
+    match score.computed(Needs::Trajectory).first() {
+        Some(method) if !epochs => Err(Error::recipe(format!(
+            "`{}` watches a training: the predictions table needs a column `epoch` and a row for each epoch",
+            method.name()
         ))),
         _ => Ok(()),
     }
-}
-
-/// The place of the highest output, the first of several.
-fn highest(row: &[f32]) -> usize {
-    let mut best = 0;
-    for (i, value) in row.iter().enumerate() {
-        if *value > row[best] {
-            best = i;
-        }
-    }
-    best
 }

@@ -1,9 +1,8 @@
 //! Selection from any score table: nothing is trained, nothing but the table is needed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, StringArray};
+use arrow::array::{Array, AsArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{Float64Type, Int32Type, Int64Type};
 use arrow::record_batch::RecordBatch;
@@ -11,9 +10,10 @@ use polars::prelude::DataFrame;
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::table::{Kind, Table, text};
+use super::metadata;
+use super::table::Table;
 use crate::error::{Error, Result};
-use crate::recipe::{By, Copies, Recipe, Select, Storage};
+use crate::recipe::{Copies, Recipe, Select, Storage, Strategy};
 use crate::seed::Seed;
 use crate::selection::{self, Terms};
 use crate::storage::{NewFile, frame};
@@ -47,7 +47,8 @@ pub struct Selected {
     pub prune: f64,
     /// The score that decided.
     pub by: String,
-    /// The score of the last sample kept; `None` if it has none.
+    /// The score of the last sample kept; `None` if it has none, or if its strategy does not follow the
+    /// order of the scores.
     pub cut: Option<f64>,
     /// The classes.
     pub classes: Vec<ClassKept>,
@@ -55,6 +56,9 @@ pub struct Selected {
     pub reasons: BTreeMap<String, u64>,
     /// Rows of later stages that played no part.
     pub later_rows: u64,
+    /// What must be known to read it, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// One class before and after.
@@ -69,16 +73,16 @@ pub struct ClassKept {
 }
 
 impl Scores {
-    /// The score tables at these addresses: `id`, `label` and numbers; `model` (0 if there is none),
-    /// `fold`, `stage`, `predicted` and `probabilities` if there are any. Classes are named by their
-    /// numbers.
+    /// The score tables at these addresses, for the selection that `recipe` makes: `id`, `label` and
+    /// numbers; `model` (0 if there is none), `fold`, `stage` and `predicted` if there are any, and
+    /// `probabilities` if they are averaged. Classes are named by their numbers.
     ///
     /// # Errors
     /// `InvalidInput` for missing columns, other types, nulls, scores of clean and training outputs
     /// together, and a sample with two labels.
-    pub fn read(uris: &[String], by: &By, storage: &Storage) -> Result<Self> {
+    pub fn read(uris: &[String], recipe: &Recipe, storage: &Storage) -> Result<Self> {
         let table = Table::open(uris, "scores", storage)?;
-        let layout = Layout::new(&table, by)?;
+        let layout = Layout::new(&table, recipe)?;
         let (mut batches, mut later) = (Vec::new(), 0);
         table.each(&layout.columns(), |first, batch| {
             let batch = layout.batch(batch, first)?;
@@ -112,34 +116,22 @@ impl Scores {
         Ok(Self { rows: scores, classes, metadata: None, clusters: Some(samples), later: 0 })
     }
 
-    /// With the columns that a selection names, from the table at `uri`, which has a row for each
-    /// sample with its `id`; and with its `cluster` (null for a sample alone), if one of each is to be
-    /// kept.
+    /// With the columns that a selection names, from the table at `uri` (Parquet, CSV or JSON), which has
+    /// a row for each sample with its `id`; and with its `cluster` (null for a sample alone), if one of
+    /// each is to be kept.
     ///
     /// # Errors
-    /// `InvalidInput` if it lacks a column, or an id is null.
+    /// `InvalidInput` if it lacks a column or a sample, or an id is null or there twice.
     pub fn beside(self, uri: &str, select: &Select, storage: &Storage) -> Result<Self> {
-        let table = Table::open(&[uri.to_owned()], "metadata", storage)?;
-        table.need("id", Kind::Text)?;
         let mut names = selection::named_columns(select)?;
-        names.iter().try_for_each(|name| table.need(name, Kind::Flat))?;
         let one = select.duplicates == Copies::One;
-        if one {
-            table.need(CLUSTER, Kind::Text)?;
+        if one && !names.iter().any(|name| name == CLUSTER) {
             names.push(CLUSTER.to_owned());
-            names.dedup();
         }
-        let mut columns: Vec<&str> = names.iter().map(String::as_str).collect();
-        columns.push("id");
-        let mut batches = Vec::new();
-        table.each(&columns, |first, batch| {
-            batches.push(with_text_ids(batch, &names, first)?);
-            Ok(())
-        })?;
-        let Some(first) = batches.first() else {
-            return Err(Error::input("the metadata table has no rows"));
-        };
-        let table = frame::from_arrow(&concat_batches(&first.schema(), &batches)?)?;
+        let mut ids: Vec<&str> = self.rows.column("id")?.str()?.iter().flatten().collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let table = metadata::read(uri, names, &ids, storage)?;
         let clusters = one.then(|| table.clone());
         Ok(Self { clusters, ..self.with(table) })
     }
@@ -210,10 +202,13 @@ impl Scores {
             keep,
             prune: 1.0 - keep,
             by: recipe.select.by.name().to_owned(),
-            cut: last.filter(|at| score.is_valid(*at)).map(|at| score.value(at)),
+            cut: last
+                .filter(|at| recipe.select.strategy == Strategy::Top && score.is_valid(*at))
+                .map(|at| score.value(at)),
             classes: self.classes_of(selection),
             reasons,
             later_rows: self.later,
+            note: None,
         }
     }
 
@@ -246,14 +241,4 @@ fn checked_labels(scores: &RecordBatch) -> Result<i32> {
         }
     }
     Ok(labels.into_values().max().unwrap_or(0))
-}
-
-/// The batch with ids as texts and these columns.
-fn with_text_ids(batch: &RecordBatch, names: &[String], first: u64) -> Result<RecordBatch> {
-    let ids = text(batch, "id", first)?;
-    let ids: ArrayRef = Arc::new(StringArray::from_iter_values(ids.iter().flatten()));
-    let columns = names.iter().map(|name| (name.as_str(), Arc::clone(&batch[name.as_str()])));
-    Ok(RecordBatch::try_from_iter_with_nullable(
-        [("id", ids)].into_iter().chain(columns).map(|(name, values)| (name, values, true)),
-    )?)
 }

@@ -39,6 +39,7 @@
 //! Polars hands over together: all of them, those of a group, or a batch of the streaming engine.
 //! [`Predictions::classes`] holds lists in different batches to one number.
 
+mod compared;
 mod folds;
 mod frame;
 mod order;
@@ -47,12 +48,17 @@ mod scores;
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "the same kernel gives the same bits")]
 mod tests;
+mod trajectory;
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the same code gives the same bits")]
+mod whole_tests;
 
 /// The extension trait for `LazyFrame`.
 pub mod prelude {
     pub use super::frame::UnseenLazyFrame;
 }
 
+pub use compared::{Embedded, compared};
 pub use folds::fold;
 pub use frame::UnseenLazyFrame;
 pub use order::{rank, selected};
@@ -61,3 +67,4 @@ pub use scores::{
     confidence_weighted_entropy, cross_entropy, el2n, entropy, grand, least_confidence, margin,
     normalized_margin, score_by, self_confidence,
 };
+pub use trajectory::trajectory;

@@ -8,8 +8,8 @@ use crate::selection::{unfit, whole};
 
 /// The place of each row, a `u32` named `rank`: 1 is the most wanted, no two rows share one.
 ///
-/// The order is that of a run: by score, its kept end first, where -0.0 equals 0.0 and missing scores
-/// (null or NaN) come last; then by keyed hash of the id; then by id. `id` holds unique strings, `score`
+/// The order is that of a run: by score, its kept end first, where -0.0 equals 0.0; missing scores
+/// (null or NaN), which a run refuses, come last here; then by keyed hash of the id; then by id. `id` holds unique strings, `score`
 /// numbers. Under `over` each group has places of its own.
 ///
 /// ```

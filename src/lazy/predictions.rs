@@ -17,8 +17,14 @@ pub struct Predictions {
 /// What the numbers of an output are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Form {
-    probabilities: bool,
-    classes: Option<usize>,
+    pub(super) probabilities: bool,
+    pub(super) classes: Option<usize>,
+}
+
+impl Form {
+    pub(super) fn values(self, numbers: &[f32]) -> Values<'_> {
+        if self.probabilities { Values::Probabilities(numbers) } else { Values::Logits(numbers) }
+    }
 }
 
 /// A column of logits, one number a class.
@@ -71,11 +77,7 @@ impl Batch<'_> {
         let labels = self.label.as_ref().map_or_else(|| Ok(vec![0; rows]), labels)?;
         let norms = self.embedding.as_ref().map(norms).transpose()?;
         let block = Block {
-            values: if self.form.probabilities {
-                Values::Probabilities(&values)
-            } else {
-                Values::Logits(&values)
-            },
+            values: self.form.values(&values),
             classes,
             labels: &labels,
             embedding_norms: norms.as_deref(),
@@ -119,7 +121,7 @@ pub(super) fn check_label(field: &Field) -> PolarsResult<()> {
 
 /// All rows, one after another, and their width. A null row becomes a certain prediction, which is
 /// valid as logits and as probabilities; its score is dropped.
-fn outputs(column: &Column, classes: Option<usize>) -> PolarsResult<(Vec<f32>, usize)> {
+pub(super) fn outputs(column: &Column, classes: Option<usize>) -> PolarsResult<(Vec<f32>, usize)> {
     let lists = lists(column)?;
     let first = || lists.amortized_iter().flatten().next().map(|row| row.as_ref().len());
     let classes = classes.or_else(first).unwrap_or(1);

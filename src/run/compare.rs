@@ -7,7 +7,7 @@ use super::worker::Run;
 use crate::error::Result;
 use crate::recipe::{Method, Needs, Recipe};
 use crate::samples::Samples;
-use crate::scoring::{self, Cloud, Direction};
+use crate::scoring::{self, Cloud};
 use crate::seed::Seed;
 
 impl Run {
@@ -101,16 +101,8 @@ impl Run {
     }
 }
 
-/// The score that D2 passes along, high for hard samples: one whose low end is kept is taken as its
-/// distance from the largest.
+/// The score that D2 passes along.
 fn difficulty(table: &ScoreTable<'_>, recipe: &Recipe) -> Option<Vec<f32>> {
     let method = recipe.score.embedding.difficulty;
-    let scores = table.scores.get(&method)?;
-    Some(match scoring::direction(method) {
-        Direction::KeepHigh => scores.clone(),
-        Direction::KeepLow => {
-            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            scores.iter().map(|score| largest - score).collect()
-        }
-    })
+    table.scores.get(&method).map(|scores| scoring::difficulty(method, scores))
 }

@@ -7,7 +7,7 @@ use arrow::datatypes::Int64Type;
 use serde::Serialize;
 
 use super::rows::{column, kept_ids, strings};
-use super::stored::Stored;
+use super::stored::{Stored, one_step};
 use crate::error::Result;
 use crate::recipe::Storage;
 
@@ -68,12 +68,10 @@ pub fn curve(uri: &str, storage: &Storage) -> Result<Curve> {
     let stored = stored.beside(&recipe, storage)?;
     let recipe = &stored.file.recipe;
     let points = PER_CENT.map(|step| point(&stored, 5 * step)).collect::<Result<_>>()?;
-    let stages = super::task::stages(recipe);
-    let note = match stages {
-        1 => "selected in one step, as the run does".to_owned(),
-        _ => format!(
-            "selected in one step from the scores of stage 1; the run itself selects in {stages} stages, and models of later stages rescore what is left, so its own selection differs"
-        ),
+    let note = one_step(recipe).unwrap_or("selected in one step, as the run does".to_owned());
+    let note = match &recipe.select.budget {
+        Some(_) => note + "; its budget plays no part here: each point keeps a share",
+        None => note,
     };
     Ok(Curve {
         uri: uri.to_owned(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{Float64Type, Schema};
+use arrow::datatypes::{Float64Type, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
@@ -82,7 +82,7 @@ pub struct ClassShift {
 const STRANGER: &str = "not a sample";
 
 /// The columns that are compared.
-const READ: [&str; 5] = ["id", "label", "score", "kept", "reason"];
+const READ: [&str; 7] = ["id", "label", "score", "rank", "stage", "kept", "reason"];
 
 /// Compares the selections at two addresses, each a run directory or a Parquet file in the contract of
 /// [`tables::selection`].
@@ -209,10 +209,20 @@ fn rows(table: &RecordBatch) -> Result<BTreeMap<String, Row>> {
     Ok((0..table.num_rows()).map(|at| (id.value(at).to_owned(), row(at))).collect())
 }
 
+/// The scores with the kept end up; none if they are of several stages, whose models differ.
 fn scores(table: &RecordBatch) -> Result<BTreeMap<String, f64>> {
     let score = column(table, "score")?.as_primitive::<Float64Type>();
+    let rank = column(table, "rank")?.as_primitive::<Int64Type>();
+    if ints(table, "stage")?.iter().flatten().any(|stage| stage > 1) {
+        return Ok(BTreeMap::new());
+    }
+    let ranked = || (0..table.num_rows()).filter(|at| rank.is_valid(*at) && score.is_valid(*at));
+    let (first, last) =
+        (ranked().min_by_key(|at| rank.value(*at)), ranked().max_by_key(|at| rank.value(*at)));
+    let low = first.zip(last).is_some_and(|(first, last)| score.value(first) < score.value(last));
+    let sign = if low { -1.0 } else { 1.0 };
     let both = strings(table, "id")?.iter().zip(score.iter());
-    Ok(both.filter_map(|(id, score)| Some((id?.to_owned(), score?))).collect())
+    Ok(both.filter_map(|(id, score)| Some((id?.to_owned(), sign * score?))).collect())
 }
 
 fn classes(a: &Selection, b: &Selection) -> Vec<ClassShift> {

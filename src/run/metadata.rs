@@ -127,9 +127,7 @@ impl Run {
                 "the dataset and a [[join]] table have the column `{name}`; rename it, or name the columns to take in `columns`"
             )));
         }
-        let mut names = named;
-        names.retain(|name| !joined.contains(name));
-        Ok(names)
+        Ok(named.into_iter().filter(|name| !joined.contains(name)).collect())
     }
 
     fn join_tables(&self) -> Result<Vec<DataFrame>> {

@@ -50,7 +50,7 @@ mod worker;
 pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use curve::{Curve, Point, curve};
 pub use diff::{ClassShift, Difference, Moved, Side, diff};
-pub use explain::{Class, Cluster, Explanation, ModelOf, SourceRow, StageOf, explain};
+pub use explain::{Class, Cluster, Explanation, ModelOf, QuotaCell, SourceRow, StageOf, explain};
 pub use extend::{Appended, ClassDrift, Extended, extend};
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};

@@ -93,5 +93,17 @@ pub fn select_again(
     let stored = Stored::read(uri, storage)?;
     let recipe = stored.file.recipe.in_one_step(changes)?;
     let stored = stored.beside(&recipe, storage)?;
-    stored.scores.select_into(&recipe, output)
+    let mut selected = stored.scores.select_into(&recipe, output)?;
+    selected.note = one_step(&stored.file.recipe);
+    Ok(selected)
+}
+
+/// What sets a selection in one step apart from that of the run, if anything does.
+pub(super) fn one_step(run: &Recipe) -> Option<String> {
+    let stages = super::task::stages(run);
+    (stages > 1).then(|| {
+        format!(
+            "selected in one step from the scores of stage 1; the run itself selects in {stages} stages, and models of later stages rescore what is left, so its own selection differs"
+        )
+    })
 }

@@ -104,8 +104,8 @@ impl Run {
             memory,
             survey,
             loaded,
-            shared,
             embeddings,
+            shared,
             spill,
         }
     }

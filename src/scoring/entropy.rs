@@ -1,6 +1,7 @@
 //! Entropy of the prediction (Coleman et al., Selection via Proxy, 2020).
 
-use super::{Criterion, Direction, Prediction};
+use super::least_confidence::rest;
+use super::{Criterion, Direction, Given, Prediction};
 use crate::recipe::Method;
 
 /// `-sum_c p_c ln p_c`, in nats, from 0 to `ln C`. High is kept.
@@ -16,7 +17,7 @@ impl Criterion for Entropy {
     }
 
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
-        nats(prediction.probabilities) as f32
+        nats(prediction) as f32
     }
 
     fn maximum(&self, classes: usize) -> Option<f64> {
@@ -25,8 +26,28 @@ impl Criterion for Entropy {
 }
 
 /// `-sum_c p_c ln p_c`.
-pub(super) fn nats(probabilities: &[f32]) -> f64 {
-    // p ln p tends to 0 with p, so absent classes add nothing.
-    let present = probabilities.iter().filter(|p| **p > 0.0);
-    present.fold(0.0, |sum, &p| sum - f64::from(p * p.ln()))
+pub(super) fn nats(prediction: &Prediction<'_>) -> f64 {
+    let probabilities = prediction.probabilities;
+    if prediction.given == Given::Probabilities {
+        return probabilities.iter().map(|p| term(*p)).sum();
+    }
+    // The softmax rounds a probability near 1 to a step of 6e-8, which is much beside the entropy of a
+    // confident prediction: there the largest is one minus the others, which are exact.
+    let rest = rest(probabilities);
+    let largest = largest(probabilities);
+    let others = probabilities.iter().enumerate().filter(|(class, _)| *class != largest);
+    others.map(|(_, p)| term(*p)).sum::<f64>() - (1.0 - rest) * (-rest).ln_1p()
+}
+
+/// `-p ln p`, which tends to 0 with p, so absent classes add nothing.
+fn term(p: f32) -> f64 {
+    if p > 0.0 { -f64::from(p) * f64::from(p.ln()) } else { 0.0 }
+}
+
+/// The first class of the largest probability.
+fn largest(probabilities: &[f32]) -> usize {
+    let best = |best: usize, class: usize| {
+        if probabilities[class] > probabilities[best] { class } else { best }
+    };
+    (0..probabilities.len()).fold(0, best)
 }

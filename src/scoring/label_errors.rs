@@ -26,6 +26,49 @@ pub struct LabelError {
     pub suspected: bool,
 }
 
+/// The mean probabilities of samples over models, summed in the order in which they come.
+#[derive(Clone, Debug)]
+pub struct MeanProbabilities {
+    classes: usize,
+    sums: Vec<f32>,
+    counts: Vec<u32>,
+}
+
+impl MeanProbabilities {
+    /// Of `samples` samples, none predicted yet.
+    pub fn new(samples: usize, classes: usize) -> Self {
+        Self { classes, sums: vec![0.0; samples * classes], counts: vec![0; samples] }
+    }
+
+    /// How many classes.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// Adds the `classes` probabilities that a model gives for sample `at`.
+    pub fn add(&mut self, at: usize, probabilities: &[f32]) {
+        let sums = &mut self.sums[at * self.classes..(at + 1) * self.classes];
+        sums.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
+        self.counts[at] += 1;
+    }
+
+    /// `n x classes` means, row-major.
+    ///
+    /// # Errors
+    /// The first sample that no model predicted.
+    pub fn finish(mut self) -> std::result::Result<Vec<f32>, usize> {
+        if let Some(at) = self.counts.iter().position(|count| *count == 0) {
+            return Err(at);
+        }
+        for (row, count) in self.sums.chunks_mut(self.classes).zip(&self.counts) {
+            for sum in row {
+                *sum /= *count as f32;
+            }
+        }
+        Ok(self.sums)
+    }
+}
+
 /// Judges `n` labels by the `n x classes` probabilities, row-major, of models that never saw them.
 ///
 /// 1. The threshold of class k is the mean `p_k` over the samples labelled k; a class without samples

@@ -73,7 +73,7 @@ impl Criterion for ConfidenceWeightedEntropy {
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
         let own = f64::from(prediction.probabilities[prediction.label]);
         let classes = prediction.probabilities.len() as f64;
-        let ratio = nats(prediction.probabilities) / classes.ln() / own;
+        let ratio = nats(prediction) / classes.ln() / own;
         if own <= 0.0 {
             0.0
         } else if ratio > 0.0 {

@@ -29,8 +29,8 @@ mod trajectory;
 use crate::recipe::Method;
 
 pub use catalogue::{Entry, catalogue, table};
-pub use embedding::{Cloud, embedding_limit, embedding_scores};
-pub use label_errors::{LabelError, label_errors};
+pub use embedding::{Cloud, difficulty, embedding_limit, embedding_scores};
+pub use label_errors::{LabelError, MeanProbabilities, label_errors};
 pub(crate) use rows::score_distribution;
 pub use rows::{Block, Values, score_block, softmax};
 pub use trajectory::{Dynamics, Trajectory, check_trajectory, trajectory};
@@ -51,11 +51,22 @@ pub struct Prediction<'a> {
     pub logits: &'a [f32],
     /// `C` probabilities that sum to 1: the softmax of the logits.
     pub probabilities: &'a [f32],
+    /// Which of the two the model gave; the other follows from it and is rounded once more.
+    pub given: Given,
     /// The class of the sample, below `C`.
     pub label: usize,
     /// The Euclidean norm of its embedding, which is the input of the model's last layer; `None` if it
     /// is not known.
     pub embedding_norm: Option<f32>,
+}
+
+/// What a model gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Logits.
+    Logits,
+    /// Probabilities.
+    Probabilities,
 }
 
 /// A score of one prediction. The same prediction always gives the same bits.

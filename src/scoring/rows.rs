@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Criterion, Prediction};
+use super::{Criterion, Given, Prediction};
 use crate::{Error, Result};
 
 /// Rows that one task scores.
@@ -97,7 +97,8 @@ pub(crate) fn score_distribution(
     }
     let mut logits = vec![0.0; probabilities.len()];
     logarithms(probabilities, &mut logits);
-    Ok(by.score(&Prediction { logits: &logits, probabilities, label, embedding_norm: None }))
+    let (logits, given) = (&logits[..], Given::Probabilities);
+    Ok(by.score(&Prediction { logits, probabilities, given, label, embedding_norm: None }))
 }
 
 /// The softmax of one row of finite logits, written to `out` of the same length.
@@ -203,6 +204,10 @@ fn each_row<T: Send>(
     if width == 0 {
         return;
     }
+    let given = match block.values {
+        Values::Logits(_) => Given::Logits,
+        Values::Probabilities(_) => Given::Probabilities,
+    };
     let norm = |row: usize| block.embedding_norms.map(|norms| norms[row]);
     let blocks = out.par_chunks_mut(BLOCK * width).zip(values.par_chunks(BLOCK * classes));
     blocks.enumerate().for_each(|(i, (out, values))| {
@@ -213,6 +218,7 @@ fn each_row<T: Send>(
             let prediction = Prediction {
                 logits: &logits,
                 probabilities: &probabilities,
+                given,
                 label: block.labels[row] as usize,
                 embedding_norm: norm(row),
             };

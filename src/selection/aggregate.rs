@@ -12,26 +12,26 @@ use crate::recipe::{Aggregate, Average, Method, Scale, Score};
 use crate::scoring::{Criterion, criterion, score_distribution};
 
 /// The score that is aggregated.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub enum ScoredBy {
     /// A column.
-    Column(&'static str),
+    Column(PlSmallStr),
     /// The column of a criterion, which can also score mean probabilities.
     Criterion(&'static dyn Criterion),
 }
 
 impl ScoredBy {
-    fn column(self) -> &'static str {
+    fn column(&self) -> PlSmallStr {
         match self {
-            Self::Column(name) => name,
-            Self::Criterion(criterion) => criterion.name(),
+            Self::Column(name) => name.clone(),
+            Self::Criterion(criterion) => criterion.name().into(),
         }
     }
 }
 
 impl From<Method> for ScoredBy {
     fn from(method: Method) -> Self {
-        criterion(method).map_or(Self::Column(method.name()), Self::Criterion)
+        criterion(method).map_or_else(|| Self::Column(method.name().into()), Self::Criterion)
     }
 }
 
@@ -58,7 +58,7 @@ impl<C: Criterion> From<&'static C> for ScoredBy {
 pub fn aggregate(scores: LazyFrame, spec: &Score, by: impl Into<ScoredBy>) -> LazyFrame {
     let by = by.into();
     let (input, score) = match spec.average {
-        Average::Scores => (col(by.column()).cast(DataType::Float64), combined(spec, by.column())),
+        Average::Scores => (col(by.column()).cast(DataType::Float64), combined(spec, &by.column())),
         Average::Probabilities => (col("probabilities"), rescored(by)),
     };
     scores
@@ -70,10 +70,10 @@ pub fn aggregate(scores: LazyFrame, spec: &Score, by: impl Into<ScoredBy>) -> La
 }
 
 /// The combined score, repeated on every row of its sample. Rows are sorted by id and model.
-fn combined(spec: &Score, column: &str) -> Expr {
+fn combined(spec: &Score, column: &PlSmallStr) -> Expr {
     let aggregate = spec.aggregate;
     let kind = if aggregate == Aggregate::MeanRank { Scale::Rank } else { spec.scale };
-    let inputs = [col("id"), col("model"), col(column)];
+    let inputs = [col("id"), col("model"), col(column.clone())];
     whole("score", DataType::Float64, &inputs, move |columns| {
         let samples = samples(&columns[0], &columns[1])?;
         let finite = |value: Option<f64>| value.filter(|v| v.is_finite()).unwrap_or(f64::NAN);
@@ -102,7 +102,7 @@ fn scale_models(kind: Scale, models: &[i32], values: &mut [f64]) {
 fn rescored(by: ScoredBy) -> Expr {
     let inputs = [col("id"), col("model"), col("label"), col("probabilities")];
     whole("score", DataType::Float64, &inputs, move |columns| {
-        let ScoredBy::Criterion(by) = by else {
+        let ScoredBy::Criterion(by) = &by else {
             let message = format!("`{}` cannot be computed from mean probabilities", by.column());
             return Err(unfit(message));
         };
@@ -113,7 +113,7 @@ fn rescored(by: ScoredBy) -> Expr {
         repeated(&samples, |rows| {
             let label = labels[rows.start] as usize;
             let mean = mean_rows(&values[rows.start * classes..rows.end * classes], classes);
-            score_distribution(&mean, label, by).map(f64::from).map_err(|e| {
+            score_distribution(&mean, label, *by).map(f64::from).map_err(|e| {
                 unfit(format!("sample `{}`: {e}", ids.get(rows.start).unwrap_or_default()))
             })
         })

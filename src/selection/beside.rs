@@ -88,7 +88,7 @@ impl Beside {
     fn column(&self, key: &str, name: &str) -> Result<&Column> {
         self.0.column(name).map_err(|_| {
             let names = self.0.get_column_names().into_iter().map(PlSmallStr::as_str);
-            let known: Vec<&str> = names.filter(|known| *known != "id").collect();
+            let known: Vec<&str> = names.collect();
             let hint = nearest(name, known.iter().copied())
                 .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
             Error::recipe(format!(
@@ -125,7 +125,8 @@ pub fn named_columns(select: &Select) -> Result<Vec<String>> {
     };
     names.extend(select.quota.iter().flat_map(|quota| quota.columns().map(str::to_owned)));
     names.extend(select.budget.as_ref().map(|budget| budget.column.clone()));
-    names.retain(|name| name != "label");
+    // Ids and classes are known without any table.
+    names.retain(|name| name != "label" && name != "id");
     names.sort();
     names.dedup();
     Ok(names)

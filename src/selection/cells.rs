@@ -196,8 +196,8 @@ fn known<'a>(
     Ok(())
 }
 
-/// What one cell of `size` usable samples keeps, at least and at most.
-fn bounds(quota: &CellQuota, size: u64, kept: u64) -> Bounds {
+/// What one cell of `size` usable samples keeps, at least and at most, where `kept` are kept in all.
+pub fn bounds(quota: &CellQuota, size: u64, kept: u64) -> Bounds {
     let amount = |amount| match amount {
         Amount::Rows(rows) => rows,
         Amount::Share(share) => total(size, share),

@@ -37,6 +37,7 @@ impl Joined {
     fn add(&mut self, join: &Join, more: DataFrame) -> Result<()> {
         let options = JoinArgs::new(JoinType::Left);
         let options = JoinArgs { maintain_order: MaintainOrderJoin::Left, ..options };
+        let known = more.column("id")?.str()?.get(0).map(str::to_owned);
         let more = more.lazy().with_column(lit(true).alias(FOUND));
         let samples = std::mem::take(&mut self.table).lazy();
         let table = samples.join(more, [col("id")], [col("id")], options).collect()?;
@@ -44,6 +45,14 @@ impl Joined {
         let ids = table.column("id")?.str()?.iter().map(Option::unwrap_or_default);
         let lost: Vec<&str> =
             ids.zip(found).filter(|(_, f)| f.is_none()).map(|(id, _)| id).collect();
+        if let Some(first) = lost.first().filter(|_| lost.len() == table.height()) {
+            let theirs = known.map_or("none".to_owned(), |id| format!("such as `{id}`"));
+            return Err(Error::input(format!(
+                "it has a row for none of the {} samples: its ids in `{}` ({theirs}) are not those of the samples (such as `{first}`)",
+                lost.len(),
+                join.on
+            )));
+        }
         if !lost.is_empty() {
             let note =
                 format!("it has no row for {} samples, such as {}", lost.len(), examples(&lost));

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 use polars::sql::sql_expr;
 
-use super::aggregate::aggregate;
+use super::aggregate::{ScoredBy, aggregate};
 use super::scale::ranks;
 use super::scored::{collected, end};
 use crate::recipe::{Method, Own, Score, Select, Strategy, words};
@@ -25,13 +25,14 @@ pub fn check_scores(spec: &Score, select: &Select) -> Result<()> {
             select.by.name()
         )));
     }
+    let names: Vec<String> = spec.methods.iter().map(|method| method.name().to_owned()).collect();
     for own in &spec.own {
         for rows in [0, 3] {
             let columns = spec.methods.iter().map(|method| {
                 let values: Vec<f64> = (0..rows).map(f64::from).collect();
                 Column::new(method.name().into(), values)
             });
-            evaluated(own, DataFrame::new(rows as usize, columns.collect())?)?;
+            evaluated(own, DataFrame::new(rows as usize, columns.collect())?, &names)?;
         }
     }
     Ok(())
@@ -39,40 +40,54 @@ pub fn check_scores(spec: &Score, select: &Select) -> Result<()> {
 
 /// The score of each sample: `id`, `label`, `fold` and `score`, ascending by `id`.
 pub(super) fn own_score(scores: &LazyFrame, spec: &Score, own: &Own) -> Result<DataFrame> {
+    let there = score_columns(scores)?;
+    let used: Vec<&String> =
+        there.iter().filter(|name| own.words().any(|word| word == name.as_str())).collect();
     let mut table: Option<DataFrame> = None;
-    for method in used(own) {
-        let one = collected(aggregate(scores.clone(), spec, method))?;
-        let column = one.column("score")?.clone().with_name(method.name().into());
+    for name in &used {
+        let method = Method::ALL.into_iter().find(|method| method.name() == name.as_str());
+        let by = method.map_or_else(|| ScoredBy::Column(name.as_str().into()), ScoredBy::from);
+        let one = collected(aggregate(scores.clone(), spec, by))?;
+        let column = one.column("score")?.clone().with_name(name.as_str().into());
         table.get_or_insert(one).with_column(column)?;
     }
-    let Some(mut table) = table else { return Err(wrong(own, "names no method", spec)) };
+    let Some(mut table) = table else {
+        return Err(fault(own, &there, "names no column of scores"));
+    };
     // Rows ascend by id and lie in one piece, so no function can see anything that may change.
     table.rechunk_mut();
-    let methods: Vec<&str> = used(own).map(Method::name).collect();
-    let score = evaluated(own, table.select(methods)?)?;
+    let score = evaluated(own, table.select(used.into_iter().map(String::as_str))?, &there)?;
     table.with_column(score)?;
     Ok(table.select(["id", "label", "fold", "score"])?)
 }
 
-/// The methods that an expression names.
-fn used(own: &Own) -> impl Iterator<Item = Method> + '_ {
-    let named = |method: &Method| own.words().any(|word| word == method.name());
-    Method::ALL.into_iter().filter(named)
+/// Columns of score tables that are no scores.
+const OTHERS: [&str; 5] = ["label", "fold", "stage", "model", "predicted"];
+
+/// The columns of a score table that hold scores.
+fn score_columns(scores: &LazyFrame) -> Result<Vec<String>> {
+    let schema = scores.clone().collect_schema()?;
+    let scores = schema
+        .iter()
+        .filter(|(name, kind)| kind.is_primitive_numeric() && !OTHERS.contains(&name.as_str()));
+    Ok(scores.map(|(name, _)| name.to_string()).collect())
+}
+
+/// The error of an expression over these columns.
+fn fault(own: &Own, columns: &[String], why: &str) -> Error {
+    Error::recipe(format!(
+        "score.own `{}`: `{}` {why}; the columns are {}",
+        own.name,
+        own.sql,
+        columns.join(", ")
+    ))
 }
 
 /// The column `score` (`f64`, missing where it is not finite), one value for each row of `methods`.
-fn evaluated(own: &Own, mut methods: DataFrame) -> Result<Column> {
+/// `known` are the columns that an expression may name.
+fn evaluated(own: &Own, mut methods: DataFrame, known: &[String]) -> Result<Column> {
     let rows = methods.height();
-    let known: Vec<String> =
-        methods.get_column_names_owned().iter().map(ToString::to_string).collect();
-    let fault = |why: &str| {
-        Error::recipe(format!(
-            "score.own `{}`: `{}` {why}; the columns are {}",
-            own.name,
-            own.sql,
-            known.join(", ")
-        ))
-    };
+    let fault = |why: &str| fault(own, known, why);
     let sql = with_ranks(own, &mut methods, &fault)?;
     let expr = guarded(|| sql_expr(&sql)).map_err(|e| fault("is no SQL expression").because(e))?;
     for name in expr.clone().meta().root_names() {
@@ -132,26 +147,18 @@ fn ranked(
     name: &str,
     fault: &dyn Fn(&str) -> Error,
 ) -> Result<Column> {
-    let method = Method::ALL.into_iter().find(|method| method.name() == column);
-    let (Some(method), Ok(values)) = (method, methods.column(column)) else {
+    let Ok(values) = methods.column(column) else {
         return Err(fault(&format!("ranks the column `{column}`, which does not exist")));
     };
-    let end = match direction(method) {
-        Direction::KeepHigh => 1.0,
-        Direction::KeepLow => -1.0,
+    let method = Method::ALL.into_iter().find(|method| method.name() == column);
+    let end = match method.map(direction) {
+        Some(Direction::KeepLow) => -1.0,
+        // Of a score that is no method's, nobody knows; high counts.
+        _ => 1.0,
     };
     let values = values.f64()?.iter();
     let mut values: Vec<f64> = values.map(|v| end * v.unwrap_or(f64::NAN)).collect();
     ranks(&mut values);
     let present = values.into_iter().map(|rank| Some(rank).filter(|rank| !rank.is_nan()));
     Ok(Float64Chunked::from_iter_options(name.into(), present).into_column())
-}
-
-fn wrong(own: &Own, why: &str, spec: &Score) -> Error {
-    let methods: Vec<&str> = spec.methods.iter().map(|method| method.name()).collect();
-    let (name, sql) = (&own.name, &own.sql);
-    Error::recipe(format!(
-        "score.own `{name}`: `{sql}` {why}; the columns are {}",
-        methods.join(", ")
-    ))
 }

@@ -32,6 +32,19 @@ impl NewFile {
         Ok(new)
     }
 
+    /// Holds the address to the format of what will be written.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the name does not end in `.` and `format`.
+    pub fn ending(self, format: &str) -> Result<Self> {
+        if self.name.rsplit_once('.').is_some_and(|(_, end)| end == format) {
+            return Ok(self);
+        }
+        let message =
+            format!("`{}` will be a {format} file; let its name end in .{format}", self.uri);
+        Err(Error::recipe(message))
+    }
+
     /// The address as the user wrote it.
     pub fn uri(&self) -> &str {
         &self.uri

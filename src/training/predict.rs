@@ -66,8 +66,9 @@ pub fn predict(
     request: &Request<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
-    if checkpoint.card.input != samples.inputs.shape() {
-        return Err(Error::input("the model was trained for inputs of another shape"));
+    let (trained, given) = (checkpoint.card.input, samples.inputs.shape());
+    if trained != given {
+        return Err(Error::input(format!("the model was trained for {trained}, not for {given}")));
     }
     let device = open(device)?;
     let net = &checkpoint.net(&device)?;

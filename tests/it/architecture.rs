@@ -49,6 +49,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/storage/frame.rs",
             "src/selection/",
             "src/external/select.rs",
+            "src/external/metadata.rs",
             "src/sql.rs",
             "src/lazy/",
             "src/error.rs",

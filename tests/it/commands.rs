@@ -313,7 +313,7 @@ fn wrong_questions_are_refused_with_one_error() {
     let cases: [(Vec<&str>, i32, &str); 11] = [
         (score(&[]), 2, "--members is missing"),
         (score(&["--members", &predictions, "--mode", "unseen"]), 1, "trained on the sample: `s"),
-        (score(&["--members", &members, "--methods", "herding"]), 2, "compares embeddings"),
+        (score(&["--members", &members, "--methods", "herding"]), 1, "no column `embedding`"),
         (score(&["--members", &members, "--methods", "tdds"]), 2, "needs a column `epoch`"),
         (
             score(&["--members", &members, "--set", "select.keep=1.0"]),

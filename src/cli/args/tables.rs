@@ -4,7 +4,7 @@ use clap::ArgGroup;
 
 use super::{OnRecipe, OnRun};
 use crate::error::{Error, Result};
-use crate::recipe::{Bytes, Method, Mode, Override, Recipe, Storage, Trajectory, nearest};
+use crate::recipe::{Bytes, Method, Mode, Override, Recipe, Storage, nearest};
 
 /// Where a table goes, and how stores are reached.
 #[derive(Clone, Debug, clap::Args)]
@@ -41,7 +41,8 @@ pub struct FoldsOf {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Score {
     /// Tables of predictions: `id`, `model`, `logits` or `probabilities` (lists of numbers), `epoch`
-    /// if there are several, and `label` unless --labels is given
+    /// if there are several, `embedding` (the input of the last layer) for the methods that look at it,
+    /// and `label` unless --labels is given
     #[arg(long, value_name = "URI", required = true, num_args = 1..)]
     pub predictions: Vec<String>,
     /// The table of who was in which model's training set: `id`, `model`. Needed in mode `unseen`
@@ -59,33 +60,42 @@ pub struct Score {
     /// The scores to compute (entropy, margin, least_confidence, el2n and cross_entropy if not given)
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = method)]
     pub methods: Vec<Method>,
-    /// Change an option of the methods that watch a training, such as `score.trajectory.window=5`
+    /// Change an option, such as `score.trajectory.window=5`, `score.embedding.neighbors=20`, or
+    /// `score.average=probabilities` to store the probabilities too, for `select` to average
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
+    /// Look for wrong labels by confident learning over the mean probabilities, and write them here
+    #[arg(long, value_name = "URI")]
+    pub label_errors: Option<String>,
     /// Where the scores go.
     #[command(flatten)]
     pub to: To,
 }
 
 impl Score {
-    /// The scores to compute.
-    pub fn methods(&self) -> Vec<Method> {
-        if self.methods.is_empty() { Method::COMMON.to_vec() } else { self.methods.clone() }
-    }
-
-    /// The options of the methods that watch a training.
+    /// What to compute and how: a recipe of which `[score]` and `seed` count.
     ///
     /// # Errors
-    /// `InvalidRecipe` for any other key, or a wrong value.
-    pub fn trajectory(&self) -> Result<Trajectory> {
-        const WHERE: &str = "score.trajectory.";
-        if let Some(other) = self.set.iter().find(|set| !set.key.starts_with(WHERE)) {
-            let message = format!("--set {}: only keys of `{WHERE}` play a part here", other.key);
-            return Err(Error::recipe(message));
+    /// `InvalidRecipe` for a key that plays no part here, or a wrong value.
+    pub fn recipe(&self) -> Result<Recipe> {
+        let counts = |key: &str| {
+            key.starts_with("score.trajectory.")
+                || key.starts_with("score.embedding.")
+                || ["score.average", "score.logits", "seed"].contains(&key)
+        };
+        if let Some(other) = self.set.iter().find(|set| !counts(&set.key)) {
+            return Err(Error::recipe(format!(
+                "--set {}: only score.trajectory, score.embedding, score.average, score.logits and seed play a part here",
+                other.key
+            )));
         }
         let mut changes = self.set.clone();
         changes.push("select.keep=1.0".parse()?);
-        Ok(Recipe::for_scores(&changes)?.score.trajectory)
+        let mut recipe = Recipe::for_scores(&changes)?;
+        if !self.methods.is_empty() {
+            recipe.score.methods.clone_from(&self.methods);
+        }
+        Ok(recipe)
     }
 }
 
@@ -104,13 +114,16 @@ pub struct Select {
     pub recipe: Option<String>,
     /// The share to keep, in (0, 1]
     #[arg(long, value_name = "SHARE", conflicts_with = "prune")]
-    pub keep: Option<String>,
+    pub keep: Option<f64>,
     /// The share to prune, in [0, 1): `--prune 0.3` is `--keep 0.7`
     #[arg(long, value_name = "SHARE")]
-    pub prune: Option<String>,
-    /// The score that decides
+    pub prune: Option<f64>,
+    /// The score that decides: a method, one of score.own, or with --end any column of scores
     #[arg(long, value_name = "SCORE")]
     pub by: Option<String>,
+    /// Which end of the column --by is kept, where that is no method
+    #[arg(long, value_name = "END", value_parser = ["high", "low"], requires = "by")]
+    pub end: Option<String>,
     /// How it decides, such as `top` or `strata`
     #[arg(long, value_name = "NAME")]
     pub strategy: Option<String>,
@@ -120,7 +133,8 @@ pub struct Select {
     /// Change any other field of [score] or [select], such as `select.keep_rows=1000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
-    /// A table with a row for each sample (`id` and more), for `select.filter`, `quota` and `budget`
+    /// A table with a row for each sample (`id` and more) in Parquet, CSV or JSON, for `select.filter`,
+    /// `quota` and `budget`; a RUN has its own, from its dataset and its [[join]] tables
     #[arg(long, value_name = "URI", conflicts_with = "run")]
     pub metadata: Option<String>,
     /// The new selection table
@@ -144,8 +158,8 @@ impl Select {
     /// `InvalidRecipe` for a key that plays no part in a selection.
     pub fn changes(&self) -> Result<Vec<Override>> {
         let flags = [
-            ("select.keep", &self.keep),
-            ("select.prune", &self.prune),
+            ("select.keep", &self.keep.map(|share| format!("{share:?}"))),
+            ("select.prune", &self.prune.map(|share| format!("{share:?}"))),
             ("select.by", &self.by),
             ("select.strategy", &self.strategy),
             ("select.classes", &self.classes),
@@ -164,8 +178,19 @@ impl Select {
                 other.key
             )));
         }
-        Ok(flags.into_iter().filter_map(flag).chain(self.set.iter().cloned()).collect())
+        let column = self.by.as_ref().zip(self.end.as_ref()).map(|(name, end)| {
+            let (name, sql) = (quoted(name), quoted(&format!("\"{name}\"")));
+            let value = format!("[{{ name = {name}, sql = {sql}, keep = \"{end}\" }}]");
+            Override { key: "score.own".to_owned(), value }
+        });
+        let flags = flags.into_iter().filter_map(flag);
+        Ok(flags.chain(column).chain(self.set.iter().cloned()).collect())
     }
+}
+
+/// A text of TOML.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 /// `unseen extend`.
@@ -180,6 +205,9 @@ pub struct Extend {
     /// The rows to use, as a Polars SQL condition, instead of the recipe's `data.filter`
     #[arg(long, value_name = "SQL")]
     pub filter: Option<String>,
+    /// The score to compare, instead of the one that decided
+    #[arg(long, value_name = "METHOD", value_parser = method)]
+    pub by: Option<Method>,
     /// The new score table
     #[arg(long, value_name = "URI")]
     pub output: String,

@@ -36,6 +36,15 @@ pub(in crate::cli) fn explanation(told: &Explanation) -> String {
             counted(cluster.samples, "sample")
         );
     }
+    for cell in &told.cells {
+        let least = cell.least.map_or(String::new(), |n| format!(", at least {}", grouped(n)));
+        let most = cell.most.map_or(String::new(), |n| format!(", at most {}", grouped(n)));
+        let (kept, all) = (grouped(cell.kept), grouped(cell.samples));
+        let _ = writeln!(text, "Cell      {}, {kept} of {all} kept{least}{most}", cell.name);
+    }
+    if let Some(cost) = told.cost {
+        let _ = writeln!(text, "Cost      {cost}");
+    }
     let source = &told.source;
     let bytes = source.bytes.map_or(String::new(), |bytes| format!(", {}", size(bytes)));
     let _ = writeln!(
@@ -136,6 +145,10 @@ pub(in crate::cli) fn difference(diff: &Difference) -> String {
     if let Some(spearman) = diff.spearman {
         let scored = counted(diff.scored_by_both, "sample");
         let _ = writeln!(text, "Rank correlation of scores (Spearman) {spearman:.4} over {scored}");
+    } else if diff.scored_by_both == 0 {
+        text.push_str(
+            "No rank correlation: no scores in common that can be compared (a table of several stages holds scores of different models; name the run instead)\n",
+        );
     }
     moved(&mut text, "A", "B", &diff.only_a);
     moved(&mut text, "B", "A", &diff.only_b);

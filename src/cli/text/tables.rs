@@ -41,6 +41,13 @@ pub(in crate::cli) fn scored(scored: &Scored) -> String {
         let dropped = counted(scored.dropped, "prediction");
         let _ = writeln!(text, "Dropped   {dropped} by models that were trained on the sample");
     }
+    if scored.untrained > 0 {
+        let strangers = counted(scored.untrained, "sample");
+        let _ = writeln!(text, "Strangers {strangers} in no model's training set");
+    }
+    if let Some(labels) = scored.suspected_labels {
+        let _ = writeln!(text, "Labels    {} suspected to be wrong", counted(labels, "label"));
+    }
     let _ = writeln!(
         text,
         "\n  {:<8}{:<24}{:>12}{:>12}{:>11}",
@@ -99,6 +106,9 @@ pub(in crate::cli) fn selected(selected: &Selected) -> String {
             "  {rows} of later stages played no part: they score only what was left"
         );
     }
+    if let Some(note) = &selected.note {
+        let _ = writeln!(text, "  {note}");
+    }
     match &selected.output {
         Some(output) => {
             let _ = writeln!(text, "  written to {output}");
@@ -113,7 +123,7 @@ pub(in crate::cli) fn extended(found: &Extended) -> String {
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "{}: {} scored, {} quarantined, {} left alone (the run has them)",
+        "{}: {} scored, {} quarantined, {} left alone (the run has these ids; their content is not compared)",
         found.output,
         counted(found.new, "new sample"),
         grouped(found.quarantined),
@@ -124,6 +134,13 @@ pub(in crate::cli) fn extended(found: &Extended) -> String {
         "\n  {:<10}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
         found.method, "mean", "min", "5 %", "25 %", "median", "75 %", "95 %", "max"
     );
+    if !found.left_out.is_empty() {
+        let _ = writeln!(
+            text,
+            "  not computed, since finished models cannot tell it of new samples: {}",
+            found.left_out.join(", ")
+        );
+    }
     let row = |text: &mut String, name: &str, q: &Quantiles| {
         let _ = write!(text, "  {name:<10}");
         for value in [q.mean, q.min, q.q05, q.q25, q.q50, q.q75, q.q95, q.max] {

@@ -16,7 +16,7 @@ fn predictions_that_cannot_be_scored_are_named() {
     let cases: [(Change, &str); 8] = [
         (
             |s| s[1].3.push(0.0),
-            "1 prediction with another number of outputs than the first: `s4` by model `a` has 3 logits, the first has 2",
+            "1 prediction with another number of logits than the usual 2: `s4` by model `a` has 3",
         ),
         (|s| s[2].3[1] = f32::NAN, "`s1` by model `b` is NaN or null for class 1"),
         (|s| s[2].3[0] = f32::INFINITY, "`s1` by model `b` is infinite for class 0"),
@@ -78,11 +78,19 @@ fn epochs_must_be_whole() {
     let mut gap = trained();
     gap.retain(|s| s.2 != 2);
     let error = Place::new().score(&gap, |_| {}).unwrap_err().to_string();
-    assert!(error.contains("without all epochs: `s3` by model `a` has [1, 3]"), "{error}");
-    let mut short = trained();
-    short.retain(|s| !(s.0 == "s2" && s.2 == 3));
-    let error = Place::new().score(&short, |_| {}).unwrap_err().to_string();
-    assert!(error.contains("`s2` by model `b` has 2 of 3"), "{error}");
+    let says =
+        "4 pairs of sample and model with a gap in their epochs: `s3` by model `a` has [1, 3]";
+    assert!(error.contains(says), "{error}");
+    // The odd one is named, be it the first or another.
+    for (id, model) in [("s3", "a"), ("s2", "b")] {
+        let mut short = trained();
+        short.retain(|s| !(s.0 == id && s.2 == 3));
+        let error = Place::new().score(&short, |_| {}).unwrap_err().to_string();
+        let says = format!(
+            "1 pair of sample and model with other epochs than 1 to 3: `{id}` by model `{model}` has 1 to 2"
+        );
+        assert!(error.contains(&says), "{error}");
+    }
 }
 
 #[test]
@@ -138,7 +146,7 @@ fn samples_need_equally_many_scores() {
     assert!(
         error
             .to_string()
-            .contains("3 samples with fewer scores than the others, which have 2: `s2` has 1"),
+            .contains("1 sample with another number of scores than the usual 1: `s1` has 2"),
         "{error}"
     );
 }
@@ -222,15 +230,36 @@ fn columns_of_other_types_are_named() {
 #[test]
 fn methods_that_predictions_do_not_suffice_for_are_refused() {
     let cases = [
-        (Method::Herding, "compares embeddings"),
-        (Method::Grand, "needs the embeddings"),
-        (Method::Forgetting, "needs a column `epoch`"),
+        (Method::Herding, 1, "there is no column `embedding`"),
+        (Method::Grand, 1, "there is no column `embedding`"),
+        (Method::Forgetting, 2, "needs a column `epoch`"),
     ];
-    for (method, says) in cases {
+    for (method, code, says) in cases {
         let error = Place::new().score(&toy(), |ask| ask.methods = vec![method]).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains(says), "{error}");
+        assert!(error.exit_code() == code && error.to_string().contains(says), "{error}");
     }
     let short = Place::new().score(&trained(), |ask| ask.methods = vec![Method::Tdds]);
     let error = short.unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("window"), "{error}");
+}
+
+#[test]
+fn embeddings_that_cannot_be_compared_are_named() {
+    let wrong: [(Vec<f32>, &str); 2] = [
+        (
+            vec![0.0, 1.0],
+            "another number of coordinates than the usual 3: `s03` by model `b` has 2",
+        ),
+        (vec![0.0, f32::NAN, 1.0], "`s03` by model `b` is NaN or null for coordinate 1"),
+    ];
+    for (row, says) in wrong {
+        let place = Place::new();
+        let (mut columns, mut points) = embedded();
+        points[3] = row;
+        columns[4].1 = lists(&points);
+        let predictions = place.write("predictions.parquet", columns);
+        let ask = |ask: &mut Ask| (ask.mode, ask.methods) = (Mode::Fitting, vec![Method::KCenter]);
+        let error = place.score_tables(&predictions, None, ask).unwrap_err();
+        assert!(error.to_string().contains(says), "{error}");
+    }
 }

@@ -14,7 +14,9 @@ use arrow::record_batch::RecordBatch;
 use tempfile::TempDir;
 
 use super::{Job, Scored, score};
-use crate::recipe::{Method, Mode, Outputs, Storage, Trajectory};
+use crate::recipe::{self, Average, Method, Mode, Outputs, Storage};
+use crate::scoring::{self, Cloud};
+use crate::seed::Seed;
 use crate::storage::{NewFile, parquet};
 use crate::{Result, tables};
 
@@ -39,6 +41,8 @@ struct Ask {
     mode: Mode,
     drop_seen: bool,
     methods: Vec<Method>,
+    average: Average,
+    label_errors: bool,
 }
 
 struct Place(TempDir);
@@ -77,21 +81,34 @@ impl Place {
         members: Option<&str>,
         change: impl FnOnce(&mut Ask),
     ) -> Result<Scored> {
-        let (trajectory, storage) = (Trajectory::default(), Storage::default());
-        let methods = vec![Method::Margin, Method::El2n];
-        let mut ask = Ask { labels: None, mode: Mode::Unseen, drop_seen: false, methods };
+        let storage = Storage::default();
+        let mut ask = Ask {
+            labels: None,
+            mode: Mode::Unseen,
+            drop_seen: false,
+            methods: vec![Method::Margin, Method::El2n],
+            average: Average::Scores,
+            label_errors: false,
+        };
         change(&mut ask);
+        let asked = recipe::Score {
+            methods: ask.methods,
+            average: ask.average,
+            ..recipe::Score::default()
+        };
         let job = Job {
             predictions: &[predictions.to_owned()],
             members,
             labels: ask.labels.as_deref(),
             mode: ask.mode,
             drop_seen: ask.drop_seen,
-            methods: &ask.methods,
-            trajectory: &trajectory,
+            score: &asked,
+            seed: &Seed::new(0),
             storage: &storage,
         };
-        score(&job, &NewFile::at(&self.uri("scores.parquet"), &storage).unwrap())
+        let errors = NewFile::at(&self.uri("label_errors.parquet"), &storage).unwrap();
+        let errors = ask.label_errors.then_some(&errors);
+        score(&job, &NewFile::at(&self.uri("scores.parquet"), &storage).unwrap(), errors)
     }
 
     fn table(&self, methods: &[Method]) -> RecordBatch {
@@ -240,4 +257,104 @@ fn epochs_give_trajectories_and_the_last_one_the_snapshot() {
     let aum = column("aum_logit_mean");
     assert!((aum[0] - 2.0 * (1.0 + 2.0 + 3.0) / 9.0).abs() < 1e-6, "{aum:?}");
     assert!((aum[2] - 0.5 * (1.0 - 2.0 + 3.0) / 9.0).abs() < 1e-6, "{aum:?}");
+}
+
+/// 40 samples of 4 classes, scored by model `b`, which was trained on nothing of them.
+fn embedded() -> (Vec<(&'static str, ArrayRef)>, Vec<Vec<f32>>) {
+    let mut rng = Seed::new(7).rng();
+    let mut rows = |width: usize| -> Vec<Vec<f32>> {
+        (0..40).map(|_| (0..width).map(|_| 4.0 * rng.unit() - 2.0).collect()).collect()
+    };
+    let (points, logits) = (rows(3), rows(4));
+    let ids: Vec<String> = (0..40).map(|i| format!("s{i:02}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let columns = vec![
+        ("id", texts(&ids)),
+        ("model", texts(&["b"; 40])),
+        ("logits", lists(&logits)),
+        ("label", Arc::new(Int64Array::from_iter_values((0..40).map(|i| i % 4))) as ArrayRef),
+        ("embedding", lists(&points)),
+    ];
+    (columns, points)
+}
+
+#[test]
+fn embeddings_beside_predictions_are_compared_as_those_of_runs() {
+    let place = Place::new();
+    let (columns, points) = embedded();
+    let predictions = place.write("predictions.parquet", columns);
+    let methods: Vec<Method> = Method::ALL
+        .into_iter()
+        .filter(|m| m.needs() == recipe::Needs::Embeddings)
+        .chain([Method::El2n, Method::Grand])
+        .collect();
+    let ask = |ask: &mut Ask| {
+        (ask.mode, ask.methods) = (Mode::Fitting, methods.clone());
+        ask.average = Average::Probabilities;
+    };
+    place.score_tables(&predictions, None, ask).unwrap();
+    let bytes = std::fs::read(place.uri("scores.parquet")).unwrap();
+    let schema = tables::scores(&methods, &[("probabilities", 4)], Outputs::Clean);
+    let table = parquet::decode_table(bytes.into(), &schema).unwrap();
+    let column = |name: &str| table[name].as_primitive::<Float32Type>().values().to_vec();
+    let flat: Vec<f32> = points.iter().flatten().copied().collect();
+    let probabilities = table["probabilities"].as_fixed_size_list().values().clone();
+    let (difficulty, labels) = (column("el2n"), (0..40).map(|i| i % 4).collect::<Vec<u32>>());
+    let seed = Seed::new(0);
+    let tie = seed.of("tie");
+    let ties: Vec<u64> = (0..40).map(|i| tie.hash(&format!("s{i:02}"))).collect();
+    let cloud = Cloud {
+        points: &flat,
+        width: 3,
+        labels: &labels,
+        classes: 4,
+        probabilities: Some(probabilities.as_primitive::<Float32Type>().values()),
+        difficulty: Some(&difficulty),
+        ties: &ties,
+        chosen: &[],
+    };
+    let options = recipe::Embedding::default();
+    for method in methods.iter().take(methods.len() - 2) {
+        let seed = seed.of("embeddings").of("model=0").of(method.name());
+        let wanted = scoring::embedding_scores(*method, &cloud, &options, &seed).unwrap();
+        assert_eq!(column(method.name()), wanted, "{}", method.name());
+    }
+    let norm = |p: &Vec<f32>| p.iter().map(|x| f64::from(x * x)).sum::<f64>();
+    for ((grand, el2n), point) in column("grand").iter().zip(column("el2n")).zip(&points) {
+        let wanted = f64::from(el2n) * (1.0 + norm(point)).sqrt();
+        assert!((f64::from(*grand) - wanted).abs() < 1e-5 * wanted, "{grand} {wanted}");
+    }
+}
+
+#[test]
+fn labels_that_models_contradict_are_suspected() {
+    let place = Place::new();
+    // 20 samples by two models; s07 has the other class's outputs.
+    let ids: Vec<String> = (0..20).map(|i| format!("s{i:02}")).collect();
+    let mut said = Vec::new();
+    for model in ["a", "b"] {
+        for (i, id) in ids.iter().enumerate() {
+            let sure = if i == 7 { 5.0 } else { 2.0 + i as f32 / 10.0 };
+            let right = if i == 7 { 1 - i % 2 } else { i % 2 };
+            let logits = if right == 0 { vec![sure, 0.0] } else { vec![0.0, sure] };
+            said.push((id.as_str(), model, logits, i as i64 % 2));
+        }
+    }
+    let columns = vec![
+        ("id", texts(&said.iter().map(|s| s.0).collect::<Vec<_>>())),
+        ("model", texts(&said.iter().map(|s| s.1).collect::<Vec<_>>())),
+        ("logits", lists(&said.iter().map(|s| s.2.clone()).collect::<Vec<_>>())),
+        ("label", Arc::new(Int64Array::from_iter_values(said.iter().map(|s| s.3))) as ArrayRef),
+    ];
+    let predictions = place.write("predictions.parquet", columns);
+    let ask = |ask: &mut Ask| (ask.mode, ask.label_errors) = (Mode::Fitting, true);
+    let scored = place.score_tables(&predictions, None, ask).unwrap();
+    assert_eq!(scored.suspected_labels, Some(1));
+    let bytes = std::fs::read(place.uri("label_errors.parquet")).unwrap();
+    let table = parquet::decode_table(bytes.into(), &tables::label_errors()).unwrap();
+    let suspected = table["suspected"].as_boolean();
+    let ids = table["id"].as_string::<i32>();
+    let found: Vec<&str> =
+        (0..20).filter(|at| suspected.value(*at)).map(|at| ids.value(at)).collect();
+    assert_eq!(found, ["s07"]);
 }

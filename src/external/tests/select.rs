@@ -4,7 +4,7 @@ use super::*;
 use arrow::array::ListArray;
 
 use crate::external::Scores;
-use crate::recipe::{By, Recipe};
+use crate::recipe::Recipe;
 
 fn recipe(changes: &[&str]) -> Recipe {
     let changes: Vec<_> = changes.iter().map(|change| change.parse().unwrap()).collect();
@@ -17,7 +17,7 @@ fn any_score_table_selects() {
     place.score(&toy(), |_| {}).unwrap();
     let recipe = recipe(&["select.keep=0.5", "select.by=margin"]);
     let uris = [place.uri("scores.parquet")];
-    let scores = Scores::read(&uris, &recipe.select.by, &Storage::default()).unwrap();
+    let scores = Scores::read(&uris, &recipe, &Storage::default()).unwrap();
     let selected = scores.select_into(&recipe, None).unwrap();
     assert_eq!((selected.samples, selected.kept, selected.output.as_deref()), (4, 2, None));
     let kept: Vec<_> =
@@ -40,16 +40,47 @@ fn a_bare_table_of_ids_labels_and_scores_is_enough() {
         place.write("good.parquet", table(Arc::new(Float64Array::from(vec![0.3, 0.1, 0.2]))));
     let bad = place.write("bad.parquet", table(texts(&["0.3", "0.1", "0.2"])));
     let recipe = recipe(&["select.keep_rows=1", "select.by=margin"]);
-    let read = |uri: &str, by: &By| Scores::read(&[uri.to_owned()], by, &Storage::default());
-    let selection = read(&good, &recipe.select.by).unwrap().select(&recipe).unwrap();
+    let read = |uri: &str, recipe| Scores::read(&[uri.to_owned()], recipe, &Storage::default());
+    let selection = read(&good, &recipe).unwrap().select(&recipe).unwrap();
     let kept = selection["kept"].as_boolean();
     let ids: Vec<&str> = selection["id"].as_string::<i32>().iter().flatten().collect();
     assert_eq!(ids, ["1", "2", "3"]);
     assert_eq!(kept.iter().flatten().collect::<Vec<_>>(), [true, false, false]);
-    let error = read(&bad, &recipe.select.by).err().unwrap().to_string();
+    let error = read(&bad, &recipe).err().unwrap().to_string();
     assert!(error.contains("the column `margin` is Utf8, but must hold numbers"), "{error}");
-    let error = read(&good, &By::Method(Method::El2n)).err().unwrap().to_string();
+    let error = read(&good, &self::recipe(&["select.keep_rows=1", "select.by=el2n"]))
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("there is no column `el2n`; it has `id`, `label`, `margin`"), "{error}");
+}
+
+#[test]
+fn any_column_of_scores_and_any_id_may_decide() {
+    let place = Place::new();
+    let columns = vec![
+        ("id", texts(&["a", "b", "c", "d"])),
+        ("label", Arc::new(Int64Array::from(vec![0, 0, 1, 1])) as ArrayRef),
+        ("my loss", Arc::new(Float64Array::from(vec![0.3, 0.1, 0.2, 0.4]))),
+    ];
+    let uri = place.write("mine.parquet", columns);
+    let metadata = place.write("metadata.parquet", vec![("id", texts(&["a", "b", "c", "d"]))]);
+    let kept = |own: &str, more: &[&str]| -> Result<Vec<u8>> {
+        let own = format!("score.own=[{{ name = 'mine', {own} }}]");
+        let changes = [&["select.keep_rows=2", "select.by=mine", own.as_str()], more].concat();
+        let (recipe, storage) = (recipe(&changes), Storage::default());
+        let scores = Scores::read(std::slice::from_ref(&uri), &recipe, &storage)?;
+        let table = scores.beside(&metadata, &recipe.select, &storage)?.select(&recipe)?;
+        let kept = table["kept"].as_boolean().iter().flatten().map(u8::from).collect::<Vec<_>>();
+        Ok(kept)
+    };
+    let plain = r#"sql = '"my loss"', keep = 'low'"#;
+    assert_eq!(kept(plain, &[]).unwrap(), [0, 1, 1, 0]);
+    assert_eq!(kept(r#"sql = 'rank("my loss")'"#, &[]).unwrap(), [1, 0, 0, 1]);
+    assert_eq!(kept(plain, &["select.filter=id <> 'b'"]).unwrap(), [1, 0, 1, 0]);
+    let unknown = kept("sql = 'forgetting + \"my loss\"'", &[]).unwrap_err().to_string();
+    assert!(unknown.contains("names the column `forgetting`"), "{unknown}");
+    assert!(unknown.ends_with("the columns are my loss"), "{unknown}");
 }
 
 #[test]
@@ -64,8 +95,8 @@ fn probabilities_of_another_number_of_classes_are_named() {
         ("probabilities", Arc::new(lists)),
     ];
     let uri = place.write("ragged.parquet", columns);
-    let by = By::Method(Method::Margin);
-    let error = Scores::read(&[uri], &by, &Storage::default()).err().unwrap().to_string();
+    let recipe = recipe(&["select.keep_rows=1", "score.average=probabilities"]);
+    let error = Scores::read(&[uri], &recipe, &Storage::default()).err().unwrap().to_string();
     assert!(error.contains("sample `b` has 3 probabilities, but `a` has 2"), "{error}");
 }
 
@@ -90,7 +121,7 @@ fn labels_stages_and_clusters_that_cannot_be_are_named() {
     let ids = ["a", "b", "c"];
     let one = vec![Some(1); 3];
     let recipe = recipe(&["select.keep_rows=1", "select.by=margin", "select.duplicates=one"]);
-    let read = |uri: &str| Scores::read(&[uri.to_owned()], &recipe.select.by, &storage);
+    let read = |uri: &str| Scores::read(&[uri.to_owned()], &recipe, &storage);
     for (name, label, stage, says) in [
         ("wraps", vec![0, 1 << 32, 0], one.clone(), "sample `b` has the label 4294967296"),
         ("many", vec![0, 0, 2_000_000_000], one.clone(), "sample `c` has the label 2000000000"),
@@ -134,7 +165,7 @@ fn columns_of_a_table_of_their_own_filter_and_cost() {
     let recipe = recipe(&["select.keep=0.5", "select.by=margin", "select.filter=source = 'web'"]);
     let storage = Storage::default();
     let select = |uri: &str, recipe: &Recipe| {
-        let scores = Scores::read(std::slice::from_ref(&scores), &recipe.select.by, &storage)?;
+        let scores = Scores::read(std::slice::from_ref(&scores), recipe, &storage)?;
         scores.beside(uri, &recipe.select, &storage)?.select(recipe)
     };
     let table = select(&metadata(&["a", "b", "c", "d"]), &recipe).unwrap();

@@ -37,7 +37,8 @@ fn own(laws: &mut Laws, recipe: &Recipe) {
     let known = Method::ALL.iter().map(|method| method.name()).chain(names.iter().copied());
     let hint = match nearest(by, known) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "name a method, or add it to `score.own`".to_owned(),
+        None => "name a method, or say in `score.own` how it is computed and which end is kept"
+            .to_owned(),
     };
     laws.hold(
         names.contains(&by.as_str()),

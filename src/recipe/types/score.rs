@@ -70,9 +70,9 @@ pub struct Own {
     /// Its name, for `select.by`.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// Polars SQL over the columns of `score.methods`, aggregated over models, such as
-    /// `0.7 * rank(margin) + 0.3 * rank(el2n)`. `rank(x)` runs from 0 to 1, and 1 is the end of `x`
-    /// that is kept.
+    /// Polars SQL over the columns of `score.methods` (of `select --scores`: all columns of numbers),
+    /// aggregated over models, such as `0.7 * rank(margin) + 0.3 * rank(el2n)`. `rank(x)` runs from 0
+    /// to 1, and 1 is the end of `x` that is kept (the high one, if `x` is no method).
     #[schemars(length(min = 1))]
     pub sql: String,
     /// Which end is kept.

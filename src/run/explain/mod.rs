@@ -1,7 +1,8 @@
 //! Why one sample was kept or not, from the tables of its run.
 //!
-//! - `types`: what is told. `words`: the reason as a sentence.
+//! - `types`: what is told. `words`: the reason as a sentence. `cells`: the quotas and the budget.
 
+mod cells;
 mod types;
 mod words;
 
@@ -16,7 +17,7 @@ use crate::error::{Error, Place, Result};
 use crate::recipe::{FitOn, Form, Mode, Storage, near};
 use crate::storage::{Ledger, parquet};
 use crate::{shards, tables};
-pub use types::{Class, Cluster, Explanation, ModelOf, SourceRow, StageOf};
+pub use types::{Class, Cluster, Explanation, ModelOf, QuotaCell, SourceRow, StageOf};
 
 /// Explains the sample `id` of the run in `uri`, finished or under way.
 ///
@@ -94,8 +95,13 @@ impl Told<'_> {
             class: Some(self.class(samples, at, last.as_ref())?),
             fold: self.fold()?,
             cluster: cluster(samples, at, last.as_ref())?,
+            cells: Vec::new(),
+            cost: None,
             stages: self.stages(&states)?,
         };
+        if let Some(selection) = &last {
+            (told.cells, told.cost) = self.beside(selection)?;
+        }
         if let Some(selection) = &last
             && let Some(row) = self.row(selection)?
         {
@@ -121,6 +127,8 @@ impl Told<'_> {
             class: None,
             fold: None,
             cluster: None,
+            cells: Vec::new(),
+            cost: None,
             stages: Vec::new(),
         })
     }

@@ -27,6 +27,10 @@ pub struct Explanation {
     pub fold: Option<i32>,
     /// Its cluster of duplicates, if it is not alone.
     pub cluster: Option<Cluster>,
+    /// The cells of `select.quota` that hold it.
+    pub cells: Vec<QuotaCell>,
+    /// What it costs, where `select.budget` bounds the costs.
+    pub cost: Option<f64>,
     /// What each stage said about it.
     pub stages: Vec<StageOf>,
 }
@@ -55,6 +59,28 @@ pub struct Class {
     pub samples: u64,
     /// Those of them that are kept so far.
     pub kept: u64,
+}
+
+/// A cell of `select.quota`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct QuotaCell {
+    /// Its columns and their values, such as `source=web,label=cat`.
+    pub name: String,
+    /// Its usable samples.
+    pub samples: u64,
+    /// Those of them that are kept so far.
+    pub kept: u64,
+    /// How many must be kept at least, if any must.
+    pub least: Option<u64>,
+    /// How many may be kept at most, if not all.
+    pub most: Option<u64>,
+}
+
+impl QuotaCell {
+    /// Whether no more may be kept.
+    pub fn is_full(&self) -> bool {
+        self.most.is_some_and(|most| self.kept >= most)
+    }
 }
 
 /// The duplicates of a sample.

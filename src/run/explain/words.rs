@@ -24,9 +24,7 @@ pub(super) fn why(told: &Explanation, select: &Select, decided: bool) -> String 
             select.filter.as_deref().unwrap_or("it does not hold")
         ),
         ("duplicate", _) => duplicate(told),
-        ("budget", _) => {
-            "It costs more than was left of `select.budget` when its turn came.".to_owned()
-        }
+        ("budget", _) => budget(told, select),
         (other, _) => format!("{other}.{later}"),
     }
 }
@@ -56,21 +54,36 @@ fn below_cut(stage: &StageOf, by: &str) -> String {
 }
 
 fn quota(told: &Explanation, stage: &StageOf, by: &str) -> String {
-    let class = match &told.class {
-        Some(class) => format!(
-            " Class `{}` keeps {} of {}{}.",
+    let full = told.cells.iter().find(|cell| cell.is_full());
+    let decided = match (full, &told.class) {
+        (Some(cell), _) => {
+            format!("its cell {} was full: {} of {}", cell.name, cell.kept, cell.samples)
+        }
+        (None, Some(class)) if told.cells.is_empty() => format!(
+            "its class `{}` was full: {} of {}{}",
             class.name,
             class.kept,
             class.samples,
             cut(stage.class_cut)
         ),
-        None => String::new(),
+        _ => "the place was kept for another cell or class that lacked samples (its own cells are not full)"
+            .to_owned(),
     };
     format!(
-        "Its rank {} by `{by}` was among the {} that stage {} added, but its class or cell was full, or the place was kept for one that lacks samples.{class}",
+        "Its rank {} by `{by}` was among the {} that stage {} added, but {decided}.",
         stage.rank.unwrap_or_default(),
         stage.added,
         stage.stage
+    )
+}
+
+fn budget(told: &Explanation, select: &Select) -> String {
+    let cost = match (told.cost, &select.budget) {
+        (Some(cost), Some(budget)) => format!(" ({cost} of `{}`)", budget.column),
+        _ => String::new(),
+    };
+    format!(
+        "It costs more{cost} than was left of `select.budget` when its turn came, in the order of value per cost."
     )
 }
 

@@ -36,6 +36,8 @@ pub struct Appended<'a> {
     pub data: &'a [String],
     /// Rows to use instead of those of the recipe's `data.filter`.
     pub filter: Option<&'a str>,
+    /// The score to compare instead of the recipe's `select.by`.
+    pub by: Option<Method>,
     /// How stores are reached.
     pub storage: &'a Storage,
 }
@@ -55,6 +57,8 @@ pub struct Extended {
     pub quarantined: u64,
     /// The score that is compared, averaged over models as the run does, on its own scale.
     pub method: &'static str,
+    /// Scores of the run that look at a training or at all samples together, which new samples lack.
+    pub left_out: Vec<&'static str>,
     /// Its old and new distribution.
     pub drift: Drift,
     /// The score of stage 1 beyond which the run would keep as many samples as it did, in one step;
@@ -94,7 +98,7 @@ pub struct ClassDrift {
 pub fn extend(job: &Appended<'_>, output: &NewFile) -> Result<Extended> {
     let (file, ledger) = open(job.run, job.storage)?;
     let run = Run::reopen(file, ledger, job.storage);
-    let method = fits(&run.recipe).at(|| job.run.to_owned())?;
+    let method = fits(&run.recipe, job.by).at(|| job.run.to_owned())?;
     let old = Old::read(&run)?;
     let (loaded, known) = load(&run, job, &old)?;
     let scores = scored(&run, &loaded)?;
@@ -103,7 +107,7 @@ pub fn extend(job: &Appended<'_>, output: &NewFile) -> Result<Extended> {
 }
 
 /// The method that decides, if new samples can be scored like old ones.
-fn fits(recipe: &Recipe) -> Result<Method> {
+fn fits(recipe: &Recipe, by: Option<Method>) -> Result<Method> {
     let refuse = |why: String| Err(Error::recipe(why));
     if recipe.mode == Mode::Fitting {
         return refuse("mode `fitting`: its model was trained on every old sample and on no new one, so their scores cannot be compared".to_owned());
@@ -116,11 +120,19 @@ fn fits(recipe: &Recipe) -> Result<Method> {
     if recipe.score.outputs == Outputs::Training {
         return refuse("`score.outputs = \"training\"` makes a score depend on the samples of its batch; run again with the new data".to_owned());
     }
-    match recipe.select.by {
+    if let Some(by) = by.filter(|by| !recipe.score.methods.contains(by)) {
+        let there: Vec<&str> = recipe.score.methods.iter().map(|method| method.name()).collect();
+        let (by, there) = (by.name(), there.join(", "));
+        return refuse(format!("--by {by}: the run has no such score; it has {there}"));
+    }
+    match by.map_or_else(|| recipe.select.by.clone(), By::Method) {
         By::Method(method) if method.needs() == Needs::Snapshot => Ok(method),
-        _ => refuse(format!(
-            "`select.by = \"{}\"` looks at a training or at all samples together, which finished models cannot tell of new samples; run again with the new data",
-            recipe.select.by.name()
+        By::Own(name) => refuse(format!(
+            "`select.by = \"{name}\"` is a score of your own, which may depend on all samples; name a method to compare with --by"
+        )),
+        By::Method(method) => refuse(format!(
+            "`{}` looks at a training or at all samples together, which finished models cannot tell of new samples; run again with the new data, or name another score of the run with --by",
+            method.name()
         )),
     }
 }

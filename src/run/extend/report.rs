@@ -10,7 +10,7 @@ use super::{ClassDrift, Extended, Old};
 use crate::error::{Error, Result};
 use crate::external::Drift;
 use crate::ingest::Loaded;
-use crate::recipe::{Aggregate, Method, Scale, Score};
+use crate::recipe::{Aggregate, Method, Needs, Scale, Score};
 use crate::run::rows::{column, ints};
 use crate::run::task::CORESET;
 use crate::run::worker::Run;
@@ -49,6 +49,14 @@ pub(super) fn report(
         new: loaded.samples.len() as u64,
         quarantined: loaded.quarantine.len() as u64,
         method: method.name(),
+        left_out: run
+            .recipe
+            .score
+            .methods
+            .iter()
+            .filter(|method| method.needs() != Needs::Snapshot)
+            .map(|method| method.name())
+            .collect(),
         drift,
         cut,
         above_cut: cut.map(|_| after.iter().filter(wanted).count() as u64),

@@ -18,6 +18,7 @@ mod prototypicality;
 #[allow(clippy::float_cmp, reason = "hand values and places are exact")]
 mod tests;
 
+use super::{Direction, direction};
 use crate::distance::unusable;
 use crate::error::ErrorKind;
 use crate::recipe::{Embedding, Method};
@@ -92,6 +93,18 @@ pub fn embedding_scores(
         Method::D2 => d2::scores(cloud, options),
         Method::FacilityLocation => Ok(facility_location::scores(cloud)),
         _ => Err(Error::internal(format!("`{}` does not look at embeddings", method.name()))),
+    }
+}
+
+/// What D2 passes along, from scores of `method`: high for hard samples. Scores whose low end is kept
+/// count as their distance from the largest.
+pub fn difficulty(method: Method, scores: &[f32]) -> Vec<f32> {
+    match direction(method) {
+        Direction::KeepHigh => scores.to_vec(),
+        Direction::KeepLow => {
+            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            scores.iter().map(|score| largest - score).collect()
+        }
     }
 }
 

@@ -108,3 +108,29 @@ fn label_quality_at_certainty_is_its_limit() {
     assert_eq!((of(Method::SelfConfidence), of(Method::NormalizedMargin)), (0.25, 0.375));
     assert!((of(Method::ConfidenceWeightedEntropy) - c.ln_1p() / c).abs() < 1e-7);
 }
+
+/// Confident predictions and near ties, where the rounding of `f32` probabilities would take digits.
+#[test]
+fn scores_of_logits_keep_their_digits_where_probabilities_lose_them() {
+    let rows: [[f32; 3]; 4] =
+        [[15.6, 0.1, -0.3], [17.0, 0.0, 0.5], [1.0, 0.999_99, -2.0], [0.0, 1e-6, -40.0]];
+    for logits in rows {
+        let z: Vec<f64> = logits.iter().map(|z| f64::from(*z)).collect();
+        let sum: f64 = z.iter().map(|z| z.exp()).sum();
+        let entropy: f64 = z.iter().map(|z| z.exp() / sum * (sum.ln() - z)).sum();
+        let mut p: Vec<f64> = z.iter().map(|z| z.exp() / sum).collect();
+        p.sort_by(f64::total_cmp);
+        for (method, wanted) in [(Method::Entropy, entropy), (Method::Margin, p[2] - p[1])] {
+            let block = Block {
+                values: Values::Logits(&logits),
+                classes: 3,
+                labels: &[0],
+                embedding_norms: None,
+            };
+            let mut got = [f32::NAN];
+            score_block(&block, &[builtin(method)], &mut got).unwrap();
+            let error = (f64::from(got[0]) - wanted).abs();
+            assert!(error < 1e-6 * wanted, "{} of {logits:?}: {got:?} {wanted}", method.name());
+        }
+    }
+}

@@ -63,7 +63,7 @@ fn what_the_filter_refuses_is_never_kept_and_still_counts() {
     for (filter, wanted) in [
         (
             "licens = 'mit'",
-            "names the column `licens`, which does not exist; the columns are licence, label; did you mean `licence`?",
+            "names the column `licens`, which does not exist; the columns are id, licence, label; did you mean `licence`?",
         ),
         ("licence + 1", "select.filter `licence + 1`"),
         ("licence", "not true or false"),

@@ -39,7 +39,7 @@ struct Lines;
 impl Observer for Lines {
     fn begin(&self, _task: &str, _work: u64, _left: u64) {}
 
-    fn advance(&self, _done: u64, _note: &str) {}
+    fn advance(&self, _task: &str, _done: u64, _note: &str) {}
 
     fn end(&self, task: &str, note: &str) {
         println!("{task:<12} {note}");

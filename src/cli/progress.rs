@@ -1,5 +1,6 @@
 //! Progress on stderr: a bar with an ETA on a terminal, a line per task elsewhere.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write as _};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
@@ -30,9 +31,16 @@ pub(super) struct Progress {
 #[derive(Default)]
 struct Place {
     total: u64,
+    /// That of the tasks that are done.
     before: u64,
-    work: u64,
-    task: String,
+    /// The tasks that are not: how much of each is done, and of how much.
+    running: BTreeMap<String, (u64, u64)>,
+}
+
+impl Place {
+    fn position(&self) -> u64 {
+        self.before + self.running.values().map(|(done, work)| done.min(work)).sum::<u64>()
+    }
 }
 
 impl Progress {
@@ -74,29 +82,36 @@ impl Progress {
 
 impl Observer for Progress {
     fn begin(&self, task: &str, work: u64, left: u64) {
-        let (total, before) = self.with_place(|place| {
+        let (total, position) = self.with_place(|place| {
             place.total = place.total.max(left);
-            (place.before, place.work) = (place.total - left, work);
-            task.clone_into(&mut place.task);
-            (place.total, place.before)
+            place.before = place.total - left;
+            place.running.insert(task.to_owned(), (0, work));
+            (place.total, place.position())
         });
         if self.bar.length().is_none() {
             self.bar.reset();
         }
         self.bar.set_length(total);
-        self.bar.set_position(before);
+        self.bar.set_position(position);
         self.bar.set_message(task.to_owned());
     }
 
-    fn advance(&self, done: u64, note: &str) {
-        let (position, task) =
-            self.with_place(|place| (place.before + done.min(place.work), place.task.clone()));
+    fn advance(&self, task: &str, done: u64, note: &str) {
+        let position = self.with_place(|place| {
+            if let Some((now, _)) = place.running.get_mut(task) {
+                *now = done;
+            }
+            place.position()
+        });
         self.bar.set_position(position);
         self.bar.set_message(format!("{task}  {note}"));
     }
 
     fn end(&self, task: &str, note: &str) {
-        let (done, total) = self.with_place(|place| (place.before + place.work, place.total));
+        let (done, total) = self.with_place(|place| {
+            place.before += place.running.remove(task).map_or(0, |(_, work)| work);
+            (place.position(), place.total)
+        });
         self.bar.set_position(done);
         let percent = (100 * done).checked_div(total).unwrap_or(100);
         let eta = self.bar.eta().as_secs();

@@ -30,10 +30,11 @@ pub(super) fn plan(plan: &Plan) -> String {
     );
     let _ = writeln!(
         text,
-        "Models    {} of {} parameters, {} sample-epochs of training",
+        "Models    {} of {} parameters, {} sample-epochs of training, {} side by side",
         plan.models,
         grouped(plan.parameters as u64),
-        grouped(plan.sample_epochs)
+        grouped(plan.sample_epochs),
+        plan.trainings_side_by_side
     );
     let percent = 100.0 * plan.keep_rows as f64 / plan.rows.max(1) as f64;
     let stages: Vec<String> = plan.stage_rows.iter().map(|rows| grouped(*rows)).collect();
@@ -54,6 +55,10 @@ pub(super) fn plan(plan: &Plan) -> String {
     );
     if plan.scratch_bytes > 0 {
         let _ = writeln!(text, "Scratch   about {} of disk in TMPDIR", size(plan.scratch_bytes));
+    }
+    if plan.checkpoint_bytes > 0 {
+        let bytes = size(plan.checkpoint_bytes);
+        let _ = writeln!(text, "Resume    a training keeps about {bytes} in the run directory");
     }
     let _ = writeln!(text, "Output    {}", plan.output);
     let _ = writeln!(text, "\n{:<16}{:>12}{:>16}", "task", "rows", "sample passes");
@@ -94,7 +99,9 @@ pub(super) fn status(status: &Status) -> String {
 /// Who works on a task, and when that was last seen.
 fn worker(task: &TaskStatus) -> String {
     let by = task.by.as_deref().unwrap_or("nobody");
-    format!("{by}, last sign of life {} s ago", task.silent_seconds.unwrap_or(0))
+    let kept = task.checkpoint_seconds.map(|s| format!(", checkpoint of {s} s ago"));
+    let silent = task.silent_seconds.unwrap_or(0);
+    format!("{by}, last sign of life {silent} s ago{}", kept.unwrap_or_default())
 }
 
 fn short(value: &serde_json::Value) -> String {

@@ -9,7 +9,7 @@ use super::status::open;
 use crate::error::Result;
 use crate::recipe::Storage;
 use crate::storage::claim;
-use crate::storage::{Dir, Ledger, Listed};
+use crate::storage::{CHECKPOINTS, Dir, Ledger, Listed};
 
 /// What `clean` found, and whether it removed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,6 +104,7 @@ impl Found {
         let dir = ledger.dir();
         let mut objects = dir.listed("tasks")?;
         objects.extend(dir.listed("claims")?);
+        objects.extend(dir.listed(CHECKPOINTS)?);
         objects.extend(dir.listed(".unseen-doctor")?);
         let half_written = dir.half_written()?;
         let under_way = under_way(dir, storage, now)?;
@@ -116,11 +117,11 @@ impl Found {
         Ok(Self { objects, half_written, under_way, committed, named, finished })
     }
 
-    /// Outputs of lost attempts, claims on tasks that are done, leavings of `unseen doctor`.
+    /// Outputs of lost attempts, claims on and checkpoints of tasks that are done, leavings of `unseen doctor`.
     fn unnamed(&self) -> Vec<Listed> {
         let done = |path: &str| self.finished || self.committed.contains(task_of(path));
         let needed = |path: &str| match path.split('/').next() {
-            Some("claims") => !done(path),
+            Some("claims" | CHECKPOINTS) => !done(path),
             _ => self.named.contains(path),
         };
         self.objects.iter().filter(|object| !needed(&object.path)).cloned().collect()
@@ -130,7 +131,9 @@ impl Found {
     fn in_use(&self, object: &Listed) -> bool {
         let mut open = self.under_way.iter().filter(|task| !self.committed.contains(*task));
         match object.path.split('/').next() {
-            Some("tasks" | "claims") => open.any(|task| task == task_of(&object.path)),
+            Some("tasks" | "claims" | CHECKPOINTS) => {
+                open.any(|task| task == task_of(&object.path))
+            }
             // A half-written record or public name: any of them may be at it.
             _ => !self.finished && !self.under_way.is_empty(),
         }

@@ -57,7 +57,8 @@ impl Run {
         // In later stages a model scores all that is open, and the others are kept.
         let all: Vec<u32> = (0..samples.len() as u32).collect();
         let open = if stage == 1 { &all[..] } else { scored };
-        if self.shared.borrow().as_ref().is_none_or(|(of, _)| *of != stage) {
+        let mut shared = self.shared_scores();
+        if shared.as_ref().is_none_or(|(of, _)| *of != stage) {
             let kept: Vec<u32> =
                 all.iter().copied().filter(|i| open.binary_search(i).is_err()).collect();
             let embeddings = self.embeddings()?;
@@ -65,9 +66,8 @@ impl Run {
             let (packed, seed) = ((&points[..], &chosen[..]), self.seed.of("embeddings"));
             let seed = seed.of(&format!("stage={stage}"));
             let columns = self.compared(samples, open, packed, (None, None), methods, &seed)?;
-            *self.shared.borrow_mut() = Some((stage, columns));
+            *shared = Some((stage, columns));
         }
-        let shared = self.shared.borrow();
         let columns = shared.iter().flat_map(|(_, columns)| columns);
         let place = |i: &u32| open.binary_search(i).unwrap_or_default();
         Ok(columns

@@ -10,7 +10,8 @@ use super::attempt::Attempt;
 use super::rows::{ints, kept_ids, strings};
 use super::score_table::ScoreTable;
 use super::scored::{Sizes, orders};
-use super::task::{DYNAMICS, FOLDS, TRAIN_WORK, Task};
+use super::task::{DYNAMICS, FOLDS, Task};
+use super::under_way::UnderWay;
 use super::watch::{Watch, view};
 use super::worker::Run;
 use crate::error::{Error, Result};
@@ -37,7 +38,7 @@ impl Run {
         let start = self.start(attempt, stage, model)?;
         let seed = self.model_seed(stage, model);
         let scored = self.scored(samples, &members, stage);
-        let mut watch = Watch::begin(&self.recipe, samples, scored, seed.of("outputs"));
+        let watch = Watch::begin(&self.recipe, samples, scored, seed.of("outputs"));
         let job = training::Job {
             samples,
             members: &members,
@@ -47,24 +48,15 @@ impl Run {
             device: &self.recipe.device,
             start: start.as_ref(),
         };
-        let mut done = 0;
-        let trained = training::train(&job, &mut |epoch, model| {
-            done += TRAIN_WORK * epoch.samples as u64;
-            if let Some(watch) = &mut watch {
-                done += watch.look(epoch.epoch - 1, model)?;
-            }
-            observer.advance(
-                done,
-                &format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss),
-            );
-            Ok(())
-        })?;
+        let task = Task::Train { stage, model }.to_string();
+        let mut under_way = UnderWay::new(self, task, watch, observer);
+        let trained = under_way.begin(&job)?.run(&mut under_way)?;
         let ids = StringArray::from_iter_values(members.iter().map(|m| &samples.ids[*m as usize]));
         attempt.write_table(
             "members.parquet",
             &RecordBatch::try_new(tables::members(), vec![Arc::new(ids)])?,
         )?;
-        if let Some(watch) = watch {
+        if let Some(watch) = under_way.watch {
             attempt.write_table(DYNAMICS, &watch.finish()?)?;
         }
         let card = trained.checkpoint.card.to_json()?;
@@ -111,11 +103,12 @@ impl Run {
             view: view(&self.recipe, &outputs),
             embeddings: table.needs_embeddings(),
         };
+        let task = Task::Score { stage, model }.to_string();
         let mut done = 0;
         training::predict(&checkpoint, samples, &self.recipe.device, &request, &mut |batch| {
             table.push(batch)?;
             done += batch.indices.len() as u64;
-            observer.advance(done, "");
+            observer.advance(&task, done, "");
             Ok(())
         })?;
         let watched = self.recipe.score.computed(Needs::Trajectory);
@@ -259,8 +252,14 @@ pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Siz
     models::open(&recipe.device)?;
     let model = &recipe.model;
     training::check(model, &recipe.train, shape, classes)?;
+    let checkpoint = if recipe.train.keeps_checkpoints() {
+        training::checkpoint_bytes(model, &recipe.train, shape, classes)?
+    } else {
+        0
+    };
     Ok(Sizes {
         parameters: training::parameters(model, shape, classes)?,
+        checkpoint,
         training: training::memory_bytes(model, shape, classes, recipe.train.batch_size)?,
         embedding: training::embedding_width(model, shape, classes)?,
     })

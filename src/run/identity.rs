@@ -67,11 +67,13 @@ impl RunFile {
     }
 
     /// The recipe without what cannot change a result: the place of the run, which may move, how
-    /// stores are reached, and the limits that stopped it, which may be raised.
+    /// stores are reached, how often trainings keep checkpoints, and the limits that stopped it, which
+    /// may be raised.
     fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
         recipe.storage = Storage::default();
+        (recipe.train.checkpoint_epochs, recipe.train.checkpoint_minutes) = (None, 0.0);
         recipe.data.max_quarantined = 0.0;
         (recipe.data.max_columns, recipe.data.max_expansion) = (0, 0);
         recipe.score.embedding.max_rows = 0;

@@ -7,10 +7,10 @@ use super::fit;
 use super::scored::{
     comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
 };
-use super::task::needs_metadata;
+use super::task::{models, needs_metadata, stages};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::{EmbeddingFrom, FitOn, Mode};
+use crate::recipe::{EmbeddingFrom, FitOn, Mode, Recipe};
 use crate::samples::Shape;
 use crate::storage::{Upload, machine_memory};
 use crate::{ingest, shards};
@@ -56,8 +56,12 @@ pub(super) struct Needs {
     decoded: u64,
     /// Decoding one row group.
     decode: u64,
-    /// The largest training, with what watches it, or comparison of vectors.
+    /// The largest training, with what watches it.
     training: u64,
+    /// The most trainings that could run side by side.
+    trainings: u64,
+    /// The largest comparison of vectors.
+    comparing: u64,
     /// Reading one row group with all columns.
     read: u64,
     /// Encoding and uploading one row group of a shard.
@@ -72,6 +76,8 @@ pub(super) struct Split {
     pub(super) peak: u64,
     /// What goes to scratch files.
     pub(super) scratch: u64,
+    /// How many trainings run side by side.
+    pub(super) trainings: usize,
     /// For loading.
     pub(super) load: ingest::Room,
     /// For the shards.
@@ -102,9 +108,14 @@ impl Needs {
         let watching = watching_memory(recipe, scored, classes);
         let comparing = comparing_memory(recipe, (rows, scored), width, classes);
         let near = near_memory(recipe, rows, if column > 0 { column } else { shape.len() });
-        let training = sizes.training.saturating_add(watching).max(comparing).max(near);
+        // A checkpoint is made when a step's gradients are gone, which are larger; not so what is watched.
+        let copies = if sizes.checkpoint > 0 { 2 } else { 1 };
+        let watching = watching.saturating_mul(copies);
+        let training = sizes.training.saturating_add(watching);
+        let (comparing, trainings) = (comparing.max(near), most_trainings(recipe));
         let decode = ingest::lane_memory(survey, shape)?;
-        Ok(Self { decoded, decode, training, ..Self::of_shards(run, kept)? })
+        let shards = Self::of_shards(run, kept)?;
+        Ok(Self { decoded, decode, training, trainings, comparing, ..shards })
     }
 
     /// What the shards of `run` need, without a training.
@@ -124,7 +135,8 @@ impl Needs {
     /// The least that each part can do with.
     fn least(&self) -> u64 {
         let shards = MIN_WAITING + self.read.max(self.encode);
-        self.base().saturating_add(self.decode.max(self.training).max(shards))
+        let models = self.training.max(self.comparing);
+        self.base().saturating_add(self.decode.max(models).max(shards))
     }
 
     /// Splits the memory.
@@ -145,11 +157,15 @@ impl Needs {
         // A fifth is left to the allocator, which cannot give back all that is freed.
         let waiting = ((free - shard.min(free)) / 5 * 4).max(MIN_WAITING);
         let decode = free.min(threads * self.decode);
-        let parts = decode.max(self.training).max(waiting.min(self.kept) + shard);
+        // Likewise.
+        let trainings = (free / 5 * 4 / self.training.max(1)).min(self.trainings).max(1);
+        let models = self.training.saturating_mul(trainings).max(self.comparing);
+        let parts = decode.max(models).max(waiting.min(self.kept) + shard);
         let spilled = if waiting < self.kept { self.kept } else { 0 };
         Ok(Split {
             peak: (self.base() + held).saturating_add(parts),
             scratch: self.decoded - held + spilled,
+            trainings: trainings as usize,
             load: ingest::Room { inputs_in_memory, batches: free },
             spill: shards::Room { rows: waiting, lanes: lanes as usize },
         })
@@ -165,13 +181,21 @@ impl Needs {
             mib(self.base()),
             self.rows,
             mib(self.decode),
-            mib(self.training),
+            mib(self.training.max(self.comparing)),
             mib(self.read.max(self.encode)),
             memory.bytes >> 20,
             mib(self.least()),
         );
         Error::new(ErrorKind::LimitExceeded, message)
     }
+}
+
+/// The most trainings that could run side by side: on the CPU one for each thread, as far as a stage
+/// has models; a device of its own does one after another.
+fn most_trainings(recipe: &Recipe) -> u64 {
+    let models = (1..=stages(recipe)).map(|stage| models(recipe, stage)).max().unwrap_or(1);
+    let threads = if recipe.device == "cpu" { rayon::current_num_threads() } else { 1 };
+    threads.min(models) as u64
 }
 
 /// The bytes of a row's thin tables: all scores of stage 1 are in memory when it ends.
@@ -198,7 +222,32 @@ mod tests {
     fn needs() -> Needs {
         let (decoded, decode, training) = (1000 * MIB, 20 * MIB, 50 * MIB);
         let (read, encode, kept) = (30 * MIB, 40 * MIB, 500 * MIB);
-        Needs { rows: 0, row: 0, decoded, decode, training, read, encode, kept }
+        let (trainings, comparing) = (4, 0);
+        Needs {
+            rows: 0,
+            row: 0,
+            decoded,
+            decode,
+            training,
+            trainings,
+            comparing,
+            read,
+            encode,
+            kept,
+        }
+    }
+
+    #[test]
+    fn trainings_run_side_by_side_as_far_as_the_memory_goes() {
+        let base = PROGRAM >> 20;
+        // With 1000 MiB of inputs in memory, then without; a fifth is left.
+        for (spare, wanted) in [(60, 1), (130, 2), (250, 4), (900, 4), (1056, 1), (1130, 2)] {
+            let split = needs().split(Memory { bytes: (base + spare) * MIB }).unwrap();
+            assert_eq!(split.trainings, wanted, "{spare} MiB");
+            assert!(split.peak <= (base + spare) * MIB);
+        }
+        let one = Needs { trainings: 1, ..needs() };
+        assert_eq!(one.split(Memory { bytes: 4000 * MIB }).unwrap().trainings, 1);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod manifest;
 mod memory;
 mod metadata;
 mod plan;
+mod rounds;
 mod rows;
 #[cfg(feature = "train")]
 mod score_table;
@@ -39,6 +40,8 @@ mod status;
 mod stored;
 mod summary;
 mod task;
+#[cfg(feature = "train")]
+mod under_way;
 mod verify;
 #[cfg(feature = "train")]
 mod watch;
@@ -62,13 +65,13 @@ pub use task::Task;
 pub use verify::{Check, Verification, verify, verify_in, verify_within};
 pub use worker::Run;
 
-/// What a run tells while it works. Nothing in a result depends on it.
+/// What a run tells while it works, of several tasks at once. Nothing in a result depends on it.
 pub trait Observer: Sync {
     /// A task begins. `work` is its size and `left` that of all tasks not yet done, itself
     /// included, both in sample passes.
     fn begin(&self, task: &str, work: u64, left: u64);
     /// `done` of the task's `work` is done; `note` says how it goes.
-    fn advance(&self, done: u64, note: &str);
+    fn advance(&self, task: &str, done: u64, note: &str);
     /// The task is committed.
     fn end(&self, task: &str, note: &str);
     /// Nothing can be done here until `worker`, another process, has done `task`.
@@ -83,7 +86,7 @@ pub struct Silent;
 
 impl Observer for Silent {
     fn begin(&self, _: &str, _: u64, _: u64) {}
-    fn advance(&self, _: u64, _: &str) {}
+    fn advance(&self, _: &str, _: u64, _: &str) {}
     fn end(&self, _: &str, _: &str) {}
     fn wait(&self, _: &str, _: &str) {}
     fn warn(&self, _: &str) {}

@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::fit;
 use super::memory::Needs;
-use super::scored::{check_methods, most_scored, ordered_by_models, watched_epochs};
+use super::scored::{
+    check_methods, most_scored, ordered_by_models, watched_epochs, watching_memory,
+};
 use super::task::{TRAIN_WORK, Task, models, stages, tasks};
 use super::worker::Run;
 use crate::error::Result;
@@ -43,6 +45,8 @@ pub struct Plan {
     pub shards: u64,
     /// Rows that each stage adds.
     pub stage_rows: Vec<u64>,
+    /// How many trainings run side by side in one process.
+    pub trainings_side_by_side: usize,
     /// Estimated peak of the resident memory in bytes, within the memory that is allowed.
     pub memory_bytes: u64,
     /// The memory that is allowed.
@@ -51,6 +55,9 @@ pub struct Plan {
     pub inputs_in_memory: bool,
     /// Estimated bytes of disk for scratch files, which lie in `TMPDIR`.
     pub scratch_bytes: u64,
+    /// Estimated bytes of the checkpoint of a training, which lies in the run directory until it is
+    /// done; 0 if trainings keep none.
+    pub checkpoint_bytes: u64,
     /// Samples that pass through a training, counted once an epoch.
     pub sample_epochs: u64,
     /// The tasks up to the coreset; the shards follow.
@@ -80,7 +87,7 @@ impl Plan {
         let survey = run.survey()?;
         let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
         let class_count = survey.classes.len();
-        let parameters = fit::sizes(recipe, shape, class_count)?.parameters;
+        let sizes = fit::sizes(recipe, shape, class_count)?;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, &survey.classes)?;
         run.check_metadata()?;
@@ -103,15 +110,20 @@ impl Plan {
             classes: count(&survey.classes, &labels),
             shape,
             models: (1..=stages(recipe)).map(|stage| models(recipe, stage)).sum(),
-            parameters,
+            parameters: sizes.parameters,
             keep_rows: selection.kept(),
             keep_bytes,
             shards: keep_bytes.div_ceil(recipe.output.shard_bytes.0).max(1),
             stage_rows,
+            trainings_side_by_side: split.trainings,
             memory_bytes: split.peak,
             memory_limit: run.memory.bytes,
             inputs_in_memory: split.load.inputs_in_memory,
             scratch_bytes: split.scratch,
+            checkpoint_bytes: match sizes.checkpoint {
+                0 => 0,
+                bytes => bytes + watching_memory(recipe, scored, class_count),
+            },
             sample_epochs: trained * recipe.train.epochs as u64,
             tasks,
             warnings: warnings(run, &labels, &selection),

@@ -14,6 +14,8 @@ pub(super) struct Sizes {
     pub(super) parameters: usize,
     /// The memory of its training, in bytes.
     pub(super) training: u64,
+    /// The bytes of its checkpoints, without what is watched; 0 if none are kept.
+    pub(super) checkpoint: u64,
     /// The numbers of an embedding.
     pub(super) embedding: usize,
 }
@@ -118,7 +120,7 @@ pub(super) fn check_methods(recipe: &Recipe, rows: u64, scored: u64) -> Result<(
     Ok(())
 }
 
-/// The bytes that it takes to watch `scored` samples during a training.
+/// The bytes of what is seen of `scored` samples while a training is watched.
 pub(super) fn watching_memory(recipe: &Recipe, scored: u64, classes: usize) -> u64 {
     Dynamics::bytes(&trajectories(recipe), scored as usize, classes)
 }

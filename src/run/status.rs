@@ -10,7 +10,7 @@ use super::task::{PUBLISH, Task, tasks};
 use crate::error::{Error, Result};
 use crate::recipe::{Recipe, Storage};
 use crate::storage::claim::{self, Attempts};
-use crate::storage::{Dir, Ledger};
+use crate::storage::{CHECKPOINTS, Dir, Ledger};
 
 /// The state of a run.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,6 +42,9 @@ pub struct TaskStatus {
     /// Seconds since its last sign of life, by the clocks of the store and of this machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub silent_seconds: Option<i64>,
+    /// Seconds since its state was last kept; from there the next attempt goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub checkpoint_seconds: Option<i64>,
     /// Figures from its record.
     pub facts: serde_json::Value,
 }
@@ -70,7 +73,9 @@ pub fn status(uri: &str, storage: &Storage, now: i64) -> Result<Status> {
     let finished = Manifest::find(ledger.dir())?.is_some();
     let attempts = claim::attempts(ledger.dir())?;
     let lease_seconds = file.recipe.storage.lease_seconds;
-    let look = Look { ledger: &ledger, recipe: &file.recipe, attempts, lease_seconds, now };
+    let kept = ledger.dir().listed(CHECKPOINTS)?.into_iter();
+    let kept = kept.map(|object| (object.path, object.written)).collect();
+    let look = Look { ledger: &ledger, recipe: &file.recipe, attempts, kept, lease_seconds, now };
     let all = known_tasks(&ledger, &file.recipe)?;
     let mut tasks = all.iter().map(|task| look.at(*task)).collect::<Result<Vec<_>>>()?;
     tasks.push(look.at_publishing(&all, finished));
@@ -92,6 +97,8 @@ struct Look<'a> {
     ledger: &'a Ledger,
     recipe: &'a Recipe,
     attempts: BTreeMap<String, Attempts>,
+    /// When each checkpoint was written.
+    kept: BTreeMap<String, i64>,
     lease_seconds: f64,
     now: i64,
 }
@@ -123,6 +130,7 @@ impl Look<'_> {
             Some(a) if lives(a) => TaskState::Running,
             Some(_) => TaskState::Stopped,
         };
+        let kept = self.kept.get(&format!("{CHECKPOINTS}/{task}"));
         let open = matches!(state, TaskState::Running | TaskState::Stopped);
         TaskStatus {
             task,
@@ -131,6 +139,7 @@ impl Look<'_> {
             attempts: attempts.map_or(0, |a| a.count),
             by: attempts.filter(|_| open).and_then(|a| Some(a.worker.as_ref()?.to_string())),
             silent_seconds: silent.filter(|_| open),
+            checkpoint_seconds: kept.map(|written| (self.now - written).max(0)).filter(|_| open),
             facts: serde_json::Value::Null,
         }
     }

@@ -42,10 +42,28 @@ impl<'a> Watch<'a> {
         Some(Self { recipe, samples, scored, seed, methods, dynamics })
     }
 
-    /// Looks at the model after `epoch` (from 0); says how many samples it had to pass.
-    pub(super) fn look(&mut self, epoch: usize, model: &Predictor<'_>) -> Result<u64> {
+    /// How many samples it passes to look at the models of `epochs` epochs.
+    pub(super) fn work(&self, epochs: usize) -> u64 {
+        (epochs.min(watched_epochs(self.recipe)) * self.scored.len()) as u64
+    }
+
+    /// What was seen so far, as numbers.
+    pub(super) fn numbers(&self) -> &[f64] {
+        self.dynamics.memory()
+    }
+
+    /// Goes on with what was seen of `epochs` epochs.
+    ///
+    /// # Errors
+    /// `CorruptData` if it was seen of other samples.
+    pub(super) fn resume(&mut self, epochs: usize, numbers: Vec<f64>) -> Result<()> {
+        self.dynamics.resume(epochs.min(watched_epochs(self.recipe)), numbers)
+    }
+
+    /// Looks at the model after `epoch` (from 0).
+    pub(super) fn look(&mut self, epoch: usize, model: &Predictor<'_>) -> Result<()> {
         if epoch >= watched_epochs(self.recipe) {
-            return Ok(0);
+            return Ok(());
         }
         let seed = self.seed.of(&format!("epoch={epoch}"));
         let Self { recipe, samples, scored, dynamics, .. } = self;
@@ -65,7 +83,7 @@ impl<'a> Watch<'a> {
             first += labels.len();
             Ok(())
         })?;
-        Ok(first as u64)
+        Ok(())
     }
 
     /// The table of what was seen.

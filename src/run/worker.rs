@@ -1,8 +1,6 @@
-//! Does the tasks of a run in order, skipping what is committed.
+//! A run: what it is, what it holds in memory, and how one of its tasks is done.
 
-use std::cell::{OnceCell, RefCell};
-use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::attempt::Attempt;
 use super::identity::RunFile;
@@ -12,7 +10,6 @@ use super::metadata::join_objects;
 use super::plan::{Plan, keep_bytes};
 use super::rows::texts;
 use super::scored::{Shared, most_scored};
-use super::status::known_tasks;
 use super::summary::Summary;
 use super::task::{CORESET, INGEST, PUBLISH, Task};
 use super::{Observer, manifest};
@@ -23,20 +20,8 @@ use crate::samples::{Inputs, Shape};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::shards::Spill;
-use crate::storage::claim::{Claim, Claims, Taken};
-use crate::storage::process::Worker;
 use crate::storage::{Dir, Ledger, Object, parquet, resolve};
 use crate::tables;
-
-/// What a process does next.
-enum Next {
-    /// This task, which is claimed.
-    Do(Task, Claim),
-    /// Wait for whoever works on this task.
-    Wait(Task, Worker),
-    /// Look again.
-    Again,
-}
 
 /// One run: a recipe, its input and the directory of its results.
 pub struct Run {
@@ -48,14 +33,14 @@ pub struct Run {
     /// The tables of `[[join]]`, in the recipe's order.
     pub(super) joins: Vec<Object>,
     pub(super) memory: Memory,
-    survey: OnceCell<Survey>,
-    loaded: RefCell<Option<Rc<Loaded>>>,
+    survey: OnceLock<Survey>,
+    loaded: Mutex<Option<Arc<Loaded>>>,
     /// The vectors of `data.embedding`.
-    embeddings: RefCell<Option<Rc<Inputs>>>,
+    embeddings: Mutex<Option<Arc<Inputs>>>,
     /// Scores of embeddings that all models of a stage share.
-    pub(super) shared: RefCell<Option<Shared>>,
+    shared: Mutex<Option<Shared>>,
     /// The rows of the shards that were left when the first was begun.
-    spill: OnceCell<Spill>,
+    spill: OnceLock<Spill>,
 }
 
 impl Run {
@@ -106,9 +91,9 @@ impl Run {
         joins: Vec<Object>,
     ) -> Self {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
-        let (survey, spill) = (OnceCell::new(), OnceCell::new());
-        let (loaded, embeddings) = (RefCell::default(), RefCell::default());
-        let shared = RefCell::default();
+        let (survey, spill) = (OnceLock::new(), OnceLock::new());
+        let (loaded, embeddings) = (Mutex::default(), Mutex::default());
+        let shared = Mutex::default();
         Self {
             recipe,
             seed,
@@ -168,7 +153,7 @@ impl Run {
             self.file.same_as(&old).at(|| self.ledger.dir().uri().to_owned())?;
         }
         // Every write looks again; here, before the work.
-        for place in ["claims", "commits", "coreset", "models", "tables", "tasks"] {
+        for place in ["checkpoints", "claims", "commits", "coreset", "models", "tables", "tasks"] {
             self.ledger.dir().refuse_links(place)?;
         }
         let plan = Plan::new(self)?;
@@ -177,64 +162,6 @@ impl Run {
         }
         self.file.begin_or_resume(self.ledger.dir())?;
         Ok(plan)
-    }
-
-    /// Does what is open, shares it with other processes, and publishes when all is done.
-    fn do_tasks(&self, plan: &Plan, observer: &dyn Observer) -> Result<()> {
-        let claims = Claims::new(self.ledger.dir().clone(), &self.recipe.storage)?;
-        let mut waited_for = None;
-        loop {
-            let (done, open) = self.open_tasks()?;
-            if open.is_empty() {
-                return self.publish(observer);
-            }
-            match self.next(&claims, &done, &open)? {
-                Next::Do(task, claim) => {
-                    let left = open.iter().map(|task| plan.work(*task)).sum();
-                    self.do_task(task, plan.work(task), left, observer)?;
-                    drop(claim);
-                }
-                Next::Wait(task, worker) => {
-                    let whom = (task, worker);
-                    if waited_for.as_ref() != Some(&whom) {
-                        observer.wait(&whom.0.to_string(), &whom.1.to_string());
-                        waited_for = Some(whom);
-                    }
-                    claims.wait()?;
-                }
-                Next::Again => {}
-            }
-        }
-    }
-
-    /// The tasks that are committed, and those that are not, in the order in which they can be done.
-    fn open_tasks(&self) -> Result<(BTreeSet<Task>, Vec<Task>)> {
-        let committed: BTreeSet<String> = self.ledger.committed()?;
-        let all = known_tasks(&self.ledger, &self.recipe)?;
-        let is_done = |task: &Task| committed.contains(&task.to_string());
-        let (done, open): (Vec<_>, Vec<_>) = all.into_iter().partition(is_done);
-        Ok((done.into_iter().collect(), open))
-    }
-
-    /// The first open task that can be begun and that nobody works on.
-    fn next(&self, claims: &Claims, done: &BTreeSet<Task>, open: &[Task]) -> Result<Next> {
-        let mut busy = None;
-        for task in open {
-            if !task.needs(&self.recipe).iter().all(|need| done.contains(need)) {
-                continue;
-            }
-            match claims.take(&task.to_string())? {
-                // It may have been committed since we looked.
-                Taken::Mine(_) if self.ledger.find(&task.to_string())?.is_some() => {
-                    return Ok(Next::Again);
-                }
-                Taken::Mine(claim) => return Ok(Next::Do(*task, claim)),
-                Taken::Busy(worker) => busy = busy.or(Some((*task, worker))),
-            }
-        }
-        let (task, worker) =
-            busy.ok_or_else(|| Error::internal("no task can be begun and none is under way"))?;
-        Ok(Next::Wait(task, worker))
     }
 
     /// Gives the results their public names, the manifest last.
@@ -275,6 +202,10 @@ impl Run {
         };
         let note = note.at(|| format!("task {name}"))?;
         attempt.commit().at(|| format!("task {name}"))?;
+        if let Task::Train { .. } = task {
+            // What is not removed is litter, which nobody reads.
+            let _ = self.ledger.forget(&name);
+        }
         observer.end(&name, &note);
         Ok(())
     }
@@ -288,9 +219,10 @@ impl Run {
     }
 
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
-    pub(super) fn loaded(&self) -> Result<Rc<Loaded>> {
-        if let Some(loaded) = &*self.loaded.borrow() {
-            return Ok(Rc::clone(loaded));
+    pub(super) fn loaded(&self) -> Result<Arc<Loaded>> {
+        let mut held = lock(&self.loaded);
+        if let Some(loaded) = &*held {
+            return Ok(Arc::clone(loaded));
         }
         let room = |shape| Ok(self.split_for(shape)?.load);
         let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
@@ -307,27 +239,33 @@ impl Run {
                 ));
             }
         }
-        Ok(Rc::clone(self.loaded.borrow_mut().insert(Rc::new(loaded))))
+        Ok(Arc::clone(held.insert(Arc::new(loaded))))
     }
 
     /// The vectors of `data.embedding`, loaded once.
-    pub(super) fn embeddings(&self) -> Result<Rc<Inputs>> {
-        if let Some(embeddings) = &*self.embeddings.borrow() {
-            return Ok(Rc::clone(embeddings));
+    pub(super) fn embeddings(&self) -> Result<Arc<Inputs>> {
+        let mut held = lock(&self.embeddings);
+        if let Some(embeddings) = &*held {
+            return Ok(Arc::clone(embeddings));
         }
         let Some(column) = &self.recipe.data.embedding else {
             return Err(Error::internal("the recipe has no `data.embedding`"));
         };
         let (rows, room) = (&self.loaded()?.rows, self.split()?.load);
         let embeddings = ingest::embeddings(self.survey()?, column, rows, &room)?;
-        Ok(Rc::clone(self.embeddings.borrow_mut().insert(Rc::new(embeddings))))
+        Ok(Arc::clone(held.insert(Arc::new(embeddings))))
     }
 
     /// Frees the decoded samples once no task needs them any more.
     pub(super) fn forget_loaded(&self) {
-        self.loaded.take();
-        self.embeddings.take();
-        self.shared.take();
+        *lock(&self.loaded) = None;
+        *lock(&self.embeddings) = None;
+        *lock(&self.shared) = None;
+    }
+
+    /// See [`Shared`]; nobody else computes them meanwhile.
+    pub(super) fn shared_scores(&self) -> MutexGuard<'_, Option<Shared>> {
+        lock(&self.shared)
     }
 
     /// How the memory is split.
@@ -378,7 +316,12 @@ impl Run {
     }
 }
 
-fn once<T>(cell: &OnceCell<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+/// What a panic left behind is whole: it is set in one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if let Some(value) = cell.get() {
         return Ok(value);
     }

@@ -15,6 +15,10 @@ pub enum Point {
     RunBegun,
     /// A task is claimed, its work not begun.
     Claimed,
+    /// A step of a training is about to begin.
+    TrainingStep,
+    /// A checkpoint of a training is at the store.
+    Checkpointed,
     /// A part of a large output is at the store, the object is not.
     PartSent,
     /// An output is at the store, no record names it.
@@ -35,9 +39,11 @@ pub enum Point {
 
 impl Point {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::RunBegun,
         Self::Claimed,
+        Self::TrainingStep,
+        Self::Checkpointed,
         Self::PartSent,
         Self::OutputWritten,
         Self::BeforeCommit,
@@ -53,6 +59,8 @@ impl Point {
         match self {
             Self::RunBegun => "run-begun",
             Self::Claimed => "claimed",
+            Self::TrainingStep => "training-step",
+            Self::Checkpointed => "checkpointed",
             Self::PartSent => "part-sent",
             Self::OutputWritten => "output-written",
             Self::BeforeCommit => "before-commit",

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use object_store::path::Path;
-use object_store::{CopyMode, CopyOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode};
+use object_store::{
+    CopyMode, CopyOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload,
+};
 
 use super::links::refuse_links;
 use super::object::{Object, found, list, tail};
@@ -185,12 +187,13 @@ impl Dir {
         Err(Error::new(ErrorKind::Unavailable, message))
     }
 
-    /// Writes an object, whatever was there. Only for notes that nothing depends on.
+    /// Writes an object, whatever was there: a reader finds the old one or the new one, whole. Only for
+    /// what no result depends on.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be written.
-    pub(super) async fn overwrite(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
-        let put = self.store.put(&self.at(path), bytes.into().into()).await;
+    pub(super) async fn overwrite(&self, path: &str, bytes: impl Into<PutPayload>) -> Result<()> {
+        let put = self.store.put(&self.at(path), bytes.into()).await;
         put.map(|_| ()).map_err(|e| unavailable("write", &self.uri_of(path), e))
     }
 

@@ -11,7 +11,7 @@
 //! - `scratch`: files for what does not fit in memory.
 //! - `frame`: the bridge to Polars.
 //! - `sealed`: JSON documents with a checksum inside.
-//! - `commit`: the protocol that makes a run directory trustworthy.
+//! - `commit`: the protocol that makes a run directory trustworthy. `checkpoint`: tasks half done.
 //! - `doctor`: whether a store does what a run needs. `litter`: half-written local files.
 //! - `claim`, `process`: who works on which task. `crash`: where tests let a process die.
 //!
@@ -20,6 +20,7 @@
 
 #[cfg(feature = "s3")]
 mod aws;
+mod checkpoint;
 pub mod claim;
 mod commit;
 pub mod crash;
@@ -43,6 +44,7 @@ mod size;
 mod store;
 mod upload;
 
+pub use checkpoint::CHECKPOINTS;
 pub use commit::{
     FORMAT, Input, Ledger, Output, OutputWriter, Record, Recorded, attempt_id, sha256_hex,
 };

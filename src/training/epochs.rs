@@ -6,7 +6,8 @@ use super::inputs::{Augment, Gather};
 use super::optimizer::Optimizer;
 use super::predict::Predictor;
 use super::schedule::learning_rate;
-use super::{batches, inputs, loss, sizing};
+use super::snapshot::{Moment, Progress};
+use super::{batches, inputs, loss, sizing, snapshot};
 use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, Scaling, open};
 use crate::recipe;
 use crate::samples::Samples;
@@ -32,7 +33,7 @@ pub struct Job<'a> {
 }
 
 /// One epoch as seen while training: batches in training mode, weights still moving.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct EpochReport {
     /// The epoch just finished, from 1.
     pub epoch: usize,
@@ -58,38 +59,38 @@ pub struct Trained {
 /// Looks at an epoch that has just finished, and at the model as it is then.
 pub type OnEpoch<'a> = dyn FnMut(&EpochReport, &Predictor<'_>) -> Result<()> + 'a;
 
+/// Goes along with a training, which nothing that it looks at changes.
+pub trait Follow {
+    /// Before each step.
+    ///
+    /// # Errors
+    /// Any, which ends the training.
+    fn step(&mut self, moment: &Moment<'_>) -> Result<()>;
+
+    /// After each epoch; as [`OnEpoch`].
+    ///
+    /// # Errors
+    /// Any, which ends the training.
+    fn epoch(&mut self, report: &EpochReport, model: &Predictor<'_>) -> Result<()>;
+}
+
 /// Trains one model. On the CPU equal jobs give equal bytes, whatever the number of threads and
 /// whatever `on_epoch` looks at.
 ///
 /// # Errors
-/// `InvalidRecipe` if model and data do not go together; `InvalidInput` without members or if the
-/// loss stops being finite; `DeviceUnavailable`; and whatever `on_epoch` returns.
+/// As [`Training::begin`] and [`Training::run`].
 pub fn train(job: &Job<'_>, on_epoch: &mut OnEpoch<'_>) -> Result<Trained> {
-    check(job)?;
-    let device = open(job.device)?;
-    let card = card(job)?;
-    let net = match job.start {
-        Some(start) => start.net(&device)?,
-        None => Net::new(&card.model, card.input, card.classes, &job.seed.of("init"), &device)?,
-    };
-    let mut run = Epochs {
-        job,
-        augment: Augment::new(job.train, card.input)?,
-        gather: Gather::new(&job.samples.inputs, &card.scaling),
-        optimizer: Optimizer::new(job.train),
-        device,
-        net,
-    };
-    let mut history = Vec::with_capacity(job.train.epochs);
-    for epoch in 0..job.train.epochs {
-        let report = run.epoch(epoch)?;
-        on_epoch(&report, &run.predictor())?;
-        history.push(report);
+    struct Epochs<'a, 'b>(&'a mut OnEpoch<'b>);
+    impl Follow for Epochs<'_, '_> {
+        fn step(&mut self, _: &Moment<'_>) -> Result<()> {
+            Ok(())
+        }
+
+        fn epoch(&mut self, report: &EpochReport, model: &Predictor<'_>) -> Result<()> {
+            (self.0)(report, model)
+        }
     }
-    if !run.net.is_finite()? {
-        return Err(diverged(job.train.epochs));
-    }
-    Ok(Trained { checkpoint: Checkpoint::of(&run.net, card)?, history })
+    Training::begin(job)?.run(&mut Epochs(on_epoch))
 }
 
 fn check(job: &Job<'_>) -> Result<()> {
@@ -125,33 +126,110 @@ fn card(job: &Job<'_>) -> Result<ModelCard> {
     }
 }
 
-/// The state of a training.
-struct Epochs<'a> {
+/// A training that waits for its next step.
+pub struct Training<'a> {
     job: &'a Job<'a>,
+    card: ModelCard,
     augment: Option<Augment>,
     gather: Gather<'a>,
     optimizer: Optimizer,
     device: Device,
     net: Net,
+    progress: Progress,
 }
 
-impl Epochs<'_> {
+impl<'a> Training<'a> {
+    /// At its beginning.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if model and data do not go together; `InvalidInput` without members or for a
+    /// start of another kind; `DeviceUnavailable`.
+    pub fn begin(job: &'a Job<'a>) -> Result<Self> {
+        check(job)?;
+        let device = open(job.device)?;
+        let card = card(job)?;
+        let net = match job.start {
+            Some(start) => start.net(&device)?,
+            None => Net::new(&card.model, card.input, card.classes, &job.seed.of("init"), &device)?,
+        };
+        Ok(Self {
+            job,
+            augment: Augment::new(job.train, card.input)?,
+            gather: Gather::new(&job.samples.inputs, &card.scaling),
+            optimizer: Optimizer::new(job.train),
+            device,
+            net,
+            card,
+            progress: Progress::default(),
+        })
+    }
+
+    /// Where [`Moment::save`] left the same job. The rest of it gives the bytes that it would have
+    /// given then.
+    ///
+    /// # Errors
+    /// `CorruptData` if these are no bytes of such a job; and as [`Training::begin`].
+    pub fn resume(job: &'a Job<'a>, saved: &[u8]) -> Result<Self> {
+        let mut training = Self::begin(job)?;
+        let progress = snapshot::restore(saved, &training.net, &mut training.optimizer)?;
+        if progress.history.len() >= job.train.epochs || progress.step >= training.steps() {
+            return Err(snapshot::foreign());
+        }
+        training.progress = progress;
+        Ok(training)
+    }
+
+    /// How many epochs are done.
+    pub fn epochs_done(&self) -> usize {
+        self.progress.history.len()
+    }
+
+    /// Where it stands; as [`Moment::place`].
+    pub fn place(&self) -> (usize, usize) {
+        self.progress.place()
+    }
+
+    /// Trains to the end.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the loss stops being finite; and whatever `follow` returns.
+    pub fn run(mut self, follow: &mut dyn Follow) -> Result<Trained> {
+        while self.epochs_done() < self.job.train.epochs {
+            let report = self.epoch(follow)?;
+            follow.epoch(&report, &self.predictor())?;
+            let history = std::mem::take(&mut self.progress.history);
+            self.progress = Progress { history, ..Progress::default() };
+            self.progress.history.push(report);
+        }
+        if !self.net.is_finite()? {
+            return Err(diverged(self.job.train.epochs));
+        }
+        let checkpoint = Checkpoint::of(&self.net, self.card)?;
+        Ok(Trained { checkpoint, history: self.progress.history })
+    }
+
     fn predictor(&self) -> Predictor<'_> {
         let Self { job, gather, device, net, .. } = self;
         Predictor { net, gather, samples: job.samples, device }
     }
 
-    fn epoch(&mut self, epoch: usize) -> Result<EpochReport> {
-        let (members, train) = (self.job.members, self.job.train);
-        let order = batches::shuffled(members, &self.job.seed, epoch);
-        let steps = batches::steps_per_epoch(members.len(), train.batch_size);
-        let augment_seed = self.job.seed.of(&format!("augment={epoch}"));
-        let (mut sum, mut correct) = (0.0, 0);
-        let augment = self.augment.map(|a| (a, &augment_seed));
-        let mut step = epoch * steps;
-        let Self { job, gather, optimizer, device, net, .. } = self;
-        gather.ahead(batches::cut(&order, train.batch_size), augment, |batch, values| {
-            let lr = learning_rate(train, step, steps);
+    /// How many steps an epoch has.
+    fn steps(&self) -> usize {
+        batches::steps_per_epoch(self.job.members.len(), self.job.train.batch_size)
+    }
+
+    /// The steps of the present epoch that are left.
+    fn epoch(&mut self, follow: &mut dyn Follow) -> Result<EpochReport> {
+        let (epoch, steps) = (self.epochs_done(), self.steps());
+        let Self { job, augment, gather, optimizer, device, net, progress, .. } = self;
+        let (members, train) = (job.members, job.train);
+        let order = batches::shuffled(members, &job.seed, epoch);
+        let augment_seed = job.seed.of(&format!("augment={epoch}"));
+        let augment = augment.map(|a| (a, &augment_seed));
+        let left = batches::cut(&order, train.batch_size).skip(progress.step);
+        gather.ahead(left, augment, |batch, values| {
+            follow.step(&Moment { net, optimizer, progress })?;
+            let lr = learning_rate(train, epoch * steps + progress.step, steps);
             let inputs = Tensor::from_vec(values, (batch.len(), ()), device)?;
             let labels: Vec<u32> = batch.iter().map(|i| job.samples.labels[*i as usize]).collect();
             let loss = loss::cross_entropy(&net.forward(&inputs, Pass::Train)?, &labels)?;
@@ -159,13 +237,13 @@ impl Epochs<'_> {
                 return Err(diverged(epoch + 1));
             }
             optimizer.step(net, &loss.objective.backward()?, lr)?;
-            sum += loss.sum;
-            correct += loss.correct;
-            step += 1;
+            progress.loss += loss.sum;
+            progress.correct += loss.correct;
+            progress.step += 1;
             Ok(())
         })?;
         let n = members.len() as f64;
-        let (loss, accuracy) = (sum / n, correct as f64 / n);
+        let (loss, accuracy) = (progress.loss / n, progress.correct as f64 / n);
         let epochs = train.epochs;
         Ok(EpochReport { epoch: epoch + 1, epochs, loss, accuracy, samples: members.len() })
     }

@@ -2,7 +2,8 @@
 //!
 //! Both are pure functions of the samples, the recipe and a seed: on the CPU the same job gives
 //! the same bytes for any number of threads. `inputs` scales and augments, `batches` orders,
-//! `optimizer` and `schedule` move the weights, `epochs` is the loop, `predict` the pass of a model.
+//! `optimizer` and `schedule` move the weights, `epochs` is the loop, `snapshot`
+//! stops it between two steps, `predict` is the pass of a model.
 
 mod batches;
 mod epochs;
@@ -12,13 +13,17 @@ mod optimizer;
 mod predict;
 mod schedule;
 mod sizing;
+mod snapshot;
 
 pub use batches::steps_per_epoch;
-pub use epochs::{EpochReport, Job, OnEpoch, Trained, train};
+pub use epochs::{EpochReport, Follow, Job, OnEpoch, Trained, Training, train};
 pub use predict::{Batch, Predictor, Request, Sink, View, predict};
-pub use sizing::{check, embedding_width, memory_bytes, parameters};
+pub use sizing::{check, checkpoint_bytes, embedding_width, memory_bytes, parameters};
+pub use snapshot::Moment;
 
 #[cfg(test)]
 mod embedding_tests;
+#[cfg(test)]
+mod snapshot_tests;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,24 @@ impl Optimizer {
         }
     }
 
+    /// How many buffers the recipe's optimiser has for a trained tensor.
+    pub(super) fn buffers(train: &Train) -> usize {
+        match train.optimizer {
+            Kind::Sgd => usize::from(train.momentum != 0.0),
+            Kind::Adamw => 2,
+        }
+    }
+
+    /// The steps done, and the buffers of each trained tensor.
+    pub(super) fn state(&self) -> (i32, &[Vec<Tensor>]) {
+        (self.steps, &self.state)
+    }
+
+    /// Goes on from such a state.
+    pub(super) fn resume(&mut self, steps: i32, state: Vec<Vec<Tensor>>) {
+        (self.steps, self.state) = (steps, state);
+    }
+
     /// One step at learning rate `lr`.
     pub(super) fn step(&mut self, net: &Net, gradients: &GradStore, lr: f64) -> Result<()> {
         self.steps += 1;

@@ -1,6 +1,7 @@
 //! What a model needs, before it is built: whether it can work, its parameters, its memory.
 
 use super::inputs::Augment;
+use super::optimizer::Optimizer;
 use super::predict;
 use crate::models::{self, Architecture, Step};
 use crate::recipe::{Arch, Model, Train};
@@ -85,6 +86,19 @@ pub fn memory_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -
     let numbers = batch.saturating_mul(kept).saturating_add(copies * trained);
     let bytes = numbers.saturating_mul(size_of::<f32>());
     Ok(bytes.saturating_add(of_steps.unwrap_or(0)) as u64)
+}
+
+/// About how many bytes the state of a training has between two steps.
+///
+/// # Errors
+/// As for [`check`].
+pub fn checkpoint_bytes(model: &Model, train: &Train, shape: Shape, classes: usize) -> Result<u64> {
+    let trained = parameters(model, shape, classes)?;
+    let steps = Architecture::from(model).steps(shape, classes)?;
+    let running = steps.iter().flat_map(Step::parameters).filter(|p| !p.role.trained());
+    let running: u128 = running.map(|p| numbers(&p.shape)).sum();
+    let all = trained * (1 + Optimizer::buffers(train)) + running as usize;
+    Ok((all * size_of::<f32>()) as u64)
 }
 
 /// Numbers that a fully connected step keeps per sample in training, with those of a ReLU after it.

@@ -1,5 +1,11 @@
 //! Same input, recipe and seed, same bytes: for any number of threads and any order of the input.
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use unseen::run::{Observer, Run};
+
+use crate::scores::write_pictures;
 use crate::support::{Place, Toy, results, succeed, toy_recipe, write_parquet};
 
 #[test]
@@ -20,6 +26,61 @@ fn threads_do_not_change_a_byte() {
     }
     assert_eq!(all[0], all[1], "1 and 2 threads");
     assert_eq!(all[0], all[2], "1 and 5 threads");
+}
+
+/// Sees which trainings run side by side.
+#[derive(Default)]
+struct SideBySide {
+    running: Mutex<BTreeSet<String>>,
+    most: Mutex<usize>,
+}
+
+impl Observer for SideBySide {
+    fn begin(&self, task: &str, _: u64, _: u64) {
+        let mut running = self.running.lock().unwrap();
+        running.insert(task.to_owned());
+        let mut most = self.most.lock().unwrap();
+        *most = running.len().max(*most);
+    }
+
+    fn advance(&self, task: &str, _: u64, _: &str) {
+        assert!(self.running.lock().unwrap().contains(task));
+    }
+
+    fn end(&self, task: &str, _: &str) {
+        assert!(self.running.lock().unwrap().remove(task));
+    }
+
+    fn wait(&self, _: &str, _: &str) {}
+
+    fn warn(&self, _: &str) {}
+}
+
+#[test]
+fn trainings_side_by_side_do_not_change_a_byte() {
+    let place = Place::new();
+    write_pictures(&place.path("toy.parquet"), 96);
+    let run = |name: &str, arch: &str, threads: usize| {
+        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "")
+            .replace("epochs = 3", "epochs = 20\nflip = true\ncrop = 1")
+            .replace("features = \"features\"", "image = \"image\"")
+            .replace("arch = \"mlp\"", &format!("arch = \"{arch}\"\nwidth = 16\nblocks = 2"));
+        let recipe = unseen::recipe::parse(&text, name, &[]).unwrap();
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let seen = SideBySide::default();
+        pool.install(|| Run::new(recipe).unwrap().execute(&seen)).unwrap();
+        let all = 3.min(threads);
+        let most = *seen.most.lock().unwrap();
+        assert_eq!(most, all, "{arch}: side by side with {threads} threads");
+        results(&place.path(name))
+    };
+    for arch in ["convnet", "mlp"] {
+        let one = run(&format!("{arch}-1"), arch, 1);
+        for threads in [2, 3, 4] {
+            let name = format!("{arch}-{threads}");
+            assert_eq!(run(&name, arch, threads), one, "{arch} with {threads} threads");
+        }
+    }
 }
 
 #[test]

@@ -167,7 +167,8 @@ fn filled(place: &Place) -> Arc<InMemory> {
 #[test]
 fn a_fault_at_any_storage_operation_changes_nothing() {
     let filled = filled(&Place::new());
-    let recipe = toy_recipe("data/toy.parquet", "run", "").replace("epochs = 3", "epochs = 2");
+    let recipe = toy_recipe("data/toy.parquet", "run", "")
+        .replace("epochs = 3", "epochs = 2\ncheckpoint_epochs = 1");
     let faulty = |at, fault, inner: &Arc<InMemory>| {
         Arc::new(Faulty { inner: Arc::clone(inner), at, fault, operations: AtomicUsize::new(0) })
     };

@@ -8,6 +8,7 @@
 mod architecture;
 mod bad_input;
 mod bombs;
+mod checkpoints;
 mod commands;
 mod contract;
 mod coverage;

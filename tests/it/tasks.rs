@@ -115,7 +115,7 @@ fn status_tells_running_from_stopped() {
 fn clean_removes_what_no_record_names_and_nothing_else() {
     let place = Place::new();
     let (recipe, dir) = (toy(&place, 200, "dirty"), place.text("dirty"));
-    let died = unseen(&["run", &recipe, "--quiet"])
+    let died = unseen(&["run", &recipe, "--quiet", "--threads", "1"])
         .env("UNSEEN_CRASH_AT", "before-commit:4")
         .stderr(Stdio::null())
         .status()

@@ -87,6 +87,21 @@ pub struct Train {
     /// Pad images by this many pixels and crop at random.
     #[schemars(range(max = 10_000))]
     pub crop: usize,
+    /// Keep a checkpoint of each training after every so many epochs, from which a run that was killed
+    /// goes on. It changes no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub checkpoint_epochs: Option<usize>,
+    /// Keep one every so many minutes, in the middle of an epoch too; 0 for never.
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub checkpoint_minutes: f64,
+}
+
+impl Train {
+    /// Whether trainings keep checkpoints.
+    pub fn keeps_checkpoints(&self) -> bool {
+        self.checkpoint_epochs.is_some() || self.checkpoint_minutes > 0.0
+    }
 }
 
 impl Default for Train {
@@ -105,6 +120,8 @@ impl Default for Train {
             step_factor: 0.2,
             flip: false,
             crop: 0,
+            checkpoint_epochs: None,
+            checkpoint_minutes: 10.0,
         }
     }
 }

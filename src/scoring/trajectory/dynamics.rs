@@ -66,6 +66,23 @@ impl Dynamics {
         Ok(())
     }
 
+    /// What is remembered of the samples: all there is between two epochs.
+    pub fn memory(&self) -> &[f64] {
+        &self.memory
+    }
+
+    /// Goes on with what was remembered after `epochs` epochs.
+    ///
+    /// # Errors
+    /// `CorruptData` if these are the numbers of other scores or samples.
+    pub fn resume(&mut self, epochs: usize, memory: Vec<f64>) -> Result<()> {
+        if memory.len() != self.memory.len() {
+            return Err(Error::corrupt("the trajectories are of other samples or scores"));
+        }
+        (self.epoch, self.missing, self.memory) = (epochs, self.samples, memory);
+        Ok(())
+    }
+
     /// A column of `n` scores for each trajectory, in their order, after `epochs` epochs. Scores of
     /// trajectories that are too short ([`crate::scoring::check_trajectory`] tells beforehand) are NaN.
     pub fn finish(self, epochs: usize) -> Vec<Vec<f32>> {

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::attempt::Attempt;
 use super::identity::RunFile;
+use super::init::init_object;
 use super::manifest::Manifest;
 use super::memory::{Memory, Needs, Split};
 use super::metadata::join_objects;
@@ -47,6 +48,8 @@ pub struct Run {
     objects: Vec<Object>,
     /// The tables of `[[join]]`, in the recipe's order.
     pub(super) joins: Vec<Object>,
+    /// The weights of `train.init`.
+    pub(super) init: Option<Object>,
     pub(super) memory: Memory,
     survey: OnceCell<Survey>,
     loaded: RefCell<Option<Rc<Loaded>>>,
@@ -86,9 +89,10 @@ impl Run {
     pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
         recipe.check()?;
         let joins = join_objects(&recipe)?;
-        let file = RunFile::new(&recipe, &objects, &joins)?;
+        let init = init_object(&recipe)?;
+        let file = RunFile::new(&recipe, &objects, &joins, init.as_ref())?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
-        Ok(Self::of(recipe, file, ledger, objects, joins))
+        Ok(Self::of(recipe, file, ledger, objects, joins, init))
     }
 
     /// The same run within this memory; without it, within [`Memory::default`].
@@ -104,6 +108,7 @@ impl Run {
         ledger: Ledger,
         objects: Vec<Object>,
         joins: Vec<Object>,
+        init: Option<Object>,
     ) -> Self {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
         let (survey, spill) = (OnceCell::new(), OnceCell::new());
@@ -116,6 +121,7 @@ impl Run {
             file,
             objects,
             joins,
+            init,
             memory,
             survey,
             loaded,
@@ -132,7 +138,8 @@ impl Run {
         recipe.storage = storage.over(&recipe.storage);
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
         let joins = join_objects(&recipe).unwrap_or_default();
-        Self::of(recipe, file, ledger, objects, joins)
+        let init = init_object(&recipe).unwrap_or_default();
+        Self::of(recipe, file, ledger, objects, joins, init)
     }
 
     /// Does what is left to do and returns what came out. A finished run does nothing.

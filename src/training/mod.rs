@@ -10,15 +10,19 @@ mod inputs;
 mod loss;
 mod optimizer;
 mod predict;
+mod pretrained;
 mod schedule;
 mod sizing;
 
 pub use batches::steps_per_epoch;
 pub use epochs::{EpochReport, Job, OnEpoch, Trained, train};
 pub use predict::{Batch, Predictor, Request, Sink, View, predict};
+pub use pretrained::{fresh_tensors, pretrained};
 pub use sizing::{check, embedding_width, memory_bytes, parameters};
 
 #[cfg(test)]
 mod embedding_tests;
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod tests;

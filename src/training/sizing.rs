@@ -54,7 +54,8 @@ fn too_large(arch: Arch, shape: Shape, count: u128) -> Error {
         (Arch::Mlp, Shape::Image { .. }) => "model.hidden or data.resize",
         (Arch::Mlp, Shape::Features { .. }) => "model.hidden",
         (Arch::Convnet, _) => "model.width or model.blocks",
-        (Arch::Resnet18 | Arch::Resnet34, _) => "model.width",
+        (Arch::Resnet18 | Arch::Resnet34 | Arch::Resnet50, _) => "model.width",
+        (Arch::VitTiny, _) => "data.resize",
         (Arch::Linear, Shape::Image { .. }) => "data.resize",
         (Arch::Linear, Shape::Features { .. }) => "the number of columns in data.features",
     };

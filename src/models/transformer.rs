@@ -59,7 +59,7 @@ fn attention(x: &Tensor, qkv: &Affine, heads: usize) -> Result<Tensor> {
     let qkv = linear(x, qkv)?.reshape((batch, places, 3, heads, each))?;
     let qkv = qkv.permute([2, 0, 3, 1, 4])?.contiguous()?;
     let (q, k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
-    let scores = ((q / (each as f64).sqrt())?.matmul(&k.t()?))?;
+    let scores = (q / (each as f64).sqrt())?.matmul(&k.t()?)?;
     let mixed = softmax(&scores)?.matmul(&v)?;
     mixed.transpose(1, 2)?.contiguous()?.reshape((batch, places, width))
 }

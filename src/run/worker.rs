@@ -125,8 +125,8 @@ impl Run {
             memory,
             survey,
             loaded,
-            shared,
             embeddings,
+            shared,
             spill,
         }
     }

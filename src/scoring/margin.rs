@@ -1,6 +1,6 @@
 //! Margin of the prediction (Coleman et al., Selection via Proxy, 2020).
 
-use super::{Criterion, Direction, Prediction};
+use super::{Criterion, Direction, Prediction, Sums};
 use crate::recipe::Method;
 
 /// `p_(1) - p_(2)`: the largest minus the second largest probability, from 0 to 1. Low is kept.
@@ -18,6 +18,10 @@ impl Criterion for Margin {
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
         let (first, second) = top_two(prediction.probabilities);
         first - second
+    }
+
+    fn of_sums(&self) -> Option<fn(&Sums) -> f32> {
+        Some(|sums| (-(-sums.gap).exp_m1() / sums.all()) as f32)
     }
 
     fn maximum(&self, _classes: usize) -> Option<f64> {

@@ -28,7 +28,7 @@ impl Vit {
         let Shape::Image { channels: inputs, height, width } = shape else {
             return Err(not_images("a vision transformer"));
         };
-        if patch == 0 || height % patch != 0 || width % patch != 0 {
+        if patch == 0 || !height.is_multiple_of(patch) || !width.is_multiple_of(patch) {
             return Err(Error::recipe(format!(
                 "model.patch = {patch} does not divide images of {height}x{width}; \
                  choose another model.patch or data.resize"

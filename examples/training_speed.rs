@@ -237,7 +237,7 @@ impl Layers {
             let layer = |(i, [a, b]): (usize, &[usize; 2])| linear(*a, *b, vars.pp(i));
             sizes.iter().enumerate().map(layer).collect::<candle_core::Result<_>>()
         };
-        let unit = |i: usize, inputs, outputs| Unit::new([inputs, outputs], [3, 1], vars.pp(i));
+        let unit = |i: usize, inputs, outputs| Unit::new([inputs, outputs], [3, 1], &vars.pp(i));
         let head = |inputs| linear(inputs, CLASSES, vars.pp("head"));
         Ok(match net {
             "mlp" => Self::Mlp(mlp(&[[SHAPE.len(), 512], [512, 512], [512, CLASSES]])?),
@@ -293,7 +293,7 @@ impl Unit {
     fn new(
         [inputs, outputs]: [usize; 2],
         [kernel, stride]: [usize; 2],
-        vars: VarBuilder,
+        vars: &VarBuilder,
     ) -> candle_core::Result<Self> {
         let config = Conv2dConfig { padding: kernel / 2, stride, ..Conv2dConfig::default() };
         let conv = conv2d_no_bias(inputs, outputs, kernel, config, vars.pp("conv"))?;
@@ -308,10 +308,10 @@ impl Unit {
 impl Residual {
     fn new(sizes: [usize; 2], stride: usize, vars: &VarBuilder) -> candle_core::Result<Self> {
         let [_, outputs] = sizes;
-        let first = Unit::new(sizes, [3, stride], vars.pp("first"))?;
-        let second = Unit::new([outputs; 2], [3, 1], vars.pp("second"))?;
+        let first = Unit::new(sizes, [3, stride], &vars.pp("first"))?;
+        let second = Unit::new([outputs; 2], [3, 1], &vars.pp("second"))?;
         let projected = stride > 1;
-        let shortcut = projected.then(|| Unit::new(sizes, [1, stride], vars.pp("shortcut")));
+        let shortcut = projected.then(|| Unit::new(sizes, [1, stride], &vars.pp("shortcut")));
         Ok(Self { body: [first, second], shortcut: shortcut.transpose()? })
     }
 }

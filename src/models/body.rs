@@ -114,7 +114,7 @@ fn layers(mut steps: &[Step], names: &mut Vec<[String; 2]>) -> Option<Vec<Layer>
                 let (outputs, kernel, stride, relu) = (*outputs, *kernel, *stride, *relu);
                 (Layer::Conv { outputs, kernel, stride, relu }, rest)
             }
-            [Step::Pool, rest @ ..] => (Layer::Pool, rest),
+            [Step::Pool { kernel }, rest @ ..] => (Layer::Pool { kernel: *kernel }, rest),
             [Step::Residual { body, shortcut }, rest @ ..] => {
                 let body = layers(body, names)?;
                 (Layer::Residual { body, shortcut: layers(shortcut, names)? }, rest)

@@ -157,7 +157,7 @@ impl Checkpoint {
     }
 }
 
-fn values(stored: &SafeTensors<'_>, parameter: &Parameter) -> Result<Vec<f32>> {
+pub(super) fn values(stored: &SafeTensors<'_>, parameter: &Parameter) -> Result<Vec<f32>> {
     let name = &parameter.name;
     let view = stored
         .tensor(name)

@@ -1,9 +1,9 @@
 //! Scoring models: what they compute, their weights, and how they are stored.
 //!
 //! `plan` turns a recipe into a list of steps, which is all that is known of an architecture;
-//! `net` holds the weights and walks the steps; `ops` computes them. On the CPU convolution nets go
-//! through `body` to `fast` instead, which computes the same several times as fast. `checkpoint`
-//! stores the weights, and only `device` knows which devices exist.
+//! `net` holds the weights and walks the steps; `ops` and `transformer` compute them. On the CPU
+//! convolution nets go through `body` to `fast` instead, which computes the same several times as
+//! fast. `checkpoint` stores the weights, `pretrained` takes those of others, and only `device` knows which devices exist.
 
 mod body;
 mod checkpoint;
@@ -13,6 +13,8 @@ mod kernels;
 mod net;
 mod ops;
 mod plan;
+mod pretrained;
+mod transformer;
 
 pub(crate) use body::training_bytes;
 pub use checkpoint::{Checkpoint, ModelCard, Scaling};
@@ -20,3 +22,7 @@ pub use device::open;
 pub use net::{Net, Pass};
 pub use plan::Architecture;
 pub(crate) use plan::{Step, embedding_width};
+pub(crate) use pretrained::{fresh_tensors, pretrained};
+
+#[cfg(test)]
+pub(crate) mod golden_tests;

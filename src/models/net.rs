@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor, Var};
 use super::body::Body;
 use super::ops;
 use super::plan::{Architecture, Parameter, Role, Step};
+use super::transformer::{self, Affine, Block};
 use crate::samples::Shape;
 use crate::seed::Seed;
 use crate::{Error, Result};
@@ -27,7 +28,8 @@ pub enum Pass {
 ///
 /// Inside, activations are channel-major: `[features, batch]` or `[channels, batch, height,
 /// width]`. A weight in PyTorch's order then multiplies from the left, a convolution is one matrix
-/// product, and the sums of a batch norm run over contiguous rows.
+/// product, and the sums of a batch norm run over contiguous rows. Tokens of a transformer are
+/// `[batch, places, width]`, as its layer norm sums over each token.
 pub struct Net {
     steps: Vec<Step>,
     shape: Shape,
@@ -53,14 +55,23 @@ impl Net {
     }
 
     /// A network whose tensors are given one by one by `values`, in PyTorch's order of axes.
-    pub(super) fn build(
+    pub(crate) fn build(
         architecture: &Architecture,
         shape: Shape,
         classes: usize,
         device: &Device,
+        values: impl FnMut(&Parameter) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
+        Self::of(architecture.steps(shape, classes)?, shape, device, values)
+    }
+
+    /// As [`Net::build`], with steps of any sizes.
+    pub(super) fn of(
+        steps: Vec<Step>,
+        shape: Shape,
+        device: &Device,
         mut values: impl FnMut(&Parameter) -> Result<Vec<f32>>,
     ) -> Result<Self> {
-        let steps = architecture.steps(shape, classes)?;
         let mut tensors = BTreeMap::new();
         for p in steps.iter().flat_map(Step::parameters) {
             let var = Var::from_vec(values(&p)?, p.shape.as_slice(), device)?;
@@ -68,6 +79,12 @@ impl Net {
         }
         let body = if device.is_cpu() { Body::of(&steps, shape)? } else { None };
         Ok(Self { steps, shape, tensors, body })
+    }
+
+    /// The same network without `fast`.
+    #[cfg(test)]
+    pub(super) fn plain(self) -> Self {
+        Self { body: None, ..self }
     }
 
     /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`. On the CPU the inputs of a
@@ -90,7 +107,7 @@ impl Net {
             self.steps.split_last().ok_or_else(|| Error::internal("a model without steps"))?;
         let embeddings = match &self.body {
             Some(fast) => fast.forward(self, inputs, pass)?.t()?,
-            None => self.walk(body, self.channel_major(inputs)?, pass)?,
+            None => self.walk(body, self.first(inputs)?, pass)?,
         };
         let logits = self.walk(std::slice::from_ref(head), embeddings.clone(), pass)?;
         Ok((logits.t()?, embeddings.t()?))
@@ -115,8 +132,15 @@ impl Net {
                     sum?.relu()?
                 }
                 Step::Relu => x.relu()?,
-                Step::Pool => ops::max_pool(&x)?,
+                Step::Pool { kernel } => ops::max_pool(&x, *kernel)?,
                 Step::Average => x.flatten_from(2)?.mean(2)?,
+                Step::Tokens { .. } => self.tokens(&x, pass)?,
+                Step::Block { name, heads, .. } => {
+                    transformer::block(&x, &self.block(name, pass)?, *heads)?
+                }
+                Step::ClassToken { name, .. } => {
+                    transformer::class_token(&x, &self.affine(name, pass)?)?.t()?
+                }
             };
         }
         Ok(x)
@@ -138,25 +162,54 @@ impl Net {
         Ok(true)
     }
 
-    fn channel_major(&self, inputs: &Tensor) -> Result<Tensor> {
+    /// What the first step reads.
+    fn first(&self, inputs: &Tensor) -> Result<Tensor> {
+        let images = |channels, height, width| inputs.reshape(((), channels, height, width));
         match (&self.steps[0], self.shape) {
             (Step::Conv { .. }, Shape::Image { channels, height, width }) => {
-                let images = inputs.reshape(((), channels, height, width))?;
-                Ok(images.transpose(0, 1)?.contiguous()?)
+                Ok(images(channels, height, width)?.transpose(0, 1)?.contiguous()?)
+            }
+            (Step::Tokens { .. }, Shape::Image { channels, height, width }) => {
+                Ok(images(channels, height, width)?)
             }
             _ => Ok(inputs.t()?),
         }
     }
 
-    pub(super) fn var(&self, step: &str, part: &str) -> Result<&Var> {
-        let name = format!("{step}.{part}");
-        let found = self.tensors.get(&name).map(|(_, var)| var);
+    fn named(&self, name: &str) -> Result<&Var> {
+        let found = self.tensors.get(name).map(|(_, var)| var);
         found.ok_or_else(|| Error::internal(format!("the model has no tensor {name}")))
     }
 
+    pub(super) fn var(&self, step: &str, part: &str) -> Result<&Var> {
+        self.named(&format!("{step}.{part}"))
+    }
+
     pub(super) fn weight(&self, step: &str, part: &str, pass: Pass) -> Result<Tensor> {
-        let var = self.var(step, part)?;
-        Ok(if pass == Pass::Train { var.as_tensor().clone() } else { var.as_detached_tensor() })
+        Ok(tracked(self.var(step, part)?, pass))
+    }
+
+    fn affine(&self, step: &str, pass: Pass) -> Result<Affine> {
+        Ok([self.weight(step, "weight", pass)?, self.weight(step, "bias", pass)?])
+    }
+
+    fn tokens(&self, images: &Tensor, pass: Pass) -> Result<Tensor> {
+        let patches = self.affine("patch_embed.proj", pass)?;
+        let [class, positions] = ["cls_token", "pos_embed"].map(|name| self.named(name));
+        let (class, positions) = (tracked(class?, pass), tracked(positions?, pass));
+        Ok(transformer::tokens(images, &patches, &class, &positions)?)
+    }
+
+    fn block(&self, name: &str, pass: Pass) -> Result<Block> {
+        let of = |part: &str| self.affine(&format!("{name}.{part}"), pass);
+        Ok(Block {
+            norm1: of("norm1")?,
+            qkv: of("attn.qkv")?,
+            proj: of("attn.proj")?,
+            norm2: of("norm2")?,
+            fc1: of("mlp.fc1")?,
+            fc2: of("mlp.fc2")?,
+        })
     }
 
     fn norm(&self, x: &Tensor, name: &str, pass: Pass) -> Result<Tensor> {
@@ -175,16 +228,27 @@ impl Net {
     }
 }
 
+/// The tensor of a variable, with its gradient wanted or not.
+fn tracked(var: &Var, pass: Pass) -> Tensor {
+    if pass == Pass::Train { var.as_tensor().clone() } else { var.as_detached_tensor() }
+}
+
 /// PyTorch's defaults: weights and biases uniform within 1/sqrt(fan_in), which is
 /// `kaiming_uniform_(a=sqrt(5))` (`torch.nn.Linear.reset_parameters` and
-/// `torch.nn.modules.conv._ConvNd.reset_parameters`); norms start as the identity.
-fn initial_values(parameter: &Parameter, seed: &Seed) -> Vec<f32> {
+/// `torch.nn.modules.conv._ConvNd.reset_parameters`); norms start as the identity. Projections and
+/// tokens of transformers are normal with deviation 0.02, as in DeiT and timm.
+pub(super) fn initial_values(parameter: &Parameter, seed: &Seed) -> Vec<f32> {
     let count = parameter.shape.iter().product();
+    let mut random = seed.rng();
     match parameter.role {
         Role::Weight { fan_in } | Role::Bias { fan_in } => {
             let bound = 1.0 / (fan_in as f32).sqrt();
-            let mut random = seed.rng();
             (0..count).map(|_| (2.0 * random.unit() - 1.0) * bound).collect()
+        }
+        // Twelve uniform numbers sum to nearly a normal one of variance 1, the same on every machine.
+        Role::Projection | Role::Token => {
+            let mut normal = || (0..12).map(|_| random.unit()).sum::<f32>() - 6.0;
+            (0..count).map(|_| 0.02 * normal()).collect()
         }
         Role::Scale | Role::Variance => vec![1.0; count],
         Role::Offset | Role::Mean => vec![0.0; count],

@@ -3,6 +3,7 @@
 use candle_core::backprop::GradStore;
 
 use super::*;
+use crate::recipe::Stem;
 
 const COLOUR: Shape = Shape::Image { channels: 3, height: 13, width: 10 };
 
@@ -10,7 +11,7 @@ const COLOUR: Shape = Shape::Image { channels: 3, height: 13, width: 10 };
 fn both(architecture: &Architecture) -> [Net; 2] {
     let net = || Net::new(architecture, COLOUR, 5, &Seed::new(3), &Device::Cpu).unwrap();
     assert!(net().body.is_some(), "{architecture:?}");
-    [net(), Net { body: None, ..net() }]
+    [net(), net().plain()]
 }
 
 fn batch(count: usize) -> Tensor {
@@ -40,11 +41,12 @@ fn gradients(logits: &Tensor) -> GradStore {
     (logits * weights).unwrap().sum_all().unwrap().backward().unwrap()
 }
 
-fn nets() -> [Architecture; 3] {
+fn nets() -> [Architecture; 4] {
     [
         Architecture::Convnet { width: 6, blocks: 3 },
-        Architecture::Resnet18 { width: 5 },
-        Architecture::Resnet34 { width: 3 },
+        Architecture::Resnet18 { width: 5, stem: Stem::Cifar },
+        Architecture::Resnet34 { width: 3, stem: Stem::Imagenet },
+        Architecture::Resnet50 { width: 2, stem: Stem::Cifar },
     ]
 }
 

@@ -4,7 +4,7 @@
 //! This is what fully connected nets run everywhere and convolution nets on CUDA. On the CPU the
 //! latter run in `fast`, which the tests hold against these operations.
 
-use candle_core::{Result, Tensor, Var};
+use candle_core::{Result, Tensor, Var, bail};
 
 use super::kernels::TimesConstant;
 
@@ -42,14 +42,56 @@ pub(super) fn conv(x: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor>
     batch_major.conv2d(weight, padding, stride, 1, 1)?.transpose(0, 1)?.contiguous()
 }
 
-/// 2x2 max-pooling of `[channels, batch, h, w]`; an odd last row or column is cropped. The gradient
-/// of Candle 0.11's own `max_pool2d` is a quarter of the right one.
-pub(super) fn max_pool(x: &Tensor) -> Result<Tensor> {
-    let (channels, batch, height, width) = x.dims4()?;
-    let (h, w) = (height / 2, width / 2);
-    let x = x.narrow(2, 0, 2 * h)?.narrow(3, 0, 2 * w)?;
-    let windows = x.contiguous()?.reshape((channels, batch, h, 2, w, 2))?;
-    windows.max(5)?.max(3)
+/// Max-pooling of `[channels, batch, h, w]` with stride 2: 2x2, where an odd last row or column is
+/// cropped, or 3x3 with a border of one pixel. Of equal maxima the first gets the gradient, as in
+/// PyTorch. The gradient of Candle 0.11's own `max_pool2d` is `1 / kernel^2` of the right one, and that
+/// of its `max` goes to all equal maxima, which even areas of an image have.
+pub(super) fn max_pool(x: &Tensor, kernel: usize) -> Result<Tensor> {
+    let taps = |x: &Tensor, axis| {
+        let x = bordered(x, axis, kernel)?;
+        (0..kernel).map(|tap| every_second(&x, axis, tap, kernel)).collect::<Result<Vec<_>>>()
+    };
+    let mut top: Option<Tensor> = None;
+    for row in taps(x, 2)? {
+        for next in taps(&row, 3)? {
+            top = Some(match top {
+                Some(top) => next.le(&top)?.where_cond(&top, &next)?,
+                None => next,
+            });
+        }
+    }
+    top.map_or_else(|| bail!("a window without pixels"), Ok)
+}
+
+/// `x` with minus infinity around it on one axis, and as long as windows need.
+fn bordered(x: &Tensor, axis: usize, kernel: usize) -> Result<Tensor> {
+    let (before, len) = ((kernel - 1) / 2, x.dim(axis)?);
+    let outputs = (len + 2 * before - kernel) / 2 + 1;
+    let wanted = 2 * (outputs + before);
+    let border = |count: usize| {
+        let mut shape = x.dims().to_vec();
+        shape[axis] = count;
+        Tensor::full(f32::NEG_INFINITY, shape, x.device())
+    };
+    let x = x.narrow(axis, 0, len.min(wanted - before))?;
+    let mut parts = vec![x.clone()];
+    if before > 0 {
+        parts.insert(0, border(before)?);
+    }
+    if before + x.dim(axis)? < wanted {
+        parts.push(border(wanted - before - x.dim(axis)?)?);
+    }
+    Tensor::cat(&parts, axis)?.contiguous()
+}
+
+/// The pixels of a bordered axis that a tap of the window reads.
+fn every_second(x: &Tensor, axis: usize, tap: usize, kernel: usize) -> Result<Tensor> {
+    let pairs = x.dim(axis)? / 2;
+    let mut shape = x.dims().to_vec();
+    shape.splice(axis..=axis, [pairs, 2]);
+    let outputs = pairs - (kernel - 1) / 2;
+    let x = x.reshape(shape)?.narrow(axis, tap / 2, outputs)?;
+    x.narrow(axis + 1, tap % 2, 1)?.squeeze(axis + 1)?.contiguous()
 }
 
 /// Mean and population variance of each channel, differentiable.

@@ -97,9 +97,26 @@ fn a_product_with_a_constant_has_the_same_gradient() {
 fn pooling_has_the_right_gradient_and_crops() {
     for (height, width) in [(4, 6), (5, 7), (2, 2)] {
         let inputs = [var(&[2, 3, height, width], 5)];
-        let ours = || max_pool(&inputs[0]).unwrap();
-        assert_eq!(ours().dims(), [2, 3, height / 2, width / 2]);
-        assert_differences(&inputs, &ours);
+        for (kernel, h, w) in
+            [(2, height / 2, width / 2), (3, height.div_ceil(2), width.div_ceil(2))]
+        {
+            let ours = || max_pool(&inputs[0], kernel).unwrap();
+            assert_eq!(ours().dims(), [2, 3, h, w]);
+            assert_differences(&inputs, &ours);
+        }
+    }
+}
+
+#[test]
+fn of_equal_maxima_the_first_gets_the_gradient() {
+    let even = Var::ones((1, 1, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+    for (kernel, wanted) in [
+        (2, [1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]),
+        (3, [1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+    ] {
+        let sum = max_pool(&even, kernel).unwrap().sum_all().unwrap();
+        let gradient = numbers(sum.backward().unwrap().get(&even).unwrap());
+        assert_eq!(gradient, wanted.map(|g| g as f32), "{kernel}");
     }
 }
 

@@ -142,7 +142,7 @@ fn model(laws: &mut Laws, recipe: &Recipe) {
     laws.hold(
         matches!(model.arch, Arch::Linear | Arch::Mlp) || recipe.data.image.is_some(),
         &["model.arch"],
-        "`convnet` and ResNets take images, but the recipe has no `data.image`; use `mlp` or \
+        "`convnet`, ResNets and `vit_tiny` take images, but the recipe has no `data.image`; use `mlp` or \
          `linear`",
     );
     laws.hold(
@@ -154,6 +154,14 @@ fn model(laws: &mut Laws, recipe: &Recipe) {
 
 fn train(laws: &mut Laws, recipe: &Recipe) {
     let train = &recipe.train;
+    if let Some(init) = &train.init {
+        place(laws, &["train.init"], init);
+        laws.hold(
+            init.ends_with(".safetensors"),
+            &["train.init"],
+            format!("`train.init` is a .safetensors file, not `{init}`"),
+        );
+    }
     laws.hold(
         train.optimizer != Optimizer::Sgd || !train.nesterov || train.momentum > 0.0,
         &["train.nesterov", "train.momentum"],

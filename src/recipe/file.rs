@@ -87,7 +87,10 @@ fn expand_addresses(document: &Document, recipe: &mut Recipe, env: Lookup) -> Re
     };
     let inputs = inputs.iter_mut().map(|uri| ("data.uri", uri));
     let joins = recipe.join.iter_mut().map(|join| ("join.uri", &mut join.uri));
-    for (key, uri) in inputs.chain(joins).chain([("output.uri", &mut recipe.output.uri)]) {
+    let init = recipe.train.init.iter_mut().map(|uri| ("train.init", uri));
+    for (key, uri) in
+        inputs.chain(joins).chain(init).chain([("output.uri", &mut recipe.output.uri)])
+    {
         *uri = expand(uri, env)
             .map_err(|why| document.error(document.place(&[key]), &format!("`{key}` {why}")))?;
     }

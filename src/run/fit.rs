@@ -14,7 +14,7 @@ use super::task::{DYNAMICS, FOLDS, Task};
 use super::under_way::UnderWay;
 use super::watch::{Watch, view};
 use super::worker::Run;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::models::{self, Checkpoint};
 use crate::recipe::{EmbeddingFrom, FitOn, Mode, Needs, Recipe, Start};
 use crate::samples::{Samples, Shape};
@@ -35,8 +35,11 @@ impl Run {
         let loaded = self.loaded()?;
         let samples = &loaded.samples;
         let members = self.members(attempt, samples, stage, model)?;
-        let start = self.start(attempt, stage, model)?;
         let seed = self.model_seed(stage, model);
+        let start = match self.start(attempt, stage, model)? {
+            Some(start) => Some(start),
+            None => self.pretrained(samples, &members, &seed)?,
+        };
         let scored = self.scored(samples, &members, stage);
         let watch = Watch::begin(&self.recipe, samples, scored, seed.of("outputs"));
         let job = training::Job {
@@ -209,6 +212,36 @@ impl Run {
         read_checkpoint(attempt, &Task::Train { stage: stage - 1, model }.to_string()).map(Some)
     }
 
+    /// What a training from scratch starts from if the recipe gives it weights.
+    fn pretrained(
+        &self,
+        samples: &Samples,
+        members: &[u32],
+        seed: &Seed,
+    ) -> Result<Option<Checkpoint>> {
+        let Some(weights) = self.init_weights()? else { return Ok(None) };
+        let model = &self.recipe.model;
+        training::pretrained(&weights, model, samples, members, seed)
+            .map(Some)
+            .at(|| INIT.to_owned())
+    }
+
+    /// What of `train.init` the models of this dataset cannot take.
+    ///
+    /// # Errors
+    /// `InvalidInput` if its weights are not those of the recipe's model.
+    pub(super) fn init_note(&self, shape: Shape, classes: usize) -> Result<Option<String>> {
+        let Some(weights) = self.init_weights()? else { return Ok(None) };
+        let fresh = training::fresh_tensors(&weights, &self.recipe.model, shape, classes);
+        let fresh = fresh.at(|| INIT.to_owned())?;
+        Ok((!fresh.is_empty()).then(|| {
+            format!(
+                "train.init: {} start fresh, as the weights are for another number of classes than {classes}",
+                fresh.join(" and ")
+            )
+        }))
+    }
+
     /// In stage 1 a model's seed follows from the folds it is trained on, so that with two folds
     /// both directions train the same models.
     fn model_seed(&self, stage: usize, model: usize) -> Seed {
@@ -222,6 +255,9 @@ impl Run {
         seed.of(&format!("folds={folds:?}"))
     }
 }
+
+/// The field that errors about given weights speak of.
+const INIT: &str = "train.init";
 
 /// The epoch with the highest training accuracy, the first of several.
 fn best(history: &[EpochReport]) -> Option<&EpochReport> {

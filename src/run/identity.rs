@@ -27,6 +27,9 @@ pub struct RunFile {
     /// The tables of `[[join]]`, in the recipe's order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub join: Vec<InputObject>,
+    /// The weights of `train.init`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<InputObject>,
 }
 
 /// One input object as the run first saw it.
@@ -41,11 +44,17 @@ pub struct InputObject {
 }
 
 impl RunFile {
-    /// The run that `recipe` on `objects` with the joined tables `joins` makes.
+    /// The run that `recipe` on `objects` with the joined tables `joins` and the first weights `init`
+    /// makes.
     ///
     /// # Errors
     /// `Internal` if the recipe cannot be written as JSON.
-    pub fn new(recipe: &Recipe, objects: &[Object], joins: &[Object]) -> Result<Self> {
+    pub fn new(
+        recipe: &Recipe,
+        objects: &[Object],
+        joins: &[Object],
+        init: Option<&Object>,
+    ) -> Result<Self> {
         let pinned =
             |o: &Object| InputObject { uri: o.uri.clone(), bytes: o.bytes, etag: o.etag.clone() };
         let mut file = Self {
@@ -55,6 +64,7 @@ impl RunFile {
             recipe: recipe.clone(),
             input: objects.iter().map(pinned).collect(),
             join: joins.iter().map(pinned).collect(),
+            init: init.map(pinned),
         };
         file.fingerprint = file.derived()?;
         Ok(file)
@@ -62,7 +72,8 @@ impl RunFile {
 
     /// The fingerprint that follows from everything else in the file.
     fn derived(&self) -> Result<String> {
-        let what = (self.format, &self.version, &self.decisive_recipe(), &self.input, &self.join);
+        let objects = (&self.input, &self.join, &self.init);
+        let what = (self.format, &self.version, &self.decisive_recipe(), objects);
         Ok(sha256_hex(&serde_json::to_vec(&what)?))
     }
 
@@ -114,6 +125,7 @@ impl RunFile {
     pub(super) fn input_changes(&self, old: &Self) -> Vec<String> {
         let mut changes = input_changes(&old.input, &self.input);
         changes.extend(input_changes(&old.join, &self.join));
+        changes.extend(input_changes(old.init.as_slice(), self.init.as_slice()));
         changes
     }
 

@@ -23,6 +23,7 @@ mod fit;
 #[path = "no_fit.rs"]
 mod fit;
 mod identity;
+mod init;
 mod label_errors;
 mod manifest;
 mod memory;

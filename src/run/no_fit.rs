@@ -28,6 +28,10 @@ impl Run {
     ) -> Result<String> {
         Err(no_models())
     }
+
+    pub(super) fn init_note(&self, _: Shape, _: usize) -> Result<Option<String>> {
+        Err(no_models())
+    }
 }
 
 pub(super) fn sizes(_: &Recipe, _: Shape, _: usize) -> Result<Sizes> {

@@ -88,6 +88,7 @@ impl Plan {
         let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
         let class_count = survey.classes.len();
         let sizes = fit::sizes(recipe, shape, class_count)?;
+        let init_note = run.init_note(shape, class_count)?;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, &survey.classes)?;
         run.check_metadata()?;
@@ -126,7 +127,7 @@ impl Plan {
             },
             sample_epochs: trained * recipe.train.epochs as u64,
             tasks,
-            warnings: warnings(run, &labels, &selection),
+            warnings: init_note.into_iter().chain(warnings(run, &labels, &selection)).collect(),
         })
     }
 }

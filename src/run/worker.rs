@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::attempt::Attempt;
 use super::identity::RunFile;
+use super::init::init_object;
 use super::manifest::Manifest;
 use super::memory::{Memory, Needs, Split};
 use super::metadata::join_objects;
@@ -32,6 +33,8 @@ pub struct Run {
     objects: Vec<Object>,
     /// The tables of `[[join]]`, in the recipe's order.
     pub(super) joins: Vec<Object>,
+    /// The weights of `train.init`.
+    pub(super) init: Option<Object>,
     pub(super) memory: Memory,
     survey: OnceLock<Survey>,
     loaded: Mutex<Option<Arc<Loaded>>>,
@@ -71,9 +74,10 @@ impl Run {
     pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
         recipe.check()?;
         let joins = join_objects(&recipe)?;
-        let file = RunFile::new(&recipe, &objects, &joins)?;
+        let init = init_object(&recipe)?;
+        let file = RunFile::new(&recipe, &objects, &joins, init.as_ref())?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
-        Ok(Self::of(recipe, file, ledger, objects, joins))
+        Ok(Self::of(recipe, file, ledger, objects, joins, init))
     }
 
     /// The same run within this memory; without it, within [`Memory::default`].
@@ -89,6 +93,7 @@ impl Run {
         ledger: Ledger,
         objects: Vec<Object>,
         joins: Vec<Object>,
+        init: Option<Object>,
     ) -> Self {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
         let (survey, spill) = (OnceLock::new(), OnceLock::new());
@@ -101,6 +106,7 @@ impl Run {
             file,
             objects,
             joins,
+            init,
             memory,
             survey,
             loaded,
@@ -117,7 +123,8 @@ impl Run {
         recipe.storage = storage.over(&recipe.storage);
         let objects = resolve(recipe.data.uri.as_slice(), &recipe.storage).unwrap_or_default();
         let joins = join_objects(&recipe).unwrap_or_default();
-        Self::of(recipe, file, ledger, objects, joins)
+        let init = init_object(&recipe).unwrap_or_default();
+        Self::of(recipe, file, ledger, objects, joins, init)
     }
 
     /// Does what is left to do and returns what came out. A finished run does nothing.

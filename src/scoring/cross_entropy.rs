@@ -1,6 +1,6 @@
 //! Cross-entropy loss of the label.
 
-use super::{Criterion, Direction, Prediction};
+use super::{Criterion, Direction, Prediction, Sums, narrow};
 use crate::recipe::Method;
 
 /// `-ln p_label = logsumexp(z) - z_label`, in nats, from 0 without a bound. High is kept.
@@ -21,5 +21,9 @@ impl Criterion for CrossEntropy {
         let sum = prediction.logits.iter().fold(0.0, |sum, &z| sum + f64::from((z - max).exp()));
         let loss = sum.ln() + f64::from(max) - f64::from(prediction.logits[prediction.label]);
         loss.min(f64::from(f32::MAX)) as f32
+    }
+
+    fn of_sums(&self) -> Option<fn(&Sums) -> f32> {
+        Some(|sums| narrow(sums.others.ln_1p() + sums.own_gap))
     }
 }

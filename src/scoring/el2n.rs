@@ -1,6 +1,6 @@
 //! Error L2 norm (Paul et al., Deep Learning on a Data Diet, 2021).
 
-use super::{Criterion, Direction, Prediction};
+use super::{Criterion, Direction, Prediction, Sums};
 use crate::recipe::Method;
 
 /// `||p - onehot(label)||_2`, from 0 to the square root of 2. High is kept.
@@ -17,6 +17,10 @@ impl Criterion for El2n {
 
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
         error_norm(prediction) as f32
+    }
+
+    fn of_sums(&self) -> Option<fn(&Sums) -> f32> {
+        Some(|sums| ((sums.wrong_squares + sums.wrong * sums.wrong).sqrt() / sums.all()) as f32)
     }
 
     fn maximum(&self, _classes: usize) -> Option<f64> {

@@ -1,7 +1,7 @@
 //! Entropy of the prediction (Coleman et al., Selection via Proxy, 2020).
 
 use super::least_confidence::rest;
-use super::{Criterion, Direction, Given, Prediction};
+use super::{Criterion, Direction, Given, Prediction, Sums};
 use crate::recipe::Method;
 
 /// `-sum_c p_c ln p_c`, in nats, from 0 to `ln C`. High is kept.
@@ -18,6 +18,10 @@ impl Criterion for Entropy {
 
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
         nats(prediction) as f32
+    }
+
+    fn of_sums(&self) -> Option<fn(&Sums) -> f32> {
+        Some(|sums| (sums.others.ln_1p() + sums.spread / sums.all()) as f32)
     }
 
     fn maximum(&self, classes: usize) -> Option<f64> {

@@ -1,6 +1,6 @@
 //! Least confidence of the prediction (Coleman et al., Selection via Proxy, 2020).
 
-use super::{Criterion, Direction, Prediction};
+use super::{Criterion, Direction, Prediction, Sums};
 use crate::recipe::Method;
 
 /// `1 - max_c p_c`, from 0 to `1 - 1/C`. High is kept.
@@ -17,6 +17,10 @@ impl Criterion for LeastConfidence {
 
     fn score(&self, prediction: &Prediction<'_>) -> f32 {
         rest(prediction.probabilities) as f32
+    }
+
+    fn of_sums(&self) -> Option<fn(&Sums) -> f32> {
+        Some(|sums| (sums.others / sums.all()) as f32)
     }
 
     fn maximum(&self, classes: usize) -> Option<f64> {

@@ -1,6 +1,6 @@
 //! Margin of the prediction (Coleman et al., Selection via Proxy, 2020).
 
-use super::{Criterion, Direction, Given, Prediction};
+use super::{Criterion, Direction, Given, Prediction, Sums};
 use crate::recipe::Method;
 
 /// `p_(1) - p_(2)`: the largest minus the second largest probability, from 0 to 1. Low is kept.
@@ -24,6 +24,10 @@ impl Criterion for Margin {
         let (highest, next) = top_two(prediction.logits);
         let gap = f64::from(next) - f64::from(highest);
         (f64::from(first) * -gap.exp_m1()) as f32
+    }
+
+    fn of_sums(&self) -> Option<fn(&Sums) -> f32> {
+        Some(|sums| (-(-sums.gap).exp_m1() / sums.all()) as f32)
     }
 
     fn maximum(&self, _classes: usize) -> Option<f64> {

@@ -21,6 +21,7 @@ mod label_quality;
 mod least_confidence;
 mod margin;
 mod rows;
+mod sums;
 #[cfg(test)]
 #[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests;
@@ -33,6 +34,7 @@ pub use embedding::{Cloud, difficulty, embedding_limit, embedding_scores};
 pub use label_errors::{LabelError, MeanProbabilities, label_errors};
 pub(crate) use rows::score_distribution;
 pub use rows::{Block, Values, score_block, softmax};
+pub use sums::Sums;
 pub use trajectory::{Dynamics, Trajectory, check_trajectory, trajectory};
 
 /// The end of a score that is kept.
@@ -84,6 +86,12 @@ pub trait Criterion: Send + Sync {
 
     /// The score, finite for every finite prediction.
     fn score(&self, prediction: &Prediction<'_>) -> f32;
+
+    /// The same score to 1e-6 of it, from sums over the softmax of the logits, if it follows from these:
+    /// many scores then share one vectorised pass over the logits.
+    fn of_sums(&self) -> Option<fn(&Sums) -> f32> {
+        None
+    }
 
     /// The largest possible score over `classes` classes, if there is one.
     fn maximum(&self, _classes: usize) -> Option<f64> {

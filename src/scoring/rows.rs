@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::sums::score_logits;
 use super::{Criterion, Given, Prediction};
 use crate::{Error, Result};
 
@@ -43,6 +44,13 @@ pub fn score_block(block: &Block<'_>, criteria: &[&dyn Criterion], out: &mut [f3
     if block.embedding_norms.is_none() {
         criteria.iter().try_for_each(|criterion| check_embedding(*criterion))?;
     }
+    if let Values::Logits(values) = block.values {
+        check_sizes(block, criteria.len(), out.len())?;
+        return match score_logits(values, block, criteria, out) {
+            None => check_norms(block),
+            Some(row) => Err(wrong_row(row, WRONG_LOGIT)),
+        };
+    }
     each_prediction(block, criteria.len(), out, |prediction, out| {
         for (score, criterion) in out.iter_mut().zip(criteria) {
             *score = criterion.score(prediction);
@@ -61,10 +69,9 @@ pub(super) fn each_prediction<T: Send>(
     out: &mut [T],
     visit: impl Fn(&Prediction<'_>, &mut [T]) + Sync + Send,
 ) -> Result<()> {
-    check(block)?;
-    if out.len() != block.labels.len() * width {
-        return Err(Error::internal(format!("{} results do not fit the rows", out.len())));
-    }
+    check_sizes(block, width, out.len())?;
+    check_values(block)?;
+    check_norms(block)?;
     match block.values {
         Values::Logits(values) => {
             each_row(values, block, width, out, &visit, |row, logits, probabilities| {
@@ -139,11 +146,8 @@ fn check_embedding(criterion: &dyn Criterion) -> Result<()> {
     )))
 }
 
-/// Checks the numbers of a block.
-///
-/// # Errors
-/// As [`score_block`].
-pub(super) fn check(block: &Block<'_>) -> Result<()> {
+/// Checks the labels, and that all lengths fit `results`, which are `width` for each row.
+fn check_sizes(block: &Block<'_>, width: usize, results: usize) -> Result<()> {
     let Block { classes, labels, embedding_norms, .. } = *block;
     let (Values::Logits(values) | Values::Probabilities(values)) = block.values;
     let fits = |norms: &[f32]| norms.len() == labels.len();
@@ -154,27 +158,37 @@ pub(super) fn check(block: &Block<'_>) -> Result<()> {
             values.len()
         )));
     }
-    if let Some(row) = labels.iter().position(|label| *label as usize >= classes) {
-        return Err(Error::input(format!(
+    if results != labels.len() * width {
+        return Err(Error::internal(format!("{results} results do not fit the rows")));
+    }
+    match labels.iter().position(|label| *label as usize >= classes) {
+        None => Ok(()),
+        Some(row) => Err(Error::input(format!(
             "row {row} has label {}, but the model has {classes} classes; correct the label",
             labels[row]
-        )));
+        ))),
     }
-    let (fault, good): (_, fn(&[f32]) -> bool) = match block.values {
-        Values::Logits(_) => ("a logit that is NaN or infinite", is_finite),
-        Values::Probabilities(_) => ("probabilities that do not sum to 1", is_distribution),
-    };
-    check_rows(values, classes, fault, good)?;
-    check_rows(
-        embedding_norms.unwrap_or_default(),
-        1,
-        "an embedding without a finite norm",
-        |norm| norm[0].is_finite() && norm[0] >= 0.0,
-    )
 }
 
-fn is_finite(row: &[f32]) -> bool {
-    row.iter().all(|z| z.is_finite())
+const WRONG_LOGIT: &str = "a logit that is NaN or infinite";
+
+fn check_values(block: &Block<'_>) -> Result<()> {
+    match block.values {
+        Values::Logits(values) => {
+            let finite = |row: &[f32]| row.iter().all(|z| z.is_finite());
+            check_rows(values, block.classes, WRONG_LOGIT, finite)
+        }
+        Values::Probabilities(values) => {
+            let fault = "probabilities that do not sum to 1";
+            check_rows(values, block.classes, fault, is_distribution)
+        }
+    }
+}
+
+fn check_norms(block: &Block<'_>) -> Result<()> {
+    let norms = block.embedding_norms.unwrap_or_default();
+    let fault = "an embedding without a finite norm";
+    check_rows(norms, 1, fault, |norm| norm[0].is_finite() && norm[0] >= 0.0)
 }
 
 fn check_rows(
@@ -185,10 +199,14 @@ fn check_rows(
 ) -> Result<()> {
     match values.par_chunks(width).position_first(|row| !good(row)) {
         None => Ok(()),
-        Some(row) => Err(Error::input(format!(
-            "row {row} has {fault} and cannot be scored; a lower learning rate may help"
-        ))),
+        Some(row) => Err(wrong_row(row, fault)),
     }
+}
+
+fn wrong_row(row: usize, fault: &str) -> Error {
+    Error::input(format!(
+        "row {row} has {fault} and cannot be scored; a lower learning rate may help"
+    ))
 }
 
 /// Calls `fill(row, logits, probabilities)` for every row and visits the result.

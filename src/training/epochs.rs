@@ -8,7 +8,7 @@ use super::predict::Predictor;
 use super::schedule::learning_rate;
 use super::snapshot::{Moment, Progress};
 use super::{batches, inputs, loss, sizing, snapshot};
-use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, Scaling, open};
+use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, open};
 use crate::recipe;
 use crate::samples::Samples;
 use crate::seed::Seed;
@@ -112,8 +112,7 @@ fn card(job: &Job<'_>) -> Result<ModelCard> {
     let shape = job.samples.inputs.shape();
     let scaling = match job.start {
         Some(start) => start.card.scaling.clone(),
-        None if job.model.standardize => inputs::fit(&job.samples.inputs, job.members)?,
-        None => Scaling::identity(shape),
+        None => inputs::scaling(job.model, &job.samples.inputs, job.members)?,
     };
     let architecture = Architecture::from(job.model);
     let card = ModelCard::new(architecture, shape, job.samples.classes.len(), scaling);

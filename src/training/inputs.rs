@@ -5,7 +5,7 @@ use std::sync::mpsc::sync_channel;
 use rayon::prelude::*;
 
 use crate::models::Scaling;
-use crate::recipe::Train;
+use crate::recipe::{Model, Train};
 use crate::samples::{Inputs, Shape, floats};
 use crate::seed::Seed;
 use crate::{Error, Result};
@@ -13,12 +13,20 @@ use crate::{Error, Result};
 /// How many samples are summed together; a constant, so that sums don't depend on threads.
 const CHUNK: usize = 1024;
 
+/// How a model of the recipe scales inputs: by those that it is trained on, or not at all.
+///
+/// # Errors
+/// As [`fit`].
+pub(super) fn scaling(model: &Model, inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
+    if model.standardize { fit(inputs, members) } else { Ok(Scaling::identity(inputs.shape())) }
+}
+
 /// Mean and population deviation of `members`, summed in f64: per channel over all pixels / 255, or per
 /// feature. A deviation of 0 becomes 1.
 ///
 /// # Errors
 /// `Unavailable` if an input cannot be read.
-pub(super) fn fit(inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
+fn fit(inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
     match inputs.shape() {
         Shape::Image { .. } => fit_pixels(inputs, members),
         Shape::Features { width } => fit_features(inputs, width, members),

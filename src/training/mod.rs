@@ -11,6 +11,7 @@ mod inputs;
 mod loss;
 mod optimizer;
 mod predict;
+mod pretrained;
 mod schedule;
 mod sizing;
 mod snapshot;
@@ -18,11 +19,14 @@ mod snapshot;
 pub use batches::steps_per_epoch;
 pub use epochs::{EpochReport, Follow, Job, OnEpoch, Trained, Training, train};
 pub use predict::{Batch, Predictor, Request, Sink, View, predict};
+pub use pretrained::{fresh_tensors, pretrained};
 pub use sizing::{check, checkpoint_bytes, embedding_width, memory_bytes, parameters};
 pub use snapshot::Moment;
 
 #[cfg(test)]
 mod embedding_tests;
+#[cfg(test)]
+mod golden_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

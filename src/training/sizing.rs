@@ -55,8 +55,8 @@ fn too_large(arch: Arch, shape: Shape, count: u128) -> Error {
         (Arch::Mlp, Shape::Image { .. }) => "model.hidden or data.resize",
         (Arch::Mlp, Shape::Features { .. }) => "model.hidden",
         (Arch::Convnet, _) => "model.width or model.blocks",
-        (Arch::Resnet18 | Arch::Resnet34, _) => "model.width",
-        (Arch::Linear, Shape::Image { .. }) => "data.resize",
+        (Arch::Resnet18 | Arch::Resnet34 | Arch::Resnet50, _) => "model.width",
+        (Arch::VitTiny, _) | (Arch::Linear, Shape::Image { .. }) => "data.resize",
         (Arch::Linear, Shape::Features { .. }) => "the number of columns in data.features",
     };
     Error::new(
@@ -76,6 +76,12 @@ fn too_large(arch: Arch, shape: Shape, count: u128) -> Error {
 pub fn memory_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -> Result<u64> {
     let trained = parameters(model, shape, classes)?;
     let steps = Architecture::from(model).steps(shape, classes)?;
+    let places = steps.iter().find_map(|step| match step {
+        Step::Tokens { places, .. } => Some(*places),
+        _ => None,
+    });
+    let of_blocks = steps.iter().map(|step| kept_by_block(step, places.unwrap_or(0)));
+    let of_blocks = of_blocks.fold(0, usize::saturating_add).saturating_mul(batch);
     // The outputs of a batch as training sees them need as much as a step on it.
     let batch = batch.max(predict::BATCH);
     let of_steps = models::training_bytes(&steps, shape, batch)?;
@@ -84,6 +90,7 @@ pub fn memory_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -
     let copies = if of_steps.is_some() { 8 } else { 6 };
     let kept = steps.iter().map(kept_by).fold(shape.len(), usize::saturating_add);
     let numbers = batch.saturating_mul(kept).saturating_add(copies * trained);
+    let numbers = numbers.saturating_add(of_blocks);
     let bytes = numbers.saturating_mul(size_of::<f32>());
     Ok(bytes.saturating_add(of_steps.unwrap_or(0)) as u64)
 }
@@ -105,6 +112,18 @@ pub fn checkpoint_bytes(model: &Model, train: &Train, shape: Shape, classes: usi
 fn kept_by(step: &Step) -> usize {
     match step {
         Step::Linear { outputs, .. } => outputs.saturating_mul(6),
+        _ => 0,
+    }
+}
+
+/// About how many numbers a step of a transformer keeps per sample for the gradient: 44 of the width for each
+/// place, and four tables of all places by all for each head. Without a gradient nothing is kept.
+fn kept_by_block(step: &Step, places: usize) -> usize {
+    match step {
+        Step::Block { width, heads, .. } => {
+            let tables = places.saturating_mul(4 * heads);
+            places.saturating_mul(tables.saturating_add(44 * width))
+        }
         _ => 0,
     }
 }

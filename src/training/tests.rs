@@ -46,7 +46,7 @@ pub(super) fn features(n: usize) -> Samples {
 }
 
 pub(super) fn model(arch: Arch) -> Model {
-    Model { arch, hidden: vec![32], width: 8, blocks: 2, standardize: true }
+    Model { arch, hidden: vec![32], width: 8, blocks: 2, ..Model::default() }
 }
 
 pub(super) fn recipe() -> Train {

@@ -256,3 +256,45 @@ fn a_guard_that_may_break_a_rule_is_a_warning_and_one_that_does_an_error() {
         "{told}"
     );
 }
+
+#[test]
+fn trainings_start_from_given_weights_which_are_pinned() {
+    let place = Place::new();
+    Toy::new(180, 3).write(&place.path("toy.parquet"));
+    let recipe = |name: &str, extra: &str| {
+        let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), extra);
+        place.recipe(&format!("{name}.toml"), &text)
+    };
+    succeed(&["run", &recipe("first", "")]);
+    let model = |run: &str| {
+        std::fs::read(place.path(run).join("models/stage-1-model-0.safetensors")).unwrap()
+    };
+    std::fs::copy(
+        place.path("first/models/stage-1-model-0.safetensors"),
+        place.path("given.safetensors"),
+    )
+    .unwrap();
+    let init = format!("train.init={}", place.text("given.safetensors"));
+    let second = recipe("second", "");
+    succeed(&["run", &second, "--set", &init]);
+    assert_ne!(model("first"), model("second"));
+    succeed(&["verify", &place.text("second")]);
+
+    // Another dataset has two of the classes: the last layer is fresh, and the plan says so.
+    let fewer = ["--set", "data.filter=label < 2", "--set", &init];
+    let output = run(&[&["plan", &recipe("third", "")][..], &fewer].concat());
+    let told = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("head.weight and head.bias start fresh"), "{told}");
+
+    // Weights of another model, and others under the same name.
+    let told = |args: &[&str]| String::from_utf8(run(args).stderr).unwrap();
+    let wider = told(&["plan", &recipe("fourth", ""), "--set", &init, "--set", "model.hidden=[9]"]);
+    assert!(
+        wider.contains("train.init") && wider.contains("hidden.0.weight is F32 [8, 2]"),
+        "{wider}"
+    );
+    std::fs::write(place.path("given.safetensors"), model("second")).unwrap();
+    let changed = told(&["run", &second, "--set", &init]);
+    assert!(changed.contains("given.safetensors"), "{changed}");
+}

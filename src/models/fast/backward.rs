@@ -42,7 +42,7 @@ impl<'a> Backward<'a> {
         for (i, node) in self.kept.plan.nodes.iter().enumerate().rev() {
             match &node.kind {
                 Kind::Conv(conv) => self.conv(i, conv),
-                Kind::Pool { source, .. } => self.pool(i, *source),
+                Kind::Pool { source, kernel, .. } => self.pool(i, *source, *kernel),
                 // A join's gradient is that of both its sides, and nobody wants that of images.
                 Kind::Join { .. } | Kind::Unfold(_) => {}
             }
@@ -64,7 +64,7 @@ impl<'a> Backward<'a> {
         self.gradients[last] = Gradient { buffer: Some(buffer), sums };
     }
 
-    fn pool(&mut self, node: usize, source: usize) {
+    fn pool(&mut self, node: usize, source: usize, kernel: usize) {
         let kept = self.kept;
         let (input, output) = (kept.plan.nodes[source].size, kept.plan.nodes[node].size);
         let Some(own) = self.gradients[node].buffer.take() else { return };
@@ -74,7 +74,10 @@ impl<'a> Backward<'a> {
         images.zip(own.get().par_chunks_exact(output.len())).enumerate().for_each(
             |(i, ((out, sums), gradient))| {
                 let view = kept.image(source, i);
-                simd::run(PoolGradient { input, output, view, gradient, out });
+                match kernel {
+                    2 => simd::run(PoolGradient::<2> { input, output, view, gradient, out }),
+                    _ => simd::run(PoolGradient::<3> { input, output, view, gradient, out }),
+                }
                 kept.complete(source, i, out, sums);
             },
         );

@@ -30,10 +30,14 @@ pub(super) fn compute<'a, F: Fn(usize) -> View<'a>>(
             images.zip(inputs.images.chunks_exact(len)).for_each(|(out, x)| unfold.run(x, out));
         }
         Kind::Conv(conv) => conv.forward(view(conv.source), weights, out, scratch, done),
-        Kind::Pool { source, input } => {
+        Kind::Pool { source, input, kernel } => {
+            let (input, output) = (*input, node.size);
             for (i, out) in images.enumerate() {
                 let view = view(*source).image(i, input.len());
-                simd::run(Pool { input: *input, output: node.size, view, out });
+                match kernel {
+                    2 => simd::run(Pool::<2> { input, output, view, out }),
+                    _ => simd::run(Pool::<3> { input, output, view, out }),
+                }
             }
         }
         Kind::Join { left, right } => {

@@ -27,7 +27,7 @@ impl Plain<'_> {
                     let z = self.norm(&y);
                     if *relu { z.relu().unwrap() } else { z }
                 }
-                Layer::Pool => pool(&x),
+                Layer::Pool { .. } => pool(&x),
                 Layer::Residual { body, shortcut } => {
                     let sum = self.chain(x.clone(), body);
                     (sum + self.chain(x, shortcut)).unwrap().relu().unwrap()

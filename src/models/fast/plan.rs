@@ -16,8 +16,9 @@ pub(crate) enum Layer {
     /// A convolution with padding `kernel / 2` and without bias, batch norm, and ReLU if asked for.
     /// The kernel is 1x1 or 3x3, the stride 1 or 2; the first layer takes any odd kernel and stride.
     Conv { outputs: usize, kernel: usize, stride: usize, relu: bool },
-    /// 2x2 max-pooling; an odd last row or column is cropped.
-    Pool,
+    /// Max-pooling with stride 2: 2x2, where an odd last row or column is cropped, or 3x3 with a
+    /// border of one pixel.
+    Pool { kernel: usize },
     /// `relu(body(x) + shortcut(x))`. The body has two convolutions or more; an empty shortcut is
     /// the identity. Both hold nothing but convolutions.
     Residual { body: Vec<Layer>, shortcut: Vec<Layer> },
@@ -126,6 +127,7 @@ pub(super) enum Kind {
     Pool {
         source: usize,
         input: Size,
+        kernel: usize,
     },
     Join {
         left: usize,
@@ -155,7 +157,7 @@ impl Plan {
                     Some(source) => plan.conv(layer, source, Role::Only)?,
                     None => plan.first(layer)?,
                 },
-                Layer::Pool => plan.pool()?,
+                Layer::Pool { kernel } => plan.pool(*kernel)?,
                 Layer::Residual { body, shortcut } => plan.residual(body, shortcut)?,
             }
         }
@@ -271,14 +273,20 @@ impl Plan {
         Ok(())
     }
 
-    fn pool(&mut self) -> Result<()> {
+    fn pool(&mut self, kernel: usize) -> Result<()> {
         let Some(source) = self.last() else { bail!("the fast path does not pool images") };
         let input @ Size { channels, height, width } = self.nodes[source].size;
-        let size = Size { channels, height: height / 2, width: width / 2 };
-        if size.plane() == 0 {
+        let border = match kernel {
+            2 => 0,
+            3 => 2,
+            _ => bail!("the fast path has no pooling of {kernel}x{kernel}"),
+        };
+        if height.min(width) + border < kernel {
             bail!("images of {height}x{width} are too small to pool");
         }
-        self.nodes.push(Node { kind: Kind::Pool { source, input }, size });
+        let along = |len: usize| (len + border - kernel) / 2 + 1;
+        let size = Size { channels, height: along(height), width: along(width) };
+        self.nodes.push(Node { kind: Kind::Pool { source, input, kernel }, size });
         Ok(())
     }
 

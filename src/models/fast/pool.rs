@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::plan::Size;
-use super::simd::{AffineVector, LANES, Pixel, View, at_least, per_pixel, vectors, vectors_mut};
+use super::simd::{LANES, Pixel, View, at_least, per_pixel, vectors, vectors_mut};
 
 /// The larger; not a number if either is not.
 #[inline(always)]
@@ -12,49 +12,54 @@ fn larger<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
     simd.select_f32s(simd.less_than_or_equal_f32s(a, a), larger, a)
 }
 
-/// The vectors of a window's four inputs in a plane of width `width`, for output `(y, x)`.
-#[inline(always)]
-fn window<S: Simd>(width: usize, (y, x): (usize, usize), v: usize) -> [usize; 4] {
-    let per = per_pixel::<S>();
-    let corner = (2 * y * width + 2 * x) * per + v;
-    [corner, corner + per, corner + width * per, corner + (width + 1) * per]
+/// The pixels of windows with stride 2.
+#[derive(Clone, Copy)]
+struct Windows<const KERNEL: usize> {
+    height: usize,
+    width: usize,
 }
 
-/// The values of a window.
-#[inline(always)]
-fn values<S: Simd>(
-    simd: S,
-    affine: AffineVector<S>,
-    x: &[S::f32s],
-    window: [usize; 4],
-) -> [S::f32s; 4] {
-    let mut values = [simd.splat_f32s(0.0); 4];
-    for i in 0..4 {
-        values[i] = affine.of(simd, x[window[i]]);
+impl<const KERNEL: usize> Windows<KERNEL> {
+    fn over(Size { height, width, .. }: Size) -> Self {
+        Self { height, width }
     }
-    values
+
+    /// Where the input is that a tap of the window of output `(y, x)` reads. Outside of the image it
+    /// is the nearest pixel, which is in the window too and changes no maximum.
+    #[inline(always)]
+    fn pixel(self, (y, x): (usize, usize), tap: usize) -> usize {
+        let along = |at: usize, tap: usize, len: usize| {
+            (2 * at + tap).saturating_sub((KERNEL - 1) / 2).min(len - 1)
+        };
+        along(y, tap / KERNEL, self.height) * self.width + along(x, tap % KERNEL, self.width)
+    }
 }
 
-/// The largest of a window.
+/// The largest of a window; not a number if one is not.
 #[inline(always)]
-fn largest<S: Simd>(simd: S, [a, b, c, d]: [S::f32s; 4]) -> S::f32s {
-    larger(simd, larger(simd, a, b), larger(simd, c, d))
+fn largest<S: Simd, const KERNEL: usize>(simd: S, value: impl Fn(usize) -> S::f32s) -> S::f32s {
+    let mut top = value(0);
+    for tap in 1..KERNEL * KERNEL {
+        top = larger(simd, top, value(tap));
+    }
+    top
 }
 
 /// Pools one image.
-pub(super) struct Pool<'a> {
+pub(super) struct Pool<'a, const KERNEL: usize> {
     pub(super) input: Size,
     pub(super) output: Size,
     pub(super) view: View<'a>,
     pub(super) out: &'a mut [Pixel],
 }
 
-impl WithSimd for Pool<'_> {
+impl<const KERNEL: usize> WithSimd for Pool<'_, KERNEL> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (per, width) = (per_pixel::<S>(), self.output.width);
+        let windows = Windows::<KERNEL>::over(self.input);
         let planes = self.view.pixels.chunks_exact(self.input.plane());
         let outs = self.out.chunks_exact_mut(self.output.plane());
         for (block, (x, out)) in planes.zip(outs).enumerate() {
@@ -63,8 +68,9 @@ impl WithSimd for Pool<'_> {
                 let affine = self.view.affine.vector(simd, block, v);
                 for (y, out) in out.chunks_exact_mut(width * per).enumerate() {
                     for column in 0..width {
-                        let window = window::<S>(self.input.width, (y, column), v);
-                        out[column * per + v] = largest(simd, values(simd, affine, x, window));
+                        let value =
+                            |tap| affine.of(simd, x[windows.pixel((y, column), tap) * per + v]);
+                        out[column * per + v] = largest::<S, KERNEL>(simd, value);
                     }
                 }
             }
@@ -74,7 +80,7 @@ impl WithSimd for Pool<'_> {
 
 /// The gradient of one image by the inputs: of equal maxima the first gets it, as in PyTorch;
 /// inputs that were cropped get none.
-pub(super) struct PoolGradient<'a> {
+pub(super) struct PoolGradient<'a, const KERNEL: usize> {
     pub(super) input: Size,
     pub(super) output: Size,
     pub(super) view: View<'a>,
@@ -82,13 +88,13 @@ pub(super) struct PoolGradient<'a> {
     pub(super) out: &'a mut [Pixel],
 }
 
-impl WithSimd for PoolGradient<'_> {
+impl<const KERNEL: usize> WithSimd for PoolGradient<'_, KERNEL> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
-        let width = self.output.width;
+        let (windows, width) = (Windows::<KERNEL>::over(self.input), self.output.width);
         vectors_mut::<S>(self.out).fill(zero);
         let planes = self.view.pixels.chunks_exact(self.input.plane());
         let gradients = self.gradient.chunks_exact(self.output.plane());
@@ -100,13 +106,14 @@ impl WithSimd for PoolGradient<'_> {
                 let affine = self.view.affine.vector(simd, block, v);
                 for (y, gradient) in gradient.chunks_exact(width * per).enumerate() {
                     for column in 0..width {
-                        let window = window::<S>(self.input.width, (y, column), v);
-                        let values = values(simd, affine, x, window);
-                        let top = largest(simd, values);
+                        let place = |tap| windows.pixel((y, column), tap) * per + v;
+                        let value = |tap| affine.of(simd, x[place(tap)]);
+                        let top = largest::<S, KERNEL>(simd, value);
                         let mut rest = gradient[column * per + v];
-                        for j in 0..4 {
-                            let first = simd.less_than_or_equal_f32s(top, values[j]);
-                            out[window[j]] = simd.select_f32s(first, rest, zero);
+                        for tap in 0..KERNEL * KERNEL {
+                            let first = simd.less_than_or_equal_f32s(top, value(tap));
+                            let share = simd.select_f32s(first, rest, zero);
+                            out[place(tap)] = simd.add_f32s(out[place(tap)], share);
                             rest = simd.select_f32s(first, zero, rest);
                         }
                     }

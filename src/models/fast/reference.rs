@@ -50,7 +50,7 @@ fn chain(mut x: Batch, layers: &[Layer], numbers: &mut Numbers) -> Batch {
                 let z = norm(y, numbers);
                 if *with_relu { relu(z) } else { z }
             }
-            Layer::Pool => pool(&x),
+            Layer::Pool { kernel } => pool(&x, *kernel),
             Layer::Residual { body, shortcut } => {
                 let mut sum = chain(x.clone(), body, numbers);
                 let other = chain(x, shortcut, numbers);
@@ -123,15 +123,20 @@ fn relu(mut x: Batch) -> Batch {
     x
 }
 
-fn pool(x: &Batch) -> Batch {
+fn pool(x: &Batch, kernel: usize) -> Batch {
     let Size { channels, height, width } = x.size;
-    let size = Size { channels, height: height / 2, width: width / 2 };
+    let border = (kernel - 1) / 2;
+    let along = |len: usize| (len + 2 * border - kernel) / 2 + 1;
+    let size = Size { channels, height: along(height), width: along(width) };
     let mut values = Vec::new();
     for plane in x.values.chunks(height * width) {
         for i in 0..size.plane() {
-            let corner = i / size.width * 2 * width + i % size.width * 2;
-            let four = [corner, corner + 1, corner + width, corner + width + 1];
-            values.push(four.iter().map(|p| plane[*p]).fold(f64::NEG_INFINITY, f64::max));
+            let (y, x) = (2 * (i / size.width), 2 * (i % size.width));
+            let inside = |start: usize, len: usize| {
+                start.saturating_sub(border)..(start + kernel - border).min(len)
+            };
+            let rows = inside(y, height).flat_map(|y| inside(x, width).map(move |x| (y, x)));
+            values.push(rows.map(|(y, x)| plane[y * width + x]).fold(f64::NEG_INFINITY, f64::max));
         }
     }
     Batch { images: x.images, size, values }

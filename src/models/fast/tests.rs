@@ -11,6 +11,8 @@ fn bare(outputs: usize, kernel: usize, stride: usize) -> Layer {
     Layer::Conv { outputs, kernel, stride, relu: false }
 }
 
+const POOL: Layer = Layer::Pool { kernel: 2 };
+
 pub(super) fn size(channels: usize, height: usize, width: usize) -> Size {
     Size { channels, height, width }
 }
@@ -34,7 +36,7 @@ pub(super) fn resnet(width: usize, blocks: [usize; 4]) -> Vec<Layer> {
 }
 
 pub(super) fn convnet(width: usize, blocks: usize) -> Vec<Layer> {
-    let block = |i| [Layer::Pool, conv(width << i, 3, 1)];
+    let block = |i| [POOL, conv(width << i, 3, 1)];
     (0..blocks).flat_map(block).skip(1).collect()
 }
 
@@ -183,10 +185,12 @@ fn a_1x1_convolution_agrees_with_the_reference() {
 #[test]
 fn pooling_agrees_with_the_reference_and_crops() {
     for (height, width) in [(4, 6), (5, 7), (2, 3)] {
-        let layers = vec![conv(20, 3, 1), Layer::Pool, conv(4, 3, 1)];
-        Case::new(size(1, height, width), layers, 5, 13).check(2e-4);
-        let last = vec![bare(20, 3, 1), Layer::Pool];
-        Case::new(size(1, height, width), last, 5, 14).check(1e-4);
+        for pool in [POOL, Layer::Pool { kernel: 3 }] {
+            let layers = vec![conv(20, 3, 1), pool.clone(), conv(4, 3, 1)];
+            Case::new(size(1, height, width), layers, 5, 13).check(2e-4);
+            let last = vec![bare(20, 3, 1), pool];
+            Case::new(size(1, height, width), last, 5, 14).check(1e-4);
+        }
     }
 }
 
@@ -201,7 +205,7 @@ fn residual_blocks_agree_with_the_reference() {
         vec![basic(8, 1, false)],
         vec![basic(8, 1, false), basic(8, 1, false)],
         vec![basic(20, 2, true)],
-        vec![basic(20, 2, true), basic(20, 1, false), Layer::Pool],
+        vec![basic(20, 2, true), basic(20, 1, false), POOL],
         vec![bottleneck(20, 2, two), bottleneck(20, 1, Vec::new())],
     ] {
         let layers = std::iter::once(conv(8, 3, 1)).chain(blocks).collect();
@@ -222,7 +226,8 @@ fn evaluation_agrees_with_the_reference() {
     for (size, layers) in [
         (size(1, 28, 28), convnet(5, 3)),
         (size(3, 16, 16), resnet(4, [2, 1, 1, 1])),
-        (size(3, 9, 11), vec![conv(3, 3, 2), basic(40, 2, true), Layer::Pool]),
+        (size(3, 9, 11), vec![conv(3, 3, 2), basic(40, 2, true), POOL]),
+        (size(3, 21, 17), vec![conv(8, 7, 2), Layer::Pool { kernel: 3 }, basic(8, 1, false)]),
     ] {
         let case = Case::new(size, layers, 19, 31);
         let statistics = numbers(case.plan.statistics_len(), 32);
@@ -341,16 +346,16 @@ fn refuses_what_it_does_not_compute() {
     let refused = |size, layers: &[Layer]| Plan::new(size, layers).unwrap_err().to_string();
     let grey = size(1, 4, 4);
     assert!(refused(grey, &[]).contains("no layer"));
-    assert!(refused(grey, &[Layer::Pool]).contains("does not pool images"));
+    assert!(refused(grey, &[POOL]).contains("does not pool images"));
     assert!(refused(grey, &[conv(4, 2, 1)]).contains("no Conv"));
     assert!(refused(grey, &[conv(4, 3, 1), conv(4, 5, 1)]).contains("no Conv"));
-    assert!(refused(grey, &[conv(4, 3, 4), Layer::Pool]).contains("too small"));
+    assert!(refused(grey, &[conv(4, 3, 4), POOL]).contains("too small"));
     assert!(refused(grey, &[basic(4, 1, false)]).contains("cannot come first"));
     let block = |body, shortcut| [conv(4, 3, 1), Layer::Residual { body, shortcut }];
     assert!(refused(grey, &block(vec![bare(4, 3, 1)], vec![])).contains("two convolutions"));
     assert!(refused(grey, &block(vec![conv(4, 3, 1); 2], vec![])).contains("behind the sum"));
     assert!(refused(grey, &[conv(4, 3, 1), basic(8, 1, false)]).contains("differ in size"));
-    assert!(refused(grey, &block(vec![Layer::Pool; 2], vec![])).contains("convolutions only"));
+    assert!(refused(grey, &block(vec![POOL; 2], vec![])).contains("convolutions only"));
     let plan = Plan::new(grey, &[conv(4, 3, 1)]).unwrap();
     assert!(Trainer::new(plan.clone()).forward(&[0.0; 16], &[0.0; 3]).is_err());
     assert!(Trainer::new(plan.clone()).forward(&[0.0; 15], &[0.0; 44]).is_err());

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use data::{Data, IdFrom, OneOrMany};
 pub use folds::{Duplicates, FitOn, Folds, FoldsBy};
 pub use join::{Join, Missing};
-pub use model::{Arch, Model, Optimizer, Schedule, Train};
+pub use model::{Arch, Model, Optimizer, Schedule, Stem, Train};
 pub use output::{Bytes, Form, Output};
 pub use score::{
     Aggregate, Average, By, Embedding, EmbeddingFrom, End, Method, Needs, NeverLearned, Outputs,

@@ -12,13 +12,19 @@ pub struct Model {
     /// `mlp`: the width of each hidden layer.
     #[schemars(length(max = 100), inner(range(min = 1, max = 1_000_000)))]
     pub hidden: Vec<usize>,
-    /// `convnet`, `resnet18`, `resnet34`: channels of the first block or stage; each doubles them.
-    /// ResNets usually have 64.
+    /// `convnet` and ResNets: channels of the first block or stage; each doubles them. ResNets usually
+    /// have 64.
     #[schemars(range(min = 1, max = 100_000))]
     pub width: usize,
     /// `convnet`: how many blocks (convolution, batch norm, ReLU; all but the last pool 2x2).
     #[schemars(range(min = 1, max = 20))]
     pub blocks: usize,
+    /// ResNets: how they begin.
+    pub stem: Stem,
+    /// `vit_tiny`: the side of a patch in pixels, which divides both sides of the images: 16 for images
+    /// of 224x224, 4 for 32x32.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub patch: usize,
     /// Shift and scale inputs by the mean and deviation of the training samples (per channel for
     /// images, per feature for features).
     pub standardize: bool,
@@ -26,7 +32,15 @@ pub struct Model {
 
 impl Default for Model {
     fn default() -> Self {
-        Self { arch: Arch::Mlp, hidden: vec![256], width: 16, blocks: 3, standardize: true }
+        Self {
+            arch: Arch::Mlp,
+            hidden: vec![256],
+            width: 16,
+            blocks: 3,
+            stem: Stem::Cifar,
+            patch: 4,
+            standardize: true,
+        }
     }
 }
 
@@ -41,10 +55,26 @@ pub enum Arch {
     Mlp,
     /// 3x3 convolution blocks with batch norm, global average pooling, one linear layer.
     Convnet,
-    /// ResNet-18 for small images: a 3x3 stem without pooling.
+    /// ResNet-18.
     Resnet18,
-    /// ResNet-34, likewise.
+    /// ResNet-34.
     Resnet34,
+    /// ResNet-50.
+    Resnet50,
+    /// A vision transformer of 12 blocks, width 192 and 3 heads (DeiT-Tiny).
+    VitTiny,
+}
+
+/// How a ResNet begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "stem")]
+pub enum Stem {
+    /// A 3x3 convolution that keeps the size: for small images.
+    #[default]
+    Cifar,
+    /// A 7x7 convolution and a 3x3 max-pooling, each with stride 2, as in torchvision.
+    Imagenet,
 }
 
 /// How scoring models are trained. The same for every fold and stage.
@@ -57,6 +87,12 @@ pub struct Train {
     /// Samples a step. The last batch of an epoch may be smaller.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
+    /// Weights that every training from scratch starts from: a `.safetensors` file with the names of
+    /// torchvision (ResNets) or timm (`vit_tiny`). Its last layer counts if it is for as many classes.
+    /// `${NAME}` takes an environment variable.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub init: Option<String>,
     /// The optimiser.
     pub optimizer: Optimizer,
     /// The highest learning rate.
@@ -109,6 +145,7 @@ impl Default for Train {
         Self {
             epochs: 20,
             batch_size: 128,
+            init: None,
             optimizer: Optimizer::Sgd,
             lr: 0.05,
             momentum: 0.9,

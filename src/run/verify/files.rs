@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::record_batch::RecordBatch;
 
 use super::super::identity::RunFile;
+use super::super::init::init_object;
 use super::super::manifest::{all_tasks, names, published};
 use super::super::memory::Needs;
 use super::super::metadata::join_objects;
@@ -120,7 +121,9 @@ impl Prover {
                 .map_err(|e| {
                     e.at("give the command in the directory in which the run was begun")
                 })?;
-        let now = RunFile::new(&self.run.recipe, &objects, &join_objects(&self.run.recipe)?)?;
+        let recipe = &self.run.recipe;
+        let (joins, init) = (join_objects(recipe)?, init_object(recipe)?);
+        let now = RunFile::new(recipe, &objects, &joins, init.as_ref())?;
         let changes = now.input_changes(&self.run.file);
         if !changes.is_empty() {
             return Err(Error::input(format!(
@@ -128,7 +131,10 @@ impl Prover {
                 changes.join("; ")
             )));
         }
-        Ok(format!("{} input files are unchanged", objects.len() + now.join.len()))
+        Ok(format!(
+            "{} input files are unchanged",
+            objects.len() + now.join.len() + now.init.iter().len()
+        ))
     }
 
     /// The shards hold exactly the kept rows, every column as in the source, bit for bit.

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 
-use super::args::{Curve, Diff, Explain, Extend, FoldsOf, Score, Select, storage};
-use super::{memory, plot, print, text};
+use super::args::{Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Score, Select, storage};
+use super::progress::Progress;
+use super::{memory, plot, pool, print, text};
 use crate::error::Result;
 use crate::external::{self, Scores, Selected};
 use crate::recipe::{Recipe, parse};
@@ -28,6 +29,27 @@ pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
 pub(super) fn diff(args: &Diff, out: &mut dyn Write) -> Result<()> {
     let found = run::diff(&args.a, &args.b, &storage(&args.storage)?)?;
     print(out, args.json, &found, text::difference)
+}
+
+/// Says whether all gates hold.
+pub(super) fn evaluate(args: &Evaluate, out: &mut dyn Write) -> Result<bool> {
+    pool(args.threads)?;
+    let job = run::Evaluate {
+        run: &args.on.run,
+        test: &args.test,
+        filter: args.test_filter.as_deref(),
+        seeds: args.seeds,
+        budget: args.budget.map(Into::into),
+        gates: &args.gate,
+        storage: &args.on.storage()?,
+        memory: memory(args.memory),
+    };
+    let progress = Progress::new(args.quiet);
+    let evaluation = run::evaluate(&job, &progress);
+    progress.finish();
+    let evaluation = evaluation?;
+    print(out, args.on.json, &evaluation, text::evaluation)?;
+    Ok(evaluation.passed)
 }
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
-pub use ask::{Curve, Diff, Explain};
+pub use ask::{Curve, Diff, Evaluate, Explain};
 pub(super) use tables::storage;
 pub use tables::{Extend, FoldsOf, Score, Select, To};
 
@@ -25,6 +25,15 @@ Examples:
   unseen plan pipelines/quickstart.toml --set select.by=entropy --set select.keep=0.3
 
 Exit codes: 0 done, 1 failed, 2 wrong recipe or command line.";
+
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  # On a part of the training data that no model of the evaluation trains on.
+  unseen evaluate runs/quickstart
+
+  # On test rows, five seeds; exit code 1 if the coreset costs more than half a point.
+  unseen evaluate runs/quickstart --test-filter \"split = 'test'\" --seeds 5 \\
+      --gate \"accuracy >= full - 0.5\" --gate \"accuracy >= random\"";
 
 /// Prune training datasets with models that never saw the samples they score.
 ///
@@ -75,6 +84,13 @@ pub enum Command {
     Curve(Curve),
     /// Compare two runs or two selection tables: samples, classes, scores, recipes
     Diff(Diff),
+    /// Train fresh models on the coreset, on random subsets and on everything, and compare them
+    ///
+    /// Trains several models on each, with the recipe's architecture and training, tests them on samples
+    /// that none of them saw, and says in one sentence what the coreset is worth. Models are kept
+    /// in RUN/evaluate, so a second call trains only what is new to it, and a stopped one goes on.
+    #[command(after_help = EVALUATE_EXAMPLES)]
+    Evaluate(Evaluate),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
     /// Turn the predictions of your own models into a score table

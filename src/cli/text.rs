@@ -1,6 +1,7 @@
 //! What people read: plans, states, proofs and summaries as text.
 
 mod ask;
+mod evaluation;
 mod tables;
 
 use std::fmt::Write as _;
@@ -10,6 +11,7 @@ use crate::samples::Shape;
 use crate::storage::doctor::Diagnosis;
 
 pub(super) use ask::{curve, difference, explanation};
+pub(super) use evaluation::evaluation;
 pub(super) use tables::{extended, folds, scored, selected};
 
 /// A plan as text.

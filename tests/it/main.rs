@@ -14,6 +14,7 @@ mod coverage;
 mod damage;
 mod datasets;
 mod determinism;
+mod evaluating;
 mod examples;
 mod faults;
 mod interop;

@@ -1,6 +1,7 @@
 //! The fields of a recipe, their defaults and their documentation (which is the JSON Schema's too).
 
 mod data;
+mod evaluate;
 mod folds;
 mod join;
 mod model;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Data, IdFrom, OneOrMany};
+pub use evaluate::{Evaluate, TrainBudget};
 pub use folds::{Duplicates, FitOn, Folds, FoldsBy};
 pub use join::{Join, Missing};
 pub use model::{Arch, Model, Optimizer, Schedule, Train};
@@ -59,6 +61,9 @@ pub struct Recipe {
     pub select: Select,
     /// What is written, and where.
     pub output: Output,
+    /// What `unseen evaluate` measures on.
+    #[serde(default, skip_serializing_if = "Evaluate::is_default")]
+    pub evaluate: Evaluate,
     /// How object stores are reached.
     #[serde(default)]
     pub storage: Storage,

@@ -2,7 +2,9 @@
 
 use std::io::Write;
 
-use super::args::{Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Score, Select, storage};
+use super::args::{
+    Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Score, Select, Stability, storage,
+};
 use super::progress::Progress;
 use super::{memory, plot, pool, print, text};
 use crate::error::Result;
@@ -50,6 +52,21 @@ pub(super) fn evaluate(args: &Evaluate, out: &mut dyn Write) -> Result<bool> {
     let evaluation = evaluation?;
     print(out, args.on.json, &evaluation, text::evaluation)?;
     Ok(evaluation.passed)
+}
+
+/// Says whether all gates hold.
+pub(super) fn stability(args: &Stability, out: &mut dyn Write) -> Result<bool> {
+    let job = run::StabilityJob {
+        a: &args.a,
+        b: args.b.as_deref(),
+        by: args.by.as_deref(),
+        keep: args.keep,
+        gates: &args.gate,
+        storage: &storage(&args.storage)?,
+    };
+    let found = run::stability(&job)?;
+    print(out, args.json, &found, text::stability)?;
+    Ok(found.passed)
 }
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {

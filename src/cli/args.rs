@@ -1,8 +1,10 @@
 //! The grammar of the command line.
 //!
-//! - `ask`: commands that ask about runs. `tables`: commands that make tables beside or without a run.
+//! - `ask`: commands that ask about runs. `measure`: those that measure what they are worth.
+//! - `tables`: commands that make tables beside or without a run.
 
 mod ask;
+mod measure;
 mod tables;
 
 use clap::{Parser, Subcommand};
@@ -11,7 +13,9 @@ use crate::error::Result;
 use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
-pub use ask::{Curve, Diff, Evaluate, Explain};
+pub use ask::{Curve, Diff, Explain};
+pub use measure::{Budget, Evaluate, Stability};
+use measure::{EVALUATE_EXAMPLES, STABILITY_EXAMPLES};
 pub(super) use tables::storage;
 pub use tables::{Extend, FoldsOf, Score, Select, To};
 
@@ -25,15 +29,6 @@ Examples:
   unseen plan pipelines/quickstart.toml --set select.by=entropy --set select.keep=0.3
 
 Exit codes: 0 done, 1 failed, 2 wrong recipe or command line.";
-
-const EVALUATE_EXAMPLES: &str = "\
-Examples:
-  # On a part of the training data that no model of the evaluation trains on.
-  unseen evaluate runs/quickstart
-
-  # On test rows, five seeds; exit code 1 if the coreset costs more than half a point.
-  unseen evaluate runs/quickstart --test-filter \"split = 'test'\" --seeds 5 \\
-      --gate \"accuracy >= full - 0.5\" --gate \"accuracy >= random\"";
 
 /// Prune training datasets with models that never saw the samples they score.
 ///
@@ -91,6 +86,12 @@ pub enum Command {
     /// in RUN/evaluate, so a second call trains only what is new to it, and a stopped one goes on.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(Evaluate),
+    /// Say how alike the scores of two runs or tables are, or of the models of one run
+    ///
+    /// Correlations of scores and of ranks, what both would keep, and how the scores of each spread:
+    /// between seeds, folds, modes or whatever else differs.
+    #[command(after_help = STABILITY_EXAMPLES)]
+    Stability(Stability),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
     /// Turn the predictions of your own models into a score table

@@ -32,6 +32,7 @@ mod scores;
 mod secrets;
 mod selecting;
 mod server;
+mod stability;
 mod support;
 mod suspects;
 mod tasks;

@@ -1,11 +1,11 @@
-//! What a coreset is worth, as text.
+//! What coresets are worth, and how stable scores are, as text.
 
 use std::fmt::Write as _;
 
 use super::{counted, grouped};
 use crate::evaluation::{Gated, Interval};
 use crate::recipe::TrainBudget;
-use crate::run::{Evaluated, Evaluation};
+use crate::run::{Evaluated, Evaluation, Pair, Stability};
 
 /// An evaluation.
 pub(in crate::cli) fn evaluation(told: &Evaluation) -> String {
@@ -55,10 +55,10 @@ fn row(text: &mut String, subset: &Evaluated) {
     text.push('\n');
 }
 
-/// `84.52 ± 0.31`.
-fn percent(interval: Interval) -> String {
-    let half = interval.half_width.map(|half| format!(" ± {:.2}", 100.0 * half));
-    format!("{:.2}{}", 100.0 * interval.mean, half.unwrap_or_default())
+/// `84.52 ± 0.31`, of a share.
+fn percent(Interval { mean, half_width, n }: Interval) -> String {
+    let half_width = half_width.map(|half| 100.0 * half);
+    ranged(Interval { mean: 100.0 * mean, half_width, n })
 }
 
 fn tested_on(told: &Evaluation) -> String {
@@ -90,4 +90,67 @@ fn gates(text: &mut String, gates: &[Gated]) {
         let mark = if gated.passed { "ok    " } else { "FAILED" };
         let _ = writeln!(text, "{mark}     gate {}: {}", gated.gate, gated.why);
     }
+}
+
+/// Pairs of which a table shows all; of more it shows the mean alone.
+const PAIRS_SHOWN: usize = 10;
+
+/// How alike scores are.
+pub(in crate::cli) fn stability(told: &Stability) -> String {
+    let mut text = String::new();
+    let width = told.sides.iter().map(|side| side.name.chars().count()).max().unwrap_or(0).max(8);
+    let top = format!("top {:.0} %", 100.0 * told.keep);
+    let both = 2 * width + 5;
+    let _ = writeln!(
+        text,
+        "  {:<both$}{:>10}{:>10}{:>10}{:>11}",
+        "", "common", "pearson", "spearman", top
+    );
+    let shown = if told.pairs.len() > PAIRS_SHOWN { &[] } else { &told.pairs[..] };
+    for pair in shown {
+        let Pair { a, b, common, pearson, spearman, jaccard, .. } = pair;
+        let (name, common) = (format!("{a} and {b}"), grouped(*common));
+        let (pearson, spearman) = (known(*pearson), known(*spearman));
+        let _ =
+            writeln!(text, "  {name:<both$}{common:>10}{pearson:>10}{spearman:>10}{jaccard:>11.3}");
+    }
+    if told.pairs.len() > 1 {
+        let name = format!("mean of {} pairs", told.pairs.len());
+        let (pearson, spearman) = (known(told.pearson), known(told.spearman));
+        let _ = writeln!(
+            text,
+            "  {name:<both$}{:>10}{pearson:>10}{spearman:>10}{:>11.3}",
+            "", told.jaccard
+        );
+    }
+    let _ = writeln!(
+        text,
+        "\n  {:<width$}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>11}",
+        "scores", "number", "5 %", "25 %", "median", "75 %", "95 %", "evenness"
+    );
+    for side in &told.sides {
+        let q = &side.spread;
+        let (name, count) = (&side.name, grouped(q.count));
+        let _ = write!(text, "  {name:<width$}{count:>9}");
+        for value in [q.q05, q.q25, q.q50, q.q75, q.q95] {
+            let _ = write!(text, "{value:>9.3}");
+        }
+        let _ = writeln!(text, "{:>11.2}", q.evenness);
+    }
+    let _ = writeln!(
+        text,
+        "\nPearson of scores and Spearman of ranks over common samples; top: what both would keep over what\neither would (Jaccard). Evenness: entropy of a 20-bin histogram over the range of all scores here,\n0 all alike, 1 uniform."
+    );
+    gates(&mut text, &told.gates);
+    text
+}
+
+fn known(value: Option<f64>) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.3}"))
+}
+
+/// `84.52 ± 0.31`, of per cent.
+fn ranged(interval: Interval) -> String {
+    let half = interval.half_width.map(|half| format!(" ± {half:.2}"));
+    format!("{:.2}{}", interval.mean, half.unwrap_or_default())
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::args::{
-    Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Score, Select, Stability, storage,
+    Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Score, Select, Stability, Sweep, storage,
 };
 use super::progress::Progress;
 use super::{memory, plot, pool, print, text};
@@ -128,4 +128,12 @@ pub(super) fn extend(args: &Extend, out: &mut dyn Write) -> Result<()> {
         storage: &storage,
     };
     print(out, args.on.json, &run::extend(&job, &place)?, text::extended)
+}
+
+pub(super) fn sweep(args: &Sweep, out: &mut dyn Write) -> Result<()> {
+    pool(args.threads)?;
+    let progress = Progress::new(args.quiet);
+    let swept = run::sweep(&args.on.load()?, memory(args.memory), &progress);
+    progress.finish();
+    print(out, args.json, &swept?, text::swept)
 }

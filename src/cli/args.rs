@@ -14,8 +14,8 @@ use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
 pub use ask::{Curve, Diff, Explain};
-pub use measure::{Budget, Evaluate, Stability};
-use measure::{EVALUATE_EXAMPLES, STABILITY_EXAMPLES};
+pub use measure::{Budget, Evaluate, Stability, Sweep};
+use measure::{EVALUATE_EXAMPLES, STABILITY_EXAMPLES, SWEEP_EXAMPLES};
 pub(super) use tables::storage;
 pub use tables::{Extend, FoldsOf, Score, Select, To};
 
@@ -92,6 +92,13 @@ pub enum Command {
     /// between seeds, folds, modes or whatever else differs.
     #[command(after_help = STABILITY_EXAMPLES)]
     Stability(Stability),
+    /// Run a grid of recipes and evaluate each: modes, scores, strategies, keep rates, stages, seeds
+    ///
+    /// The table [sweep] of the recipe, or --set sweep.keep=[0.3,0.5], lists the values. Equal folds,
+    /// models and scores are computed once; stopped sweeps go on, and a larger grid in the same place
+    /// does only what is new.
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(Sweep),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
     /// Turn the predictions of your own models into a score table

@@ -21,7 +21,7 @@ use serde::Serialize;
 
 pub use args::{
     Args, Budget, Clean, Command, ConfigCommand, Curve, Diff, Evaluate, Explain, Extend, FoldsOf,
-    OnRecipe, OnRun, Plan, Run, Score, Select, Stability, TaskCommand, To, Verify,
+    OnRecipe, OnRun, Plan, Run, Score, Select, Stability, Sweep, TaskCommand, To, Verify,
 };
 pub use config::config;
 
@@ -94,6 +94,7 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
         Command::Diff(args) => answers::diff(args, out)?,
         Command::Evaluate(args) => return Ok(code(answers::evaluate(args, out)?)),
         Command::Stability(args) => return Ok(code(answers::stability(args, out)?)),
+        Command::Sweep(args) => answers::sweep(args, out)?,
         Command::Folds(args) => answers::folds(args, out)?,
         Command::Score(args) => answers::score(args, out)?,
         Command::Select(args) => answers::select(args, out)?,

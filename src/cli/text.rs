@@ -11,7 +11,7 @@ use crate::samples::Shape;
 use crate::storage::doctor::Diagnosis;
 
 pub(super) use ask::{curve, difference, explanation};
-pub(super) use evaluation::{evaluation, stability};
+pub(super) use evaluation::{evaluation, stability, swept};
 pub(super) use tables::{extended, folds, scored, selected};
 
 /// A plan as text.

@@ -40,6 +40,7 @@ mod stages;
 mod status;
 mod stored;
 mod summary;
+mod sweep;
 mod task;
 mod verify;
 #[cfg(feature = "train")]
@@ -64,6 +65,7 @@ pub use stability::{Dispersion, Pair, Stability, StabilityJob, stability, stabil
 pub use status::{Status, TaskState, TaskStatus, status};
 pub use stored::select_again;
 pub use summary::{ClassCount, StageSummary, Summary};
+pub use sweep::{Swept, SweptPoint, sweep};
 pub use task::Task;
 pub use verify::{Check, Verification, verify, verify_in, verify_within};
 pub use worker::Run;

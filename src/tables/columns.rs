@@ -205,6 +205,21 @@ pub(super) static EVALUATION: &[Column] = &[
     ),
 ];
 
+/// The columns that the table of a sweep has before those of [`EVALUATION`].
+pub(super) static SWEEP: &[Column] = &[
+    required("run", DataType::Utf8, "The run, below the directory of the sweep."),
+    required("run_seed", DataType::Int64, "The seed of its recipe."),
+    required("mode", DataType::Utf8, "Who scored: `unseen` or `fitting`."),
+    required("by", DataType::Utf8, "The score that decided."),
+    required("strategy", DataType::Utf8, "How it decided, such as `top`."),
+    optional(
+        "select_keep",
+        DataType::Float64,
+        "The share that the recipe keeps; null if it says a number or a budget.",
+    ),
+    required("stages", DataType::Utf8, "How many stages, or the share that each adds."),
+];
+
 /// The column of a score, as one model gave it.
 pub(super) fn score(method: Method) -> Column {
     use Method as M;

@@ -100,6 +100,11 @@ pub fn contracts() -> Vec<TableContract> {
             "A row for each model of the evaluations of a run, ascending by test, budget, subset and seed.",
             columns::EVALUATION,
         ),
+        table(
+            "sweep",
+            "A row for each model of the evaluations of all runs of a sweep, in the order of the grid.",
+            &[columns::SWEEP, columns::EVALUATION].concat(),
+        ),
     ]
 }
 
@@ -176,6 +181,7 @@ mod tests {
             tables::view(),
             tables::judged(),
             tables::evaluation(),
+            tables::sweep(),
         ];
         let contracts = contracts();
         assert_eq!(contracts.len(), schemas.len());

@@ -109,3 +109,8 @@ pub fn judged() -> SchemaRef {
 pub fn evaluation() -> SchemaRef {
     schema(columns::EVALUATION)
 }
+
+/// The evaluations of all runs of a sweep: a row for each model, in the order of the grid.
+pub fn sweep() -> SchemaRef {
+    schema(&[columns::SWEEP, columns::EVALUATION].concat())
+}

@@ -65,6 +65,10 @@ fn without_test_data_a_part_of_the_training_data_is_held_out_of_every_subset() {
     assert!((mean / 2.0 - accuracy).abs() < 1e-12);
     let tested = rows["test_samples"].as_primitive::<Int64Type>();
     assert!(tested.values().iter().all(|n| *n as u64 == test));
+    // Without what is held out, two draws rarely have the same number of samples.
+    let samples = rows["samples"].as_primitive::<Int64Type>().values();
+    assert_eq!((samples[0], samples[2]), (samples[1], samples[3]), "coreset and full");
+    assert!(samples[4] != samples[5] || samples[6] != samples[7], "{samples:?}");
     succeed(&["verify", &run]);
 }
 
@@ -164,6 +168,14 @@ fn a_killed_evaluation_goes_on_and_threads_change_nothing() {
     let found = evaluated(&killed, &["--seeds", "1", "--threads", "2"]);
     assert_eq!(found["subsets"], expected["subsets"]);
     assert_eq!(results(&killed), results(&whole));
+    // What the killed ones left is found.
+    let args = ["clean", &killed, "--older-than", "0s", "--json"];
+    let litter: Value = serde_json::from_str(&succeed(&args)).unwrap();
+    let litter = litter["litter"].as_array().unwrap();
+    let of_models = |o: &&Value| o["path"].as_str().unwrap().starts_with("evaluate/tasks/train-");
+    assert!(litter.iter().any(|o| of_models(&o)), "{litter:?}");
+    succeed(&[&args[..4], &["--delete"]].concat());
+    assert_eq!(evaluated(&killed, &["--seeds", "1"])["subsets"], expected["subsets"]);
 }
 
 #[test]

@@ -35,4 +35,5 @@ mod server;
 mod stability;
 mod support;
 mod suspects;
+mod sweeping;
 mod tasks;

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::OnRun;
+use super::{OnRecipe, OnRun};
 use crate::evaluation::Gate;
 use crate::recipe::{Bytes, Override, TrainBudget};
 use crate::run::{evaluation_gate, stability_gate};
@@ -26,6 +26,13 @@ Examples:
 
   # Two score tables, at 30 %.
   unseen stability a.parquet b.parquet --by margin --keep 0.3";
+
+pub(super) const SWEEP_EXAMPLES: &str = "\
+Examples:
+  # Two scores and two keep rates, by models that saw the samples and by models that did not.
+  unseen sweep pipelines/quickstart.toml --set output.uri=runs/sweep \\
+      --set 'sweep.mode=[\"unseen\",\"fitting\"]' --set 'sweep.by=[\"margin\",\"entropy\"]' \\
+      --set 'sweep.keep=[0.3,0.5]'";
 
 /// `unseen stability`.
 #[derive(Clone, Debug, clap::Args)]
@@ -103,4 +110,24 @@ impl From<Budget> for TrainBudget {
             Budget::Iterations => Self::Iterations,
         }
     }
+}
+
+/// `unseen sweep`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Sweep {
+    /// What to run, with a table [sweep].
+    #[command(flatten)]
+    pub on: OnRecipe,
+    /// Print JSON for programs
+    #[arg(long)]
+    pub json: bool,
+    /// CPU threads, as for `run`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// The most memory to take, as for `run`
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
+    /// No progress on standard error
+    #[arg(long, short)]
+    pub quiet: bool,
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::{counted, grouped};
 use crate::evaluation::{Gated, Interval};
-use crate::recipe::TrainBudget;
-use crate::run::{Evaluated, Evaluation, Pair, Stability};
+use crate::recipe::{Mode, TrainBudget};
+use crate::run::{Evaluated, Evaluation, Pair, Stability, Swept};
 
 /// An evaluation.
 pub(in crate::cli) fn evaluation(told: &Evaluation) -> String {
@@ -79,7 +79,7 @@ fn numbers(told: &Evaluation) -> String {
         n => format!("mean of {n} seeds ± half of the 95 % t interval"),
     };
     format!(
-        "per cent, last epoch, {over}; the random subsets are one draw each; other test samples of this number would move an accuracy by about {:.1}",
+        "per cent, last epoch, {over}; random subsets are drawn anew for each seed; other test samples of this number would move an accuracy by about {:.1}",
         100.0 * error
     )
 }
@@ -147,6 +147,40 @@ pub(in crate::cli) fn stability(told: &Stability) -> String {
 
 fn known(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), |value| format!("{value:.3}"))
+}
+
+/// A sweep.
+pub(in crate::cli) fn swept(told: &Swept) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "\n  {:<9}{:<24}{:<18}{:>7}{:>8}{:>16}{:>16}{:>16}{:>16}",
+        "mode", "by", "strategy", "keep", "stages", "coreset", "random", "stratified", "full"
+    );
+    for point in &told.points {
+        let mode = match point.mode {
+            Mode::Unseen => "unseen",
+            Mode::Fitting => "fitting",
+        };
+        let keep = format!("{:.1} %", 100.0 * point.keep);
+        let _ = write!(
+            text,
+            "  {mode:<9}{:<24}{:<18}{keep:>7}{:>8}",
+            point.by, point.strategy, point.stages
+        );
+        for accuracy in [point.coreset, point.random, point.random_stratified, point.full] {
+            let _ = write!(text, "{:>16}", ranged(accuracy));
+        }
+        text.push('\n');
+    }
+    let _ = writeln!(
+        text,
+        "\nAccuracy in per cent, ± half of the 95 % t interval, tested on {}.",
+        told.test
+    );
+    let runs = counted(told.runs as u64, "run");
+    let _ = writeln!(text, "{runs} in {}/runs, each model in {}", told.uri, told.table);
+    text
 }
 
 /// `84.52 ± 0.31`, of per cent.

@@ -8,6 +8,7 @@ mod model;
 mod output;
 mod score;
 mod select;
+mod sweep;
 
 use super::storage::Storage;
 use schemars::JsonSchema;
@@ -24,6 +25,7 @@ pub use score::{
     Own, Scale, Score, Trajectory,
 };
 pub use select::{Amount, Budget, CellQuota, Classes, Copies, Select, Stages, Start, Strategy};
+pub use sweep::Sweep;
 
 /// A recipe for pruning one dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +66,9 @@ pub struct Recipe {
     /// What `unseen evaluate` measures on.
     #[serde(default, skip_serializing_if = "Evaluate::is_default")]
     pub evaluate: Evaluate,
+    /// The grid of `unseen sweep`.
+    #[serde(default, skip_serializing_if = "Sweep::is_default")]
+    pub sweep: Sweep,
     /// How object stores are reached.
     #[serde(default)]
     pub storage: Storage,

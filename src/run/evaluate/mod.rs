@@ -25,7 +25,9 @@ use crate::evaluation::{Gate, Gated, Interval, Metrics};
 use crate::recipe::{Storage, TrainBudget};
 use crate::storage::Ledger;
 
+pub(super) use bench::rows_in;
 pub use results::evaluations;
+pub(super) use results::{Tested, columns};
 
 /// What to evaluate, and how. What is not given here the recipe of the run says.
 #[derive(Clone, Debug)]
@@ -84,7 +86,8 @@ pub struct Evaluation {
 pub struct Evaluated {
     /// The subset.
     pub subset: Subset,
-    /// Its samples.
+    /// Its samples; of the first seed, as the next three, where random subsets differ because some of
+    /// their samples are held out.
     pub samples: u64,
     /// Those over the samples of `full`.
     pub keep: f64,
@@ -119,9 +122,9 @@ pub enum Subset {
     Full,
     /// Those that the run keeps.
     Coreset,
-    /// As many at random.
+    /// As many at random, drawn anew for each seed.
     Random,
-    /// As many at random, each class with its share.
+    /// The same, each class with its share.
     RandomStratified,
 }
 
@@ -167,7 +170,7 @@ pub fn evaluation_gate(text: &str) -> Result<Gate> {
 }
 
 /// The ledger of the evaluations of a run.
-fn ledger_of(run: &Ledger) -> Ledger {
+pub(super) fn ledger_of(run: &Ledger) -> Ledger {
     Ledger::new(run.dir().below(EVALUATE), run.run())
 }
 

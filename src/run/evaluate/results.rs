@@ -19,18 +19,18 @@ pub(super) const JUDGE: &str = "judge";
 
 /// One row of the table: the facts in the record of one tested model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Tested {
-    pub(super) test: String,
-    pub(super) test_samples: u64,
-    pub(super) budget: String,
-    pub(super) subset: String,
-    pub(super) seed: u32,
-    pub(super) samples: u64,
-    pub(super) keep: f64,
-    pub(super) epochs: u32,
-    pub(super) steps: u64,
+pub(in crate::run) struct Tested {
+    pub(in crate::run) test: String,
+    pub(in crate::run) test_samples: u64,
+    pub(in crate::run) budget: String,
+    pub(in crate::run) subset: String,
+    pub(in crate::run) seed: u32,
+    pub(in crate::run) samples: u64,
+    pub(in crate::run) keep: f64,
+    pub(in crate::run) epochs: u32,
+    pub(in crate::run) steps: u64,
     #[serde(flatten)]
-    pub(super) metrics: Metrics,
+    pub(in crate::run) metrics: Metrics,
 }
 
 impl Tested {
@@ -65,6 +65,11 @@ pub(super) fn table(ledger: &Ledger) -> Result<RecordBatch> {
             |row: &Tested| (row.test.clone(), row.budget.clone(), row.subset.clone(), row.seed);
         key(a).cmp(&key(b))
     });
+    Ok(RecordBatch::try_new(tables::evaluation(), columns(&rows))?)
+}
+
+/// The columns of [`tables::evaluation`].
+pub(in crate::run) fn columns(rows: &[Tested]) -> Vec<ArrayRef> {
     let texts = |of: fn(&Tested) -> &String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
     };
@@ -77,7 +82,7 @@ pub(super) fn table(ledger: &Ledger) -> Result<RecordBatch> {
     let shares = |of: fn(&Tested) -> f64| -> ArrayRef {
         Arc::new(Float64Array::from_iter_values(rows.iter().map(of)))
     };
-    let columns = vec![
+    vec![
         texts(|row| &row.test),
         counts(|row| row.test_samples),
         texts(|row| &row.budget),
@@ -91,6 +96,5 @@ pub(super) fn table(ledger: &Ledger) -> Result<RecordBatch> {
         shares(|row| row.metrics.worst_class),
         shares(|row| row.metrics.class_spread),
         shares(|row| row.metrics.ece),
-    ];
-    Ok(RecordBatch::try_new(tables::evaluation(), columns)?)
+    ]
 }

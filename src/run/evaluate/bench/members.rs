@@ -1,69 +1,89 @@
 //! Who is in which subset.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
 
 use super::super::Subset;
 use crate::error::{Error, Result};
-use crate::run::rows::{column, ids, strings, texts};
+use crate::run::rows::{column, ids, labels, strings, texts};
 use crate::run::task::{CORESET, INGEST};
 use crate::run::worker::Run;
 use crate::seed::Seed;
 use crate::storage::parquet;
-use crate::tables;
+use crate::{selection, tables};
 
 /// The share of the samples that is held out where no test data are given.
 const HELD_OUT: f64 = 0.2;
 
-/// The samples of each subset, as ascending indices.
-pub(super) struct Subsets(BTreeMap<Subset, Vec<u32>>);
+/// The samples of each subset, as ascending indices. The random ones are drawn anew for each seed; the
+/// first are those that the selection names.
+pub(super) struct Subsets {
+    full: Vec<u32>,
+    coreset: Vec<u32>,
+    twins: Vec<[Vec<u32>; 2]>,
+}
 
 impl Subsets {
-    /// The subsets that the selection of `run` names.
+    /// The subsets of `run` for so many seeds.
     ///
     /// # Errors
     /// `InvalidInput` if the run has not selected yet.
-    pub(super) fn of(run: &Run) -> Result<Self> {
+    pub(super) fn of(run: &Run, seeds: u32) -> Result<Self> {
         let record = run.ledger.find(CORESET)?.ok_or_else(|| {
-            Error::input(format!(
-                "{}: the run has not selected yet; finish it first",
-                run.dir().uri()
-            ))
+            let uri = run.dir().uri();
+            Error::input(format!("{uri}: the run has not selected yet; finish it first"))
         })?;
         let bytes = run.ledger.output(&record, "selection.parquet")?.0;
         let selection = parquet::decode_table(bytes, &tables::selection())?;
-        let ids = ids(&samples(run)?)?;
-        let subset = |subset| Ok((subset, named(&selection, subset, &ids)?));
-        Subset::ALL.into_iter().map(subset).collect::<Result<_>>().map(Self)
+        let samples = samples(run)?;
+        let ids = ids(&samples)?;
+        let coreset = named(&selection, "kept", &ids)?;
+        let labels: Vec<usize> =
+            labels(&samples)?.into_iter().map(|label| label as usize).collect();
+        let classes = labels.iter().max().map_or(0, |most| most + 1);
+        let first = ["random", "random_stratified"].map(|flag| named(&selection, flag, &ids));
+        let [random, stratified] = first;
+        let mut twins = vec![[random?, stratified?]];
+        for number in 1..seeds {
+            let seed = run.seed.of(&format!("twins={number}"));
+            let drawn = selection::twins(&ids, &labels, classes, coreset.len(), &seed);
+            twins.push(drawn.map(|inside| chosen(&inside)));
+        }
+        Ok(Self { full: (0..ids.len() as u32).collect(), coreset, twins })
     }
 
-    /// The subsets without these samples.
+    /// The subsets without these samples, which ascend.
     pub(super) fn without(mut self, held_out: &[u32]) -> Self {
-        for members in self.0.values_mut() {
+        let twins = self.twins.iter_mut().flatten();
+        for members in twins.chain([&mut self.full, &mut self.coreset]) {
             members.retain(|member| held_out.binary_search(member).is_err());
         }
         self
     }
 
-    pub(super) fn get(&self, subset: Subset) -> &[u32] {
-        self.0.get(&subset).map_or(&[], Vec::as_slice)
+    pub(super) fn get(&self, subset: Subset, seed: u32) -> &[u32] {
+        let twin = |which: usize| self.twins.get(seed as usize).map_or(&[][..], |two| &two[which]);
+        match subset {
+            Subset::Full => &self.full,
+            Subset::Coreset => &self.coreset,
+            Subset::Random => twin(0),
+            Subset::RandomStratified => twin(1),
+        }
     }
 }
 
-/// The indices in `ids` of the samples that the selection has in `subset`.
-fn named(selection: &RecordBatch, subset: Subset, ids: &[String]) -> Result<Vec<u32>> {
-    let flag = match subset {
-        Subset::Full => return Ok((0..ids.len() as u32).collect()),
-        Subset::Coreset => "kept",
-        Subset::Random | Subset::RandomStratified => subset.name(),
-    };
+/// The indices in `ids` of the samples that the selection has this flag for.
+fn named(selection: &RecordBatch, flag: &str, ids: &[String]) -> Result<Vec<u32>> {
     let both = strings(selection, "id")?.iter().zip(column(selection, flag)?.as_boolean());
     let inside: BTreeSet<&str> =
         both.filter(|(_, inside)| *inside == Some(true)).filter_map(|(id, _)| id).collect();
-    let found = (0_u32..).zip(ids).filter(|(_, id)| inside.contains(id.as_str()));
-    Ok(found.map(|(index, _)| index).collect())
+    Ok(chosen(&ids.iter().map(|id| inside.contains(id.as_str())).collect::<Vec<_>>()))
+}
+
+fn chosen(inside: &[bool]) -> Vec<u32> {
+    (0_u32..).zip(inside).filter(|(_, inside)| **inside).map(|(index, _)| index).collect()
 }
 
 /// The samples that are held out of all subsets, ascending: those whose keyed hash is in the lowest

@@ -11,7 +11,7 @@ mod trial;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use super::results::table;
+use super::results::{Tested, table};
 use super::{Evaluate, Evaluation, ledger_of};
 use crate::error::Result;
 use crate::ingest::Loaded;
@@ -29,12 +29,37 @@ const TABLE: &str = "evaluation.parquet";
 
 pub(super) fn evaluate(job: &Evaluate<'_>, observer: &dyn Observer) -> Result<Evaluation> {
     let run = Run::resume(job.run, job.storage)?.within(job.memory);
-    let bench = Bench::new(&run, job)?;
+    let bench = Bench::new(&run, ledger_of(&run.ledger), job)?;
     let trials = bench.trials()?;
     bench.do_trials(&trials, observer)?;
     let results = parquet::encode_table(&table(&bench.ledger)?)?;
     bench.ledger.dir().replace(TABLE, results)?;
     bench.told(job, &trials)
+}
+
+/// Evaluates a run as its recipe says, with the models in this ledger, which runs may share.
+///
+/// # Errors
+/// As [`evaluate`](super::evaluate).
+pub(in crate::run) fn rows_in(
+    run: &Run,
+    ledger: Ledger,
+    observer: &dyn Observer,
+) -> Result<Vec<Tested>> {
+    let job = Evaluate {
+        run: run.dir().uri(),
+        test: &[],
+        filter: None,
+        seeds: None,
+        budget: None,
+        gates: &[],
+        storage: &run.recipe.storage,
+        memory: run.memory,
+    };
+    let bench = Bench::new(run, ledger, &job)?;
+    let trials = bench.trials()?;
+    bench.do_trials(&trials, observer)?;
+    trials.iter().map(|trial| Tested::read(&bench.ledger, &trial.judge)).collect()
 }
 
 /// Everything that the trainings of one evaluation share.
@@ -49,18 +74,19 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(run: &'a Run, job: &Evaluate<'_>) -> Result<Self> {
+    fn new(run: &'a Run, ledger: Ledger, job: &Evaluate<'_>) -> Result<Self> {
         let given = &run.recipe.evaluate;
-        let subsets = Subsets::of(run)?;
+        let seeds = job.seeds.unwrap_or(given.seeds);
+        let subsets = Subsets::of(run, seeds)?;
         let train = run.loaded()?;
         let test = TestSet::open(run, job, &train)?;
         Ok(Self {
             run,
-            ledger: ledger_of(&run.ledger),
+            ledger,
             subsets: subsets.without(test.held_out()),
             train,
             test,
-            seeds: job.seeds.unwrap_or(given.seeds),
+            seeds,
             budget: job.budget.unwrap_or(given.budget),
         })
     }

@@ -25,7 +25,7 @@ impl Bench<'_> {
                 gate.check(mean(Subset::Coreset.name()), gate.reference().and_then(mean))
             })
             .collect();
-        let keep = self.keep(self.subsets.get(Subset::Coreset));
+        let keep = self.keep(self.subsets.get(Subset::Coreset, 0));
         Ok(Evaluation {
             uri: job.run.to_owned(),
             table: self.ledger.dir().uri_of(TABLE),

@@ -50,34 +50,24 @@ impl Bench<'_> {
     /// All models of the evaluation, seed by seed.
     pub(super) fn trials(&self) -> Result<Vec<Trial<'_>>> {
         let tested = digest(&set(&self.test.loaded, &self.test.indices))?;
-        let sets: Vec<(Subset, String)> = Subset::ALL
-            .into_iter()
-            .map(|subset| (subset, set(&self.train, self.subsets.get(subset))))
-            .collect();
-        let mut trials = Vec::new();
-        for seed in 0..self.seeds {
-            for (subset, set) in &sets {
-                trials.push(self.trial(*subset, seed, set, &tested)?);
-            }
-        }
-        Ok(trials)
+        let seeds = (0..self.seeds).flat_map(|seed| Subset::ALL.map(|subset| (subset, seed)));
+        seeds.map(|(subset, seed)| self.trial(subset, seed, &tested)).collect()
     }
 
-    fn trial(&self, subset: Subset, seed: u32, set: &str, tested: &str) -> Result<Trial<'_>> {
+    fn trial(&self, subset: Subset, seed: u32, tested: &str) -> Result<Trial<'_>> {
         let recipe = &self.run.recipe;
-        let members = self.subsets.get(subset);
+        let members = self.subsets.get(subset, seed);
         let steps = |members: &[u32]| steps_per_epoch(members.len(), recipe.train.batch_size);
         let ratio = match self.budget {
             TrainBudget::Epochs => 1.0,
-            TrainBudget::Iterations => {
-                steps(self.subsets.get(Subset::Full)) as f64 / steps(members).max(1) as f64
-            }
+            TrainBudget::Iterations => steps(self.full()) as f64 / steps(members).max(1) as f64,
         };
         let training = stretched(&recipe.train, ratio);
         let samples = &self.train.samples;
         let what = (
             (env!("CARGO_PKG_VERSION"), &recipe.model, &training, &recipe.device),
-            (samples.inputs.shape(), &samples.classes, set, recipe.seed, seed),
+            (samples.inputs.shape(), &samples.classes, set(&self.train, members)),
+            (recipe.seed, seed),
         );
         let train = format!("train-{}", digest(&what)?);
         let judge =
@@ -94,7 +84,11 @@ impl Bench<'_> {
     }
 
     pub(super) fn keep(&self, members: &[u32]) -> f64 {
-        members.len() as f64 / self.subsets.get(Subset::Full).len().max(1) as f64
+        members.len() as f64 / self.full().len().max(1) as f64
+    }
+
+    fn full(&self) -> &[u32] {
+        self.subsets.get(Subset::Full, 0)
     }
 
     /// What a trial costs, in sample passes.

@@ -56,6 +56,7 @@
 pub mod cli;
 mod distance;
 pub mod error;
+pub mod evaluation;
 pub mod external;
 mod fence;
 pub mod folds;

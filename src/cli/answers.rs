@@ -2,8 +2,11 @@
 
 use std::io::Write;
 
-use super::args::{Curve, Diff, Explain, Extend, FoldsOf, Score, Select, storage};
-use super::{memory, plot, print, text};
+use super::args::{
+    Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Score, Select, Stability, Sweep, storage,
+};
+use super::progress::Progress;
+use super::{memory, plot, pool, print, text};
 use crate::error::Result;
 use crate::external::{self, Scores, Selected};
 use crate::recipe::{Recipe, Storage, parse};
@@ -35,6 +38,42 @@ pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
 pub(super) fn diff(args: &Diff, out: &mut dyn Write) -> Result<()> {
     let found = run::diff(&args.a, &args.b, &storage(&args.storage)?)?;
     print(out, args.json, &found, text::difference)
+}
+
+/// Says whether all gates hold.
+pub(super) fn evaluate(args: &Evaluate, out: &mut dyn Write) -> Result<bool> {
+    pool(args.threads)?;
+    let job = run::Evaluate {
+        run: &args.on.run,
+        test: &args.test,
+        filter: args.test_filter.as_deref(),
+        seeds: args.seeds,
+        budget: args.budget.map(Into::into),
+        gates: &args.gate,
+        storage: &args.on.storage()?,
+        memory: memory(args.memory),
+    };
+    let progress = Progress::new(args.quiet);
+    let evaluation = run::evaluate(&job, &progress);
+    progress.finish();
+    let evaluation = evaluation?;
+    print(out, args.on.json, &evaluation, text::evaluation)?;
+    Ok(evaluation.passed)
+}
+
+/// Says whether all gates hold.
+pub(super) fn stability(args: &Stability, out: &mut dyn Write) -> Result<bool> {
+    let job = run::StabilityJob {
+        a: &args.a,
+        b: args.b.as_deref(),
+        by: args.by.as_deref(),
+        keep: args.keep,
+        gates: &args.gate,
+        storage: &storage(&args.storage)?,
+    };
+    let found = run::stability(&job)?;
+    print(out, args.json, &found, text::stability)?;
+    Ok(found.passed)
 }
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {
@@ -97,4 +136,12 @@ pub(super) fn extend(args: &Extend, out: &mut dyn Write) -> Result<()> {
         storage: &storage,
     };
     print(out, args.on.json, &run::extend(&job, &place)?, text::extended)
+}
+
+pub(super) fn sweep(args: &Sweep, out: &mut dyn Write) -> Result<()> {
+    pool(args.threads)?;
+    let progress = Progress::new(args.quiet);
+    let swept = run::sweep(&args.on.load()?, memory(args.memory), &progress);
+    progress.finish();
+    print(out, args.json, &swept?, text::swept)
 }

@@ -1,8 +1,10 @@
 //! The grammar of the command line.
 //!
-//! - `ask`: commands that ask about runs. `tables`: commands that make tables beside or without a run.
+//! - `ask`: commands that ask about runs. `measure`: those that measure what they are worth.
+//! - `tables`: commands that make tables beside or without a run.
 
 mod ask;
+mod measure;
 mod tables;
 
 use clap::{Parser, Subcommand};
@@ -12,6 +14,8 @@ use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
 pub use ask::{Curve, Diff, Explain};
+pub use measure::{Budget, Evaluate, Stability, Sweep};
+use measure::{EVALUATE_EXAMPLES, STABILITY_EXAMPLES, SWEEP_EXAMPLES};
 pub(super) use tables::storage;
 pub use tables::{Extend, FoldsOf, Score, Select, To};
 
@@ -75,6 +79,26 @@ pub enum Command {
     Curve(Curve),
     /// Compare two runs or two selection tables: samples, classes, scores, recipes
     Diff(Diff),
+    /// Train fresh models on the coreset, on random subsets and on everything, and compare them
+    ///
+    /// Trains several models on each, with the recipe's architecture and training, tests them on samples
+    /// that none of them saw, and says in one sentence what the coreset is worth. Models are kept
+    /// in RUN/evaluate, so a second call trains only what is new to it, and a stopped one goes on.
+    #[command(after_help = EVALUATE_EXAMPLES)]
+    Evaluate(Evaluate),
+    /// Say how alike the scores of two runs or tables are, or of the models of one run
+    ///
+    /// Correlations of scores and of ranks, what both would keep, and how the scores of each spread:
+    /// between seeds, folds, modes or whatever else differs.
+    #[command(after_help = STABILITY_EXAMPLES)]
+    Stability(Stability),
+    /// Run a grid of recipes and evaluate each: modes, scores, strategies, keep rates, stages, seeds
+    ///
+    /// The table [sweep] of the recipe, or --set sweep.keep=[0.3,0.5], lists the values. Equal folds,
+    /// models and scores are computed once; stopped sweeps go on, and a larger grid in the same place
+    /// does only what is new.
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(Sweep),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
     /// Turn the predictions of your own models into a score table

@@ -20,8 +20,8 @@ use clap::Parser;
 use serde::Serialize;
 
 pub use args::{
-    Args, Clean, Command, ConfigCommand, Curve, Diff, Explain, Extend, FoldsOf, OnRecipe, OnRun,
-    Plan, Run, Score, Select, TaskCommand, To, Verify,
+    Args, Budget, Clean, Command, ConfigCommand, Curve, Diff, Evaluate, Explain, Extend, FoldsOf,
+    OnRecipe, OnRun, Plan, Run, Score, Select, Stability, Sweep, TaskCommand, To, Verify,
 };
 pub use config::config;
 
@@ -92,6 +92,9 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
         Command::Explain(args) => answers::explain(args, out)?,
         Command::Curve(args) => answers::curve(args, out)?,
         Command::Diff(args) => answers::diff(args, out)?,
+        Command::Evaluate(args) => return Ok(code(answers::evaluate(args, out)?)),
+        Command::Stability(args) => return Ok(code(answers::stability(args, out)?)),
+        Command::Sweep(args) => answers::sweep(args, out)?,
         Command::Folds(args) => answers::folds(args, out)?,
         Command::Score(args) => answers::score(args, out)?,
         Command::Select(args) => answers::select(args, out)?,

@@ -1,6 +1,7 @@
 //! What people read: plans, states, proofs and summaries as text.
 
 mod ask;
+mod evaluation;
 mod tables;
 
 use std::fmt::Write as _;
@@ -9,6 +10,7 @@ use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verifica
 use crate::storage::doctor::Diagnosis;
 
 pub(super) use ask::{curve, difference, explanation};
+pub(super) use evaluation::{evaluation, stability, swept};
 pub(super) use tables::{extended, folds, scored, selected};
 
 /// A plan as text.

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::address;
-use super::types::{Arch, FoldsBy, Optimizer, Recipe, Schedule};
+use super::types::{Arch, FoldsBy, OneOrMany, Optimizer, Recipe, Schedule};
 use crate::secret::holds_user;
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
@@ -80,6 +80,9 @@ fn inputs(laws: &mut Laws, recipe: &Recipe) {
 fn places(laws: &mut Laws, recipe: &Recipe) {
     let uris = recipe.data.uri.as_slice();
     let inputs: Vec<_> = uris.iter().map(|uri| place(laws, &["data.uri"], uri)).collect();
+    for uri in recipe.evaluate.uri.as_ref().map_or(&[][..], OneOrMany::as_slice) {
+        place(laws, &["evaluate.uri"], uri);
+    }
     let uri = recipe.output.uri.as_str();
     let Some(output) = place(laws, &["output.uri"], uri) else { return };
     let holds = |input: &Option<PathBuf>| input.as_ref().is_some_and(|i| lies_within(&output, i));

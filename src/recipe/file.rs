@@ -81,16 +81,13 @@ fn shaped(document: &Document) -> Result<Recipe> {
 }
 
 fn expand_addresses(document: &Document, recipe: &mut Recipe, env: Lookup) -> Result<()> {
-    let inputs = match &mut recipe.data.uri {
-        OneOrMany::One(uri) => std::slice::from_mut(uri),
-        OneOrMany::Many(uris) => uris.as_mut_slice(),
-    };
-    let inputs = inputs.iter_mut().map(|uri| ("data.uri", uri));
+    let inputs = recipe.data.uri.as_mut_slice().iter_mut().map(|uri| ("data.uri", uri));
+    let tests = recipe.evaluate.uri.as_mut().map_or(&mut [][..], OneOrMany::as_mut_slice);
+    let tests = tests.iter_mut().map(|uri| ("evaluate.uri", uri));
     let joins = recipe.join.iter_mut().map(|join| ("join.uri", &mut join.uri));
     let init = recipe.train.init.iter_mut().map(|uri| ("train.init", uri));
-    for (key, uri) in
-        inputs.chain(joins).chain(init).chain([("output.uri", &mut recipe.output.uri)])
-    {
+    let output = [("output.uri", &mut recipe.output.uri)];
+    for (key, uri) in inputs.chain(tests).chain(joins).chain(init).chain(output) {
         *uri = expand(uri, env)
             .map_err(|why| document.error(document.place(&[key]), &format!("`{key}` {why}")))?;
     }

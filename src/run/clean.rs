@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::evaluate;
 use super::manifest::Manifest;
 use super::status::open;
 use crate::error::Result;
@@ -56,26 +57,52 @@ pub struct CleanRules {
 /// removed; `Unavailable` if the store fails.
 pub fn clean(uri: &str, storage: &Storage, rules: CleanRules) -> Result<Cleaned> {
     let (file, ledger) = open(uri, storage)?;
-    let found = Found::look(&ledger, &file.recipe.storage, rules.now)?;
-    let age = |object: &Listed| rules.now - object.written;
-    let old = |object: &Listed| age(object) >= rules.older_than_seconds && !found.in_use(object);
-    // Its writer may hold no claim yet.
-    let stale = |object: &Listed| old(object) && age(object) >= HALF_WRITTEN_SECONDS;
-    let (whole, spared): (Vec<_>, Vec<_>) = found.unnamed().into_iter().partition(old);
-    let (half, young): (Vec<_>, Vec<_>) = found.half_written.iter().cloned().partition(stale);
-    if rules.remove {
-        ledger.dir().remove(&paths(&whole))?;
-        ledger.dir().remove_half_written(&paths(&half))?;
-    }
-    let told = |o: Listed| Litter { age_seconds: age(&o), path: o.path, bytes: o.bytes };
-    let litter: Vec<Litter> = whole.into_iter().chain(half).map(told).collect();
-    Ok(Cleaned {
+    let mut cleaned = Cleaned {
         uri: uri.to_owned(),
-        bytes: litter.iter().map(|object| object.bytes).sum(),
-        litter,
-        spared: spared.len() + young.len(),
+        litter: Vec::new(),
+        bytes: 0,
+        spared: 0,
         removed: rules.remove,
-    })
+    };
+    let storage = &file.recipe.storage;
+    cleaned.clean("", &ledger, storage, rules)?;
+    cleaned.clean(EVALUATE, &evaluate::ledger_of(&ledger), storage, rules)?;
+    Ok(cleaned)
+}
+
+/// Where the ledger of evaluations lies.
+const EVALUATE: &str = "evaluate/";
+
+impl Cleaned {
+    /// Cleans what lies behind one ledger, below `place`.
+    fn clean(
+        &mut self,
+        place: &str,
+        ledger: &Ledger,
+        storage: &Storage,
+        rules: CleanRules,
+    ) -> Result<()> {
+        let found = Found::look(ledger, storage, rules.now)?;
+        let age = |object: &Listed| rules.now - object.written;
+        let old =
+            |object: &Listed| age(object) >= rules.older_than_seconds && !found.in_use(object);
+        // Its writer may hold no claim yet.
+        let stale = |object: &Listed| old(object) && age(object) >= HALF_WRITTEN_SECONDS;
+        let (whole, spared): (Vec<_>, Vec<_>) = found.unnamed().into_iter().partition(old);
+        let half = found.half_written.iter().filter(|o| !o.path.starts_with(EVALUATE)).cloned();
+        let (half, young): (Vec<_>, Vec<_>) = half.partition(stale);
+        if rules.remove {
+            ledger.dir().remove(&paths(&whole))?;
+            ledger.dir().remove_half_written(&paths(&half))?;
+        }
+        self.spared += spared.len() + young.len();
+        for object in whole.into_iter().chain(half) {
+            self.bytes += object.bytes;
+            let (path, bytes) = (format!("{place}{}", object.path), object.bytes);
+            self.litter.push(Litter { age_seconds: age(&object), path, bytes });
+        }
+        Ok(())
+    }
 }
 
 /// The age below which a half-written file is spared, whatever is asked for.

@@ -11,6 +11,7 @@ use super::identity::RunFile;
 use super::rows::{column, decode, ints, strings};
 use super::task::{CORESET, INGEST, Task};
 use crate::error::{Error, Place, Result};
+use crate::evaluation::spearman;
 use crate::recipe::{Recipe, Storage};
 use crate::storage::{Dir, Ledger};
 use crate::{external, tables};
@@ -246,63 +247,22 @@ fn classes(a: &Selection, b: &Selection) -> Vec<ClassShift> {
 fn correlation(a: &BTreeMap<String, f64>, b: &BTreeMap<String, f64>) -> (Option<f64>, u64) {
     let both = a.iter().filter_map(|(id, a)| Some((*a, *b.get(id)?)));
     let (a, b): (Vec<f64>, Vec<f64>) = both.filter(|(a, b)| !a.is_nan() && !b.is_nan()).unzip();
-    (pearson(&ranks(&a), &ranks(&b)), a.len() as u64)
-}
-
-/// Ranks from 1; equal values share the mean of theirs.
-fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_by(|a, b| values[*a].total_cmp(&values[*b]));
-    let mut ranks = vec![0.0; values.len()];
-    let mut before = 0;
-    for ties in order.chunk_by(|a, b| values[*a].total_cmp(&values[*b]).is_eq()) {
-        let mean = before as f64 + (ties.len() + 1) as f64 / 2.0;
-        for at in ties {
-            ranks[*at] = mean;
-        }
-        before += ties.len();
-    }
-    ranks
-}
-
-fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (mean_a, mean_b) = (mean(a), mean(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        let (a, b) = (a - mean_a, b - mean_b);
-        (ab, aa, bb) = (ab + a * b, aa + a * a, bb + b * b);
-    }
-    let root = (aa * bb).sqrt();
-    (root > 0.0).then(|| ab / root)
+    (spearman(&a, &b), a.len() as u64)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn map(values: &[f64]) -> BTreeMap<String, f64> {
-        values.iter().enumerate().map(|(i, value)| (format!("s{i}"), *value)).collect()
-    }
-
-    fn spearman(a: &[f64], b: &[f64]) -> Option<f64> {
-        correlation(&map(a), &map(b)).0
-    }
-
     #[test]
-    fn spearman_sees_order_alone() {
-        let close = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-12;
-        assert!(close(spearman(&[1.0, 2.0, 3.0], &[0.1, 10.0, 99.0]), 1.0));
-        assert!(close(spearman(&[1.0, 2.0, 3.0], &[3.0, 2.0, -5.0]), -1.0));
-        // 1 - 6 sum d^2 / (n (n^2 - 1)) = 1 - 6 * 2 / 24.
-        assert!(close(spearman(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0]), 0.5));
-    }
-
-    #[test]
-    fn ties_share_their_ranks() {
-        assert_eq!(ranks(&[5.0, 1.0, 5.0, 0.0]), [3.5, 2.0, 3.5, 1.0]);
-        assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
-        assert_eq!(spearman(&[1.0], &[2.0]), None);
-        assert_eq!(correlation(&map(&[1.0, 2.0]), &map(&[1.0])).1, 1);
+    fn scores_correlate_over_the_ids_that_both_have() {
+        let map = |values: &[(&str, f64)]| -> BTreeMap<String, f64> {
+            values.iter().map(|(id, value)| ((*id).to_owned(), *value)).collect()
+        };
+        let a = map(&[("a", 1.0), ("b", 2.0), ("c", 3.0), ("d", f64::NAN)]);
+        let b = map(&[("b", 10.0), ("c", 99.0), ("d", 1.0), ("e", 0.0)]);
+        let (found, both) = correlation(&a, &b);
+        assert!((found.unwrap() - 1.0).abs() < 1e-12 && both == 2);
+        assert_eq!(correlation(&a, &map(&[("a", 1.0)])), (None, 1));
     }
 }

@@ -213,7 +213,7 @@ impl Run {
     }
 
     /// What a training from scratch starts from if the recipe gives it weights.
-    fn pretrained(
+    pub(super) fn pretrained(
         &self,
         samples: &Samples,
         members: &[u32],

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::recipe::{Recipe, Storage};
+use crate::recipe::{Evaluate, Recipe, Storage, Sweep};
 use crate::storage::crash::Point;
 use crate::storage::{Dir, FORMAT, Object, Written, seal, sha256_hex, unseal};
 
@@ -78,13 +78,14 @@ impl RunFile {
     }
 
     /// The recipe without what cannot change a result: the place of the run, which may move, how
-    /// stores are reached, how often trainings keep checkpoints, and the limits that stopped it, which
-    /// may be raised.
+    /// stores are reached, how often trainings keep checkpoints, what a coreset is measured on, the grid
+    /// it may be part of, and the limits that stopped it, which may be raised.
     fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
         recipe.storage = Storage::default();
         (recipe.train.checkpoint_epochs, recipe.train.checkpoint_minutes) = (None, 0.0);
+        (recipe.evaluate, recipe.sweep) = (Evaluate::default(), Sweep::default());
         recipe.data.max_quarantined = 0.0;
         (recipe.data.max_columns, recipe.data.max_expansion) = (0, 0);
         recipe.score.embedding.max_rows = 0;

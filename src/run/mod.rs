@@ -15,6 +15,7 @@ mod compare;
 mod curve;
 mod dataset;
 mod diff;
+mod evaluate;
 mod explain;
 mod extend;
 #[cfg(feature = "train")]
@@ -36,10 +37,12 @@ mod score_table;
 mod scored;
 mod single;
 mod split_of;
+mod stability;
 mod stages;
 mod status;
 mod stored;
 mod summary;
+mod sweep;
 mod task;
 #[cfg(feature = "train")]
 mod under_way;
@@ -51,6 +54,9 @@ mod worker;
 pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use curve::{Curve, Point, curve};
 pub use diff::{ClassShift, Difference, Moved, Side, diff};
+pub use evaluate::{
+    Compared, Evaluate, Evaluated, Evaluation, Subset, evaluate, evaluation_gate, evaluations,
+};
 pub use explain::{Class, Cluster, Explanation, ModelOf, QuotaCell, SourceRow, StageOf, explain};
 pub use extend::{Appended, ClassDrift, Extended, extend};
 pub use identity::{InputObject, RunFile};
@@ -59,9 +65,11 @@ pub use memory::Memory;
 pub use plan::{Plan, PlannedTask};
 pub use single::TaskEnd;
 pub use split_of::{FoldsOf, folds_of};
+pub use stability::{Dispersion, Pair, Stability, StabilityJob, stability, stability_gate};
 pub use status::{Status, TaskState, TaskStatus, status};
 pub use stored::select_again;
 pub use summary::{ClassCount, StageSummary, Summary};
+pub use sweep::{Swept, SweptPoint, sweep};
 pub use task::Task;
 pub use verify::{Check, Verification, verify, verify_in, verify_within};
 pub use worker::Run;

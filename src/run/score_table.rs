@@ -191,7 +191,8 @@ fn list(values: Vec<f32>, width: usize) -> Result<FixedSizeListArray> {
     Ok(FixedSizeListArray::try_new(item, width as i32, Arc::new(Float32Array::from(values)), None)?)
 }
 
-fn argmax(logits: &[f32]) -> usize {
+/// The class with the largest logit, the first of several.
+pub(super) fn argmax(logits: &[f32]) -> usize {
     let mut best = 0;
     for (i, z) in logits.iter().enumerate() {
         if *z > logits[best] {

@@ -59,4 +59,5 @@ pub use plan::{SelectionPlan, stage_sizes};
 pub(crate) use rank::ordered;
 pub use scored::{end, one_score};
 pub use stage::{Terms, stage};
-pub use summary::{ClassCount, Spread, StageCut, Summary, spread, summary, tied};
+pub use summary::{ClassCount, Spread, StageCut, Summary, spread, spread_of, summary, tied};
+pub use twins::twins;

@@ -143,10 +143,17 @@ const BINS: usize = 20;
 ///
 /// # Errors
 /// `InvalidInput` if there is no score.
-#[allow(clippy::float_cmp, reason = "equal scores are ties")]
 pub fn spread(scores: &DataFrame, range: Option<(f64, f64)>) -> Result<Spread> {
-    let column = scores.column("score")?.f64()?;
-    let mut sorted: Vec<f64> = column.iter().flatten().filter(|s| !s.is_nan()).collect();
+    spread_of(scores.column("score")?.f64()?.iter().flatten(), range)
+}
+
+/// As [`spread`], of numbers.
+///
+/// # Errors
+/// As [`spread`].
+#[allow(clippy::float_cmp, reason = "equal scores are ties")]
+pub fn spread_of(scores: impl Iterator<Item = f64>, range: Option<(f64, f64)>) -> Result<Spread> {
+    let mut sorted: Vec<f64> = scores.filter(|s| !s.is_nan()).collect();
     sorted.sort_by(f64::total_cmp);
     let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else {
         return Err(Error::input("there is no score to describe"));

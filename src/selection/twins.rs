@@ -4,8 +4,9 @@ use super::quota::{Quota, apportion};
 use crate::seed::Seed;
 
 /// Which of the usable samples are in a random subset of `kept` samples, and in one in which each class
-/// keeps its share (largest remainder). `labels` are those of the samples `ids`, below `classes`.
-pub(super) fn twins(
+/// keeps its share (largest remainder). `labels` are those of the samples `ids`, below `classes`. With
+/// the seed of a run these are the columns `random` and `random_stratified` of its selection.
+pub fn twins(
     ids: &[String],
     labels: &[usize],
     classes: usize,

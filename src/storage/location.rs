@@ -94,6 +94,17 @@ impl Dir {
         &self.uri
     }
 
+    /// The directory `name` below this one.
+    #[must_use]
+    pub fn below(&self, name: &str) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            root: self.at(name),
+            uri: self.uri_of(name),
+            local: self.local.as_ref().map(|local| local.join(name)),
+        }
+    }
+
     /// The address of the object `path` below this directory.
     pub fn uri_of(&self, path: &str) -> String {
         format!("{}/{path}", self.uri)
@@ -185,6 +196,15 @@ impl Dir {
             self.uri_of(path)
         );
         Err(Error::new(ErrorKind::Unavailable, message))
+    }
+
+    /// Writes an object, whatever was there: for what follows from records and can be written again.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be written, `Conflict` if a symbolic link is in the way.
+    pub(crate) fn replace(&self, path: &str, bytes: impl Into<Bytes>) -> Result<()> {
+        self.refuse_links(path)?;
+        wait(self.overwrite(path, bytes.into()))?
     }
 
     /// Writes an object, whatever was there: a reader finds the old one or the new one, whole. Only for

@@ -157,6 +157,69 @@ pub(super) static VIEW: &[Column] = &[
     required("shard", DataType::Int32, "The shard that holds its copy, from 0."),
 ];
 
+/// What one model, trained to judge a training set, says about the test samples.
+pub(super) static JUDGED: &[Column] = &[
+    required("id", DataType::Utf8, "The id of the test sample."),
+    required("label", DataType::Int32, "Its class, from 0."),
+    required(
+        "predicted",
+        DataType::Int32,
+        "The class with the highest probability, from 0; the first of several.",
+    ),
+    required("confidence", DataType::Float32, "That probability, from 0 to 1."),
+];
+
+pub(super) static EVALUATION: &[Column] = &[
+    required(
+        "test",
+        DataType::Utf8,
+        "What the model was tested on: `held-out`, a part of the training data that no model of the evaluation trained on, or the addresses and the filter of the test rows.",
+    ),
+    required("test_samples", DataType::Int64, "How many samples that are."),
+    required(
+        "budget",
+        DataType::Utf8,
+        "`epochs`: all subsets were trained on for as many epochs; `iterations`: for as many optimiser steps as everything, in whole epochs.",
+    ),
+    required(
+        "subset",
+        DataType::Utf8,
+        "What the model was trained on: `full`, `coreset`, `random`, `random_stratified`.",
+    ),
+    required("seed", DataType::Int32, "The number of the seed, from 0."),
+    required("samples", DataType::Int64, "How many samples the model was trained on."),
+    required("keep", DataType::Float64, "Those over the samples of `full`, from 0 to 1."),
+    required("epochs", DataType::Int32, "How many epochs."),
+    required("steps", DataType::Int64, "How many optimiser steps."),
+    required("accuracy", DataType::Float64, "The share of test samples predicted right."),
+    required("worst_class", DataType::Float64, "The accuracy on the class where it is lowest."),
+    required(
+        "class_spread",
+        DataType::Float64,
+        "The standard deviation of the accuracy over classes.",
+    ),
+    required(
+        "ece",
+        DataType::Float64,
+        "The expected calibration error, over 15 bins of confidence: from 0 to 1.",
+    ),
+];
+
+/// The columns that the table of a sweep has before those of [`EVALUATION`].
+pub(super) static SWEEP: &[Column] = &[
+    required("run", DataType::Utf8, "The run, below the directory of the sweep."),
+    required("run_seed", DataType::Int64, "The seed of its recipe."),
+    required("mode", DataType::Utf8, "Who scored: `unseen` or `fitting`."),
+    required("by", DataType::Utf8, "The score that decided."),
+    required("strategy", DataType::Utf8, "How it decided, such as `top`."),
+    optional(
+        "select_keep",
+        DataType::Float64,
+        "The share that the recipe keeps; null if it says a number or a budget.",
+    ),
+    required("stages", DataType::Utf8, "How many stages, or the share that each adds."),
+];
+
 /// The column of a score, as one model gave it.
 pub(super) fn score(method: Method) -> Column {
     use Method as M;

@@ -90,6 +90,21 @@ pub fn contracts() -> Vec<TableContract> {
             &[columns::SELECTED, columns::WRONG].concat(),
         ),
         table("view", "The kept samples, in the order of the shards.", columns::VIEW),
+        table(
+            "judged",
+            "What one model of an evaluation says about the test samples, ascending by id.",
+            columns::JUDGED,
+        ),
+        table(
+            "evaluation",
+            "A row for each model of the evaluations of a run, ascending by test, budget, subset and seed.",
+            columns::EVALUATION,
+        ),
+        table(
+            "sweep",
+            "A row for each model of the evaluations of all runs of a sweep, in the order of the grid.",
+            &[columns::SWEEP, columns::EVALUATION].concat(),
+        ),
     ]
 }
 
@@ -164,6 +179,9 @@ mod tests {
             tables::selection(),
             tables::state(),
             tables::view(),
+            tables::judged(),
+            tables::evaluation(),
+            tables::sweep(),
         ];
         let contracts = contracts();
         assert_eq!(contracts.len(), schemas.len());

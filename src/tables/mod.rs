@@ -98,3 +98,19 @@ pub fn state() -> SchemaRef {
 pub fn view() -> SchemaRef {
     schema(columns::VIEW)
 }
+
+/// What one model says about the test samples, ascending by id.
+pub fn judged() -> SchemaRef {
+    schema(columns::JUDGED)
+}
+
+/// How good models are that were trained on the coreset, on its random twins and on everything: a row
+/// for each model, ascending by test, budget, subset and seed.
+pub fn evaluation() -> SchemaRef {
+    schema(columns::EVALUATION)
+}
+
+/// The evaluations of all runs of a sweep: a row for each model, in the order of the grid.
+pub fn sweep() -> SchemaRef {
+    schema(&[columns::SWEEP, columns::EVALUATION].concat())
+}

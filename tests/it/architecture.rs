@@ -10,6 +10,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sql", &["error", "fence"]),
     ("seed", &[]),
     ("distance", &[]),
+    ("evaluation", &["error"]),
     ("samples", &["error"]),
     ("recipe", &["error", "secret"]),
     ("tables", &["error", "recipe"]),

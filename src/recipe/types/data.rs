@@ -101,6 +101,13 @@ impl OneOrMany {
             Self::Many(many) => many,
         }
     }
+
+    pub(in crate::recipe) fn as_mut_slice(&mut self) -> &mut [String] {
+        match self {
+            Self::One(one) => std::slice::from_mut(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// Where ids come from.

@@ -1,18 +1,21 @@
 //! The fields of a recipe, their defaults and their documentation (which is the JSON Schema's too).
 
 mod data;
+mod evaluate;
 mod folds;
 mod join;
 mod model;
 mod output;
 mod score;
 mod select;
+mod sweep;
 
 use super::storage::Storage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Data, IdFrom, OneOrMany};
+pub use evaluate::{Evaluate, TrainBudget};
 pub use folds::{Duplicates, FitOn, Folds, FoldsBy};
 pub use join::{Join, Missing};
 pub use model::{Arch, Model, Optimizer, Schedule, Stem, Train};
@@ -22,6 +25,7 @@ pub use score::{
     Own, Scale, Score, Trajectory,
 };
 pub use select::{Amount, Budget, CellQuota, Classes, Copies, Select, Stages, Start, Strategy};
+pub use sweep::Sweep;
 
 /// A recipe for pruning one dataset.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -59,6 +63,12 @@ pub struct Recipe {
     pub select: Select,
     /// What is written, and where.
     pub output: Output,
+    /// What `unseen evaluate` measures on.
+    #[serde(default, skip_serializing_if = "Evaluate::is_default")]
+    pub evaluate: Evaluate,
+    /// The grid of `unseen sweep`.
+    #[serde(default, skip_serializing_if = "Sweep::is_default")]
+    pub sweep: Sweep,
     /// How object stores are reached.
     #[serde(default)]
     pub storage: Storage,

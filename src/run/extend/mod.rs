@@ -190,7 +190,10 @@ fn load(run: &Run, job: &Appended<'_>, old: &Old) -> Result<(Loaded, u64)> {
 }
 
 /// Numbers the classes as the run does.
-fn take_classes(survey: &mut Survey, classes: &[String]) -> Result<()> {
+///
+/// # Errors
+/// `InvalidInput` naming samples of a class that the run does not know.
+pub(super) fn take_classes(survey: &mut Survey, classes: &[String]) -> Result<()> {
     let number = |name: &String| classes.iter().position(|class| class == name);
     let numbers: Vec<Option<usize>> = survey.classes.iter().map(number).collect();
     let mut unknown = Examples::default();

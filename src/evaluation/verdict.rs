@@ -1,0 +1,114 @@
+//! The plain sentence about a coreset: honest also where it is bad news.
+
+use std::fmt::Write as _;
+
+use super::interval::Interval;
+
+/// How a coreset stands against another training set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Against {
+    /// What it is compared with, for people: `full`, `random`.
+    pub name: &'static str,
+    /// Whether the other is a random subset of the same size, which a coreset should beat.
+    pub random: bool,
+    /// Its accuracy minus that of the other, in points.
+    pub points: Interval,
+}
+
+/// `70 % kept: 0.3 points below full, within seed noise; 2.1 points above random.` `keep` is the share of
+/// samples that the coreset has. If it does not beat a random subset, the sentence ends with that.
+pub fn verdict(keep: f64, against: &[Against]) -> String {
+    let told: Vec<String> = against.iter().map(one).collect();
+    let mut text = format!("{} % kept: {}.", percent(keep), told.join("; "));
+    let bad = |other: &&Against| other.random && other.points.mean < 0.0;
+    let sure = |other: &&Against| other.points.holds_zero() == Some(false);
+    let worse = against.iter().filter(bad);
+    if let Some(other) = worse.clone().find(sure) {
+        let _ = write!(
+            text,
+            " WORSE than a subset drawn at random ({}): do not train on it.",
+            other.name
+        );
+    } else if let Some(other) = worse.clone().next() {
+        let _ = write!(
+            text,
+            " Below a subset drawn at random ({}): no reason to train on it.",
+            other.name
+        );
+    } else if against.iter().any(|other| other.random && !sure(&other)) {
+        text.push_str(" Not proven better than a subset drawn at random.");
+    }
+    if against.iter().any(|other| other.points.half_width.is_none()) {
+        text.push_str(" One seed: the noise is not known; give more --seeds.");
+    }
+    text
+}
+
+fn one(other: &Against) -> String {
+    let points = other.points.mean;
+    let noise = if other.points.holds_zero() == Some(true) { ", within seed noise" } else { "" };
+    let name = other.name;
+    // As it is printed: what rounds to 0.0 is neither above nor below.
+    match (points * 10.0).round() {
+        0.0 => format!("level with {name}{noise}"),
+        tenths if tenths < 0.0 => format!("{:.1} points below {name}{noise}", points.abs()),
+        _ => format!("{points:.1} points above {name}{noise}"),
+    }
+}
+
+/// A share in per cent, with a decimal only where it says something.
+fn percent(share: f64) -> String {
+    let text = format!("{:.1}", 100.0 * share);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn against(name: &'static str, mean: f64, half_width: Option<f64>) -> Against {
+        Against { name, random: name != "full", points: Interval { mean, half_width, n: 3 } }
+    }
+
+    #[test]
+    fn a_good_coreset() {
+        let others = [against("full", -0.3, Some(0.5)), against("random", 2.1, Some(0.4))];
+        assert_eq!(
+            verdict(0.7, &others),
+            "70 % kept: 0.3 points below full, within seed noise; 2.1 points above random."
+        );
+    }
+
+    #[test]
+    fn bad_news_is_told() {
+        let worse =
+            verdict(0.3, &[against("full", -9.0, Some(1.0)), against("random", -3.0, Some(1.0))]);
+        assert!(
+            worse.ends_with("WORSE than a subset drawn at random (random): do not train on it."),
+            "{worse}"
+        );
+        let below = verdict(0.305, &[against("random", -0.5, Some(1.0))]);
+        assert!(
+            below.starts_with("30.5 % kept: 0.5 points below random, within seed noise."),
+            "{below}"
+        );
+        assert!(below.ends_with("no reason to train on it."), "{below}");
+        let level = verdict(0.3, &[against("random", 0.01, Some(1.0))]);
+        assert_eq!(
+            level,
+            "30 % kept: level with random, within seed noise. Not proven better than a subset drawn at random."
+        );
+        // One of two random subsets is enough.
+        let half =
+            [against("random", 3.0, Some(1.0)), against("stratified random", -2.0, Some(1.0))];
+        assert!(
+            verdict(0.3, &half).contains("WORSE than a subset drawn at random (stratified random)")
+        );
+    }
+
+    #[test]
+    fn one_seed_proves_nothing() {
+        let text = verdict(0.5, &[against("full", -1.0, None), against("random", 1.0, None)]);
+        assert!(text.contains("Not proven better") && text.contains("One seed"), "{text}");
+    }
+}

@@ -1,0 +1,140 @@
+//! The bench: subsets, test samples and trainings of one evaluation.
+//!
+//! - `members`: who is in which subset, and who is held out. `test_set`: what models are tested on.
+//! - `trial`: one training and its test. `told`: what came out.
+
+mod members;
+mod test_set;
+mod told;
+mod trial;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::results::{Tested, table};
+use super::{Evaluate, Evaluation, ledger_of};
+use crate::error::Result;
+use crate::ingest::Loaded;
+use crate::recipe::TrainBudget;
+use crate::run::Observer;
+use crate::run::worker::Run;
+use crate::storage::claim::{Claims, Taken};
+use crate::storage::{Ledger, parquet};
+use members::Subsets;
+use test_set::TestSet;
+use trial::Trial;
+
+/// The name of the table of results, below `evaluate/`.
+const TABLE: &str = "evaluation.parquet";
+
+pub(super) fn evaluate(job: &Evaluate<'_>, observer: &dyn Observer) -> Result<Evaluation> {
+    let run = Run::resume(job.run, job.storage)?.within(job.memory);
+    let bench = Bench::new(&run, ledger_of(&run.ledger), job)?;
+    let trials = bench.trials()?;
+    bench.do_trials(&trials, observer)?;
+    let results = parquet::encode_table(&table(&bench.ledger)?)?;
+    bench.ledger.dir().replace(TABLE, results)?;
+    bench.told(job, &trials)
+}
+
+/// Evaluates a run as its recipe says, with the models in this ledger, which runs may share.
+///
+/// # Errors
+/// As [`evaluate`](super::evaluate).
+pub(in crate::run) fn rows_in(
+    run: &Run,
+    ledger: Ledger,
+    observer: &dyn Observer,
+) -> Result<Vec<Tested>> {
+    let job = Evaluate {
+        run: run.dir().uri(),
+        test: &[],
+        filter: None,
+        seeds: None,
+        budget: None,
+        gates: &[],
+        storage: &run.recipe.storage,
+        memory: run.memory,
+    };
+    let bench = Bench::new(run, ledger, &job)?;
+    let trials = bench.trials()?;
+    bench.do_trials(&trials, observer)?;
+    trials.iter().map(|trial| Tested::read(&bench.ledger, &trial.judge)).collect()
+}
+
+/// Everything that the trainings of one evaluation share.
+struct Bench<'a> {
+    run: &'a Run,
+    ledger: Ledger,
+    train: Arc<Loaded>,
+    test: TestSet,
+    subsets: Subsets,
+    seeds: u32,
+    budget: TrainBudget,
+}
+
+impl<'a> Bench<'a> {
+    fn new(run: &'a Run, ledger: Ledger, job: &Evaluate<'_>) -> Result<Self> {
+        let given = &run.recipe.evaluate;
+        let seeds = job.seeds.unwrap_or(given.seeds);
+        let subsets = Subsets::of(run, seeds)?;
+        let train = run.loaded()?;
+        let test = TestSet::open(run, job, &train)?;
+        Ok(Self {
+            run,
+            ledger,
+            subsets: subsets.without(test.held_out()),
+            train,
+            test,
+            seeds,
+            budget: job.budget.unwrap_or(given.budget),
+        })
+    }
+
+    /// Does what is not yet done, and shares it with other processes.
+    fn do_trials(&self, trials: &[Trial<'_>], observer: &dyn Observer) -> Result<()> {
+        let claims = Claims::new(self.ledger.dir().clone(), &self.run.recipe.storage)?;
+        let mut waited_for = None;
+        loop {
+            let committed = self.ledger.committed()?;
+            let open: Vec<_> = trials.iter().filter(|t| !committed.contains(&t.judge)).collect();
+            if open.is_empty() {
+                return Ok(());
+            }
+            let Some((trial, worker)) = self.do_next(&claims, &committed, &open, observer)? else {
+                continue;
+            };
+            if waited_for.as_ref() != Some(&(trial.clone(), worker.clone())) {
+                observer.wait(&trial, &worker);
+                waited_for = Some((trial, worker));
+            }
+            claims.wait()?;
+        }
+    }
+
+    /// Does the first open trial that nobody works on; or gives one and who works on it.
+    fn do_next(
+        &self,
+        claims: &Claims,
+        committed: &BTreeSet<String>,
+        open: &[&Trial<'_>],
+        observer: &dyn Observer,
+    ) -> Result<Option<(String, String)>> {
+        let mut busy = None;
+        for trial in open {
+            match claims.take(&trial.judge)? {
+                // It may have been committed since we looked.
+                Taken::Mine(_) if self.ledger.find(&trial.judge)?.is_some() => return Ok(None),
+                Taken::Mine(_claim) => {
+                    let left = open.iter().map(|trial| self.work(trial, committed)).sum();
+                    self.do_trial(trial, self.work(trial, committed), left, observer)?;
+                    return Ok(None);
+                }
+                Taken::Busy(worker) => {
+                    busy = busy.or_else(|| Some((trial.name(), worker.to_string())));
+                }
+            }
+        }
+        Ok(busy)
+    }
+}

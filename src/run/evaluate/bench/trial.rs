@@ -1,0 +1,260 @@
+//! One training and its test: two tasks, each with a key of everything that decides it.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{Float32Array, Int32Array, StringArray};
+use arrow::record_batch::RecordBatch;
+use serde::Serialize;
+
+use super::super::Subset;
+use super::super::results::{JUDGE, Tested};
+use super::Bench;
+use crate::error::{Error, Place, Result};
+use crate::evaluation::{Judged, Metrics};
+use crate::ingest::Loaded;
+use crate::models::Checkpoint;
+use crate::recipe::{Train, TrainBudget};
+use crate::run::Observer;
+use crate::run::attempt::Attempt;
+use crate::run::score_table::argmax;
+use crate::run::task::TRAIN_WORK;
+use crate::storage::sha256_hex;
+use crate::training::{self, View, steps_per_epoch};
+use crate::{scoring, tables};
+
+/// One model of an evaluation.
+pub(super) struct Trial<'a> {
+    pub(super) subset: Subset,
+    pub(super) seed: u32,
+    pub(super) members: &'a [u32],
+    /// The recipe's training, as long as the budget allows.
+    pub(super) training: Train,
+    /// Optimiser steps.
+    pub(super) steps: u64,
+    /// The key of its training.
+    train: String,
+    /// The key of its test.
+    pub(super) judge: String,
+}
+
+impl Trial<'_> {
+    /// What is shown while it is done.
+    pub(super) fn name(&self) -> String {
+        format!("{} seed {}", self.subset.name(), self.seed)
+    }
+}
+
+impl Bench<'_> {
+    /// All models of the evaluation, seed by seed.
+    pub(super) fn trials(&self) -> Result<Vec<Trial<'_>>> {
+        let tested = digest(&set(&self.test.loaded, &self.test.indices))?;
+        let seeds = (0..self.seeds).flat_map(|seed| Subset::ALL.map(|subset| (subset, seed)));
+        seeds.map(|(subset, seed)| self.trial(subset, seed, &tested)).collect()
+    }
+
+    fn trial(&self, subset: Subset, seed: u32, tested: &str) -> Result<Trial<'_>> {
+        let recipe = &self.run.recipe;
+        let members = self.subsets.get(subset, seed);
+        let steps = |members: &[u32]| steps_per_epoch(members.len(), recipe.train.batch_size);
+        let ratio = match self.budget {
+            TrainBudget::Epochs => 1.0,
+            TrainBudget::Iterations => steps(self.full()) as f64 / steps(members).max(1) as f64,
+        };
+        let training = stretched(&recipe.train, ratio);
+        let samples = &self.train.samples;
+        let what = (
+            (env!("CARGO_PKG_VERSION"), &recipe.model, &training, &recipe.device),
+            (samples.inputs.shape(), &samples.classes, set(&self.train, members)),
+            (recipe.seed, seed),
+        );
+        let train = format!("train-{}", digest(&what)?);
+        let judge =
+            digest(&(&train, tested, &self.test.name, subset, self.budget, self.keep(members)))?;
+        Ok(Trial {
+            subset,
+            seed,
+            members,
+            steps: (steps(members) * training.epochs) as u64,
+            training,
+            train,
+            judge: format!("{JUDGE}-{judge}"),
+        })
+    }
+
+    pub(super) fn keep(&self, members: &[u32]) -> f64 {
+        members.len() as f64 / self.full().len().max(1) as f64
+    }
+
+    fn full(&self) -> &[u32] {
+        self.subsets.get(Subset::Full, 0)
+    }
+
+    /// What a trial costs, in sample passes.
+    pub(super) fn work(&self, trial: &Trial<'_>, committed: &BTreeSet<String>) -> u64 {
+        let passes = TRAIN_WORK * trial.members.len() as u64 * trial.training.epochs as u64;
+        let training = if committed.contains(&trial.train) { 0 } else { passes };
+        training + self.test.indices.len() as u64
+    }
+
+    /// Trains the model, if it is not there, and tests it.
+    pub(super) fn do_trial(
+        &self,
+        trial: &Trial<'_>,
+        work: u64,
+        left: u64,
+        observer: &dyn Observer,
+    ) -> Result<()> {
+        let name = trial.name();
+        observer.begin(&name, work, left);
+        if self.ledger.find(&trial.train)?.is_none() {
+            self.train(trial, observer).at(|| format!("training on {name}"))?;
+        }
+        let note = self.judge(trial).at(|| format!("testing {name}"))?;
+        observer.end(&name, &note);
+        Ok(())
+    }
+
+    fn train(&self, trial: &Trial<'_>, observer: &dyn Observer) -> Result<()> {
+        let recipe = &self.run.recipe;
+        let mut attempt = Attempt::begin(&self.ledger, &trial.train, recipe.seed, &recipe.device)?;
+        let (samples, members) = (&self.train.samples, trial.members);
+        let seed = self.run.seed.of("evaluate").of(&format!("seed={}", trial.seed));
+        let start = self.run.pretrained(samples, members, &seed)?;
+        let job = training::Job {
+            samples,
+            members,
+            model: &recipe.model,
+            train: &trial.training,
+            seed,
+            device: &recipe.device,
+            start: start.as_ref(),
+        };
+        let mut done = 0;
+        let trained = training::train(&job, &mut |epoch, _| {
+            done += TRAIN_WORK * epoch.samples as u64;
+            let note = format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss);
+            observer.advance(&trial.name(), done, &note);
+            Ok(())
+        })?;
+        let card = trained.checkpoint.card.to_json()?;
+        attempt.write("model.safetensors", &trained.checkpoint.weights, None)?;
+        attempt.write("model.json", &card, None)?;
+        attempt.fact("samples", trial.members.len());
+        attempt.commit().map(|_| ())
+    }
+
+    fn judge(&self, trial: &Trial<'_>) -> Result<String> {
+        let recipe = &self.run.recipe;
+        let mut attempt = Attempt::begin(&self.ledger, &trial.judge, recipe.seed, &recipe.device)?;
+        let weights = attempt.read(&trial.train, "model.safetensors")?;
+        let model = Checkpoint::load(&weights, &attempt.read(&trial.train, "model.json")?)?;
+        let judged = self.judged(&model)?;
+        attempt.write_table("judged.parquet", &self.table(&judged)?)?;
+        let metrics = Metrics::of(&judged).ok_or_else(|| Error::input("no test sample"))?;
+        let tested = Tested {
+            test: self.test.name.clone(),
+            test_samples: judged.len() as u64,
+            budget: self.budget.name().to_owned(),
+            subset: trial.subset.name().to_owned(),
+            seed: trial.seed,
+            samples: trial.members.len() as u64,
+            keep: self.keep(trial.members),
+            epochs: trial.training.epochs as u32,
+            steps: trial.steps,
+            metrics,
+        };
+        if let serde_json::Value::Object(facts) = serde_json::to_value(&tested)? {
+            facts.into_iter().for_each(|(name, value)| attempt.fact(&name, value));
+        }
+        attempt.commit()?;
+        let (samples, accuracy) = (trial.members.len(), 100.0 * metrics.accuracy);
+        Ok(format!("trained on {samples} samples, test accuracy {accuracy:.1} %"))
+    }
+
+    /// What a model says about each test sample.
+    fn judged(&self, model: &Checkpoint) -> Result<Vec<Judged>> {
+        let samples = &self.test.loaded.samples;
+        let indices = &self.test.indices;
+        let request = training::Request { indices, view: View::Clean, embeddings: false };
+        let mut probabilities = vec![0.0; samples.classes.len()];
+        let mut judged = Vec::with_capacity(indices.len());
+        training::predict(model, samples, &self.run.recipe.device, &request, &mut |batch| {
+            let rows = batch.logits.chunks(probabilities.len());
+            for (index, logits) in batch.indices.iter().zip(rows) {
+                scoring::softmax(logits, &mut probabilities);
+                let predicted = argmax(logits);
+                let confidence = probabilities[predicted];
+                if !confidence.is_finite() {
+                    let id = &samples.ids[*index as usize];
+                    return Err(Error::input(format!(
+                        "the model's outputs for `{id}` are no numbers"
+                    )));
+                }
+                let label = samples.labels[*index as usize];
+                judged.push(Judged { label, predicted: predicted as u32, confidence });
+            }
+            Ok(())
+        })?;
+        Ok(judged)
+    }
+
+    fn table(&self, judged: &[Judged]) -> Result<RecordBatch> {
+        let (ids, indices) = (&self.test.loaded.samples.ids, self.test.indices.iter());
+        let ints = |of: fn(&Judged) -> u32| {
+            Arc::new(Int32Array::from_iter_values(judged.iter().map(|j| of(j) as i32)))
+        };
+        let confidence = judged.iter().map(|judged| judged.confidence);
+        let columns: Vec<arrow::array::ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(indices.map(|i| &ids[*i as usize]))),
+            ints(|judged| judged.label),
+            ints(|judged| judged.predicted),
+            Arc::new(Float32Array::from_iter_values(confidence)),
+        ];
+        Ok(RecordBatch::try_new(tables::judged(), columns)?)
+    }
+}
+
+/// The training made longer by `ratio`, in whole epochs; its schedule keeps its shape.
+fn stretched(train: &Train, ratio: f64) -> Train {
+    let mut train = train.clone();
+    let scale = |epochs: &mut usize| *epochs = ((*epochs as f64 * ratio).round() as usize).max(1);
+    scale(&mut train.epochs);
+    train.step_epochs.iter_mut().for_each(scale);
+    train.warmup_epochs *= ratio;
+    train
+}
+
+/// SHA-256 over samples: what models see of each, its class and its id.
+fn set(loaded: &Loaded, indices: &[u32]) -> String {
+    let mut lines = String::new();
+    for index in indices {
+        let at = *index as usize;
+        let (id, content) = (&loaded.samples.ids[at], &loaded.contents[at]);
+        let _ = writeln!(lines, "{content} {} {} {id}", loaded.samples.labels[at], id.len());
+    }
+    sha256_hex(lines.as_bytes())
+}
+
+/// The first 64 bits of the SHA-256 of a value, in hex: enough for the keys of one run.
+fn digest(what: &impl Serialize) -> Result<String> {
+    let mut digest = sha256_hex(&serde_json::to_vec(what)?);
+    digest.truncate(16);
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_training_keeps_the_shape_of_its_schedule() {
+        let train = Train { epochs: 10, step_epochs: vec![5, 8], ..Train::default() };
+        let longer = stretched(&train, 2.5);
+        assert_eq!((longer.epochs, longer.step_epochs), (25, vec![13, 20]));
+        assert!((longer.warmup_epochs - 2.5).abs() < 1e-12);
+        assert_eq!(stretched(&train, 1.0), train);
+        assert_eq!(stretched(&train, 0.01).epochs, 1);
+    }
+}

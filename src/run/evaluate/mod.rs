@@ -1,0 +1,193 @@
+//! Does the coreset train as well? Fresh models on the coreset, on its random twins and on everything,
+//! tested on samples that none of them saw.
+//!
+//! ```text
+//! evaluate/commits/train-<key>.json    a model; the key holds everything that decides its training
+//! evaluate/commits/judge-<key>.json    what it says about the test samples, and how good that is
+//! evaluate/evaluation.parquet          a row for each of the latter: follows from the records
+//! ```
+//!
+//! The records are those of any task, in a ledger of their own, so a later evaluation of the run trains
+//! only what is new to it. `bench` does it; `results` are the rows.
+
+#[cfg(feature = "train")]
+mod bench;
+#[cfg(not(feature = "train"))]
+#[path = "no_bench.rs"]
+mod bench;
+mod results;
+
+use serde::Serialize;
+
+use super::{Memory, Observer};
+use crate::error::{Error, Result};
+use crate::evaluation::{Gate, Gated, Interval, Metrics};
+use crate::recipe::{Storage, TrainBudget};
+use crate::storage::Ledger;
+
+pub(super) use bench::rows_in;
+pub use results::evaluations;
+pub(super) use results::{Tested, columns};
+
+/// What to evaluate, and how. What is not given here the recipe of the run says.
+#[derive(Clone, Debug)]
+pub struct Evaluate<'a> {
+    /// The run directory.
+    pub run: &'a str,
+    /// Addresses of the test data; if empty, `evaluate.uri`.
+    pub test: &'a [String],
+    /// The test rows, instead of `evaluate.filter`.
+    pub filter: Option<&'a str>,
+    /// How many models are trained on each subset, instead of `evaluate.seeds`.
+    pub seeds: Option<u32>,
+    /// What is the same for all subsets, instead of `evaluate.budget`.
+    pub budget: Option<TrainBudget>,
+    /// What must hold; made by [`evaluation_gate`].
+    pub gates: &'a [Gate],
+    /// How stores are reached.
+    pub storage: &'a Storage,
+    /// The memory for loading.
+    pub memory: Memory,
+}
+
+/// How good models are that were trained on a coreset and on what it is compared with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The run directory.
+    pub uri: String,
+    /// The table with a row for each model of all evaluations of the run.
+    pub table: String,
+    /// What the models were tested on.
+    pub test: String,
+    /// Whether that is a part of the training data, which the selection has seen.
+    pub held_out: bool,
+    /// Test samples.
+    pub test_samples: u64,
+    /// Test samples that look to models exactly like a training sample.
+    pub test_copies: u64,
+    /// What was the same for all subsets.
+    pub budget: TrainBudget,
+    /// How many models were trained on each.
+    pub seeds: u32,
+    /// The subsets.
+    pub subsets: Vec<Evaluated>,
+    /// How the accuracy of the coreset stands against each other subset.
+    pub against: Vec<Compared>,
+    /// The same in plain words.
+    pub verdict: String,
+    /// The gates.
+    pub gates: Vec<Gated>,
+    /// Whether all gates hold.
+    pub passed: bool,
+}
+
+/// One subset and how good models are that were trained on it: means over seeds, shares from 0 to 1.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluated {
+    /// The subset.
+    pub subset: Subset,
+    /// Its samples; of the first seed, as the next three, where random subsets differ because some of
+    /// their samples are held out.
+    pub samples: u64,
+    /// Those over the samples of `full`.
+    pub keep: f64,
+    /// Epochs of each training.
+    pub epochs: u32,
+    /// Optimiser steps of each training.
+    pub steps: u64,
+    /// See [`Metrics::accuracy`].
+    pub accuracy: Interval,
+    /// See [`Metrics::worst_class`].
+    pub worst_class: Interval,
+    /// See [`Metrics::class_spread`].
+    pub class_spread: Interval,
+    /// See [`Metrics::ece`].
+    pub ece: Interval,
+}
+
+/// The coreset against another subset.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// The other.
+    pub subset: Subset,
+    /// The accuracy of the coreset minus that of the other, in points.
+    pub points: Interval,
+}
+
+/// What a model is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subset {
+    /// All usable samples.
+    Full,
+    /// Those that the run keeps.
+    Coreset,
+    /// As many at random, drawn anew for each seed.
+    Random,
+    /// The same, each class with its share.
+    RandomStratified,
+}
+
+impl Subset {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Self; 4] = [Self::Full, Self::Coreset, Self::Random, Self::RandomStratified];
+
+    /// The name in tables and gates; that of a column of the selection for those that have one.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Coreset => "coreset",
+            Self::Random => "random",
+            Self::RandomStratified => "random_stratified",
+        }
+    }
+}
+
+/// Trains and tests what is not yet trained and tested, and compares.
+///
+/// # Errors
+/// `InvalidInput` if the run has not selected yet, or the test samples are wrong; `Conflict` if its
+/// input changed; whatever training says. A gate that fails is no error: it is in the result.
+pub fn evaluate(job: &Evaluate<'_>, observer: &dyn Observer) -> Result<Evaluation> {
+    bench::evaluate(job, observer)
+}
+
+/// A gate on the coreset of an evaluation: on one of [`Metrics::NAMES`], in per cent, against a number or
+/// against `full`, `random` or `random_stratified` with a number of points: `accuracy >= full - 0.5`.
+///
+/// # Errors
+/// `InvalidRecipe` that says what is wrong with it.
+pub fn evaluation_gate(text: &str) -> Result<Gate> {
+    let others = Subset::ALL.map(Subset::name);
+    let others: Vec<&str> = others.into_iter().filter(|name| *name != "coreset").collect();
+    let gate = Gate::parse(text, &Metrics::NAMES, &others)?;
+    let share = gate.reference().is_none() && gate.number() > 0.0 && gate.number() < 1.0;
+    if share && ["accuracy", "worst_class"].contains(&gate.metric()) {
+        let message = format!("gate `{text}`: numbers are per cent; write 85 for 85 %, not 0.85");
+        return Err(Error::recipe(message));
+    }
+    Ok(gate)
+}
+
+/// The ledger of the evaluations of a run.
+pub(super) fn ledger_of(run: &Ledger) -> Ledger {
+    Ledger::new(run.dir().below(EVALUATE), run.run())
+}
+
+const EVALUATE: &str = "evaluate";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gates_speak_of_per_cent() {
+        assert!(evaluation_gate("accuracy >= full - 0.5").is_ok());
+        assert!(evaluation_gate("worst_class >= 60").is_ok());
+        assert!(evaluation_gate("ece <= 0.5").is_ok());
+        let error = evaluation_gate("accuracy >= 0.85").unwrap_err();
+        assert!(error.to_string().contains("write 85 for 85 %"), "{error}");
+        let error = evaluation_gate("accuracy >= coreset").unwrap_err();
+        assert!(error.to_string().contains("full, random, random_stratified"), "{error}");
+    }
+}

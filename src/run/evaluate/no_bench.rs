@@ -1,0 +1,16 @@
+//! Stands in for `bench` in a build without models.
+
+use super::{Evaluate, Evaluation, Tested};
+use crate::error::Result;
+use crate::run::Observer;
+use crate::run::fit::no_models;
+use crate::run::worker::Run;
+use crate::storage::Ledger;
+
+pub(super) fn evaluate(_: &Evaluate<'_>, _: &dyn Observer) -> Result<Evaluation> {
+    Err(no_models())
+}
+
+pub(in crate::run) fn rows_in(_: &Run, _: Ledger, _: &dyn Observer) -> Result<Vec<Tested>> {
+    Err(no_models())
+}

@@ -1,0 +1,100 @@
+//! The rows of all evaluations of a run, as their records hold them.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
+use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use super::ledger_of;
+use crate::error::{Place, Result};
+use crate::evaluation::Metrics;
+use crate::recipe::Storage;
+use crate::run::status::open;
+use crate::storage::Ledger;
+use crate::tables;
+
+/// The first word of the keys of tasks that test a model.
+pub(super) const JUDGE: &str = "judge";
+
+/// One row of the table: the facts in the record of one tested model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::run) struct Tested {
+    pub(in crate::run) test: String,
+    pub(in crate::run) test_samples: u64,
+    pub(in crate::run) budget: String,
+    pub(in crate::run) subset: String,
+    pub(in crate::run) seed: u32,
+    pub(in crate::run) samples: u64,
+    pub(in crate::run) keep: f64,
+    pub(in crate::run) epochs: u32,
+    pub(in crate::run) steps: u64,
+    #[serde(flatten)]
+    pub(in crate::run) metrics: Metrics,
+}
+
+impl Tested {
+    /// What the record of this task tells.
+    ///
+    /// # Errors
+    /// `CorruptData` if a fact is missing.
+    pub(super) fn read(ledger: &Ledger, task: &str) -> Result<Self> {
+        let facts = serde_json::json!(ledger.get(task)?.facts);
+        serde_json::from_value(facts).at(|| format!("the record of {task}"))
+    }
+}
+
+/// All models that were tested in evaluations of the run in `uri`: the contract of
+/// [`tables::evaluation`]. `None` if there was none.
+///
+/// # Errors
+/// `InvalidInput` if no run began there; `CorruptData` if a record cannot be read.
+pub fn evaluations(uri: &str, storage: &Storage) -> Result<Option<RecordBatch>> {
+    let (_, run) = open(uri, storage)?;
+    let table = table(&ledger_of(&run))?;
+    Ok(Some(table).filter(|table| table.num_rows() > 0))
+}
+
+/// The table of all tested models behind a ledger of evaluations.
+pub(super) fn table(ledger: &Ledger) -> Result<RecordBatch> {
+    let tasks = ledger.committed()?.into_iter();
+    let judged = tasks.filter(|task| task.starts_with(JUDGE));
+    let mut rows = judged.map(|task| Tested::read(ledger, &task)).collect::<Result<Vec<_>>>()?;
+    rows.sort_by(|a, b| {
+        let key =
+            |row: &Tested| (row.test.clone(), row.budget.clone(), row.subset.clone(), row.seed);
+        key(a).cmp(&key(b))
+    });
+    Ok(RecordBatch::try_new(tables::evaluation(), columns(&rows))?)
+}
+
+/// The columns of [`tables::evaluation`].
+pub(in crate::run) fn columns(rows: &[Tested]) -> Vec<ArrayRef> {
+    let texts = |of: fn(&Tested) -> &String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
+    };
+    let ints = |of: fn(&Tested) -> u32| -> ArrayRef {
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| of(row) as i32)))
+    };
+    let counts = |of: fn(&Tested) -> u64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| of(row) as i64)))
+    };
+    let shares = |of: fn(&Tested) -> f64| -> ArrayRef {
+        Arc::new(Float64Array::from_iter_values(rows.iter().map(of)))
+    };
+    vec![
+        texts(|row| &row.test),
+        counts(|row| row.test_samples),
+        texts(|row| &row.budget),
+        texts(|row| &row.subset),
+        ints(|row| row.seed),
+        counts(|row| row.samples),
+        shares(|row| row.keep),
+        ints(|row| row.epochs),
+        counts(|row| row.steps),
+        shares(|row| row.metrics.accuracy),
+        shares(|row| row.metrics.worst_class),
+        shares(|row| row.metrics.class_spread),
+        shares(|row| row.metrics.ece),
+    ]
+}

@@ -1,0 +1,156 @@
+//! A grid of runs, each evaluated, in one directory that shares what is equal.
+//!
+//! ```text
+//! runs/<key>/        a run like any other; the key is that of its recipe and input
+//! evaluate/          the models of all evaluations: equal subsets are trained on once
+//! sweep.parquet      a row for each model: follows from the rest
+//! ```
+//!
+//! Runs of one seed and mode have the same stage 1: the first does it, the others take over its records
+//! and outputs. Stopped sweeps go on; a larger grid in the same place does only what is new.
+
+mod results;
+mod share;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::evaluate::{Tested, rows_in};
+use super::worker::Run;
+use super::{Manifest, Memory, Observer, Silent};
+use crate::error::{Place, Result};
+use crate::evaluation::Interval;
+use crate::recipe::{Mode, Recipe};
+use crate::storage::{Dir, Ledger, parquet};
+use share::share_stage_1;
+
+/// A finished sweep.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Swept {
+    /// Its directory.
+    pub uri: String,
+    /// The table with a row for each model.
+    pub table: String,
+    /// How many runs the grid has.
+    pub runs: usize,
+    /// What the models were tested on.
+    pub test: String,
+    /// Every combination but that of seeds, in the order of the grid.
+    pub points: Vec<SweptPoint>,
+}
+
+/// One combination: accuracies in per cent. Intervals are over the seeds of runs, of which each counts
+/// once; where there is one, over those of the evaluation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SweptPoint {
+    /// Who scored.
+    pub mode: Mode,
+    /// The score that decided.
+    pub by: String,
+    /// How it decided.
+    pub strategy: String,
+    /// The share of all samples that is kept.
+    pub keep: f64,
+    /// The stages.
+    pub stages: String,
+    /// Models trained on the coreset.
+    pub coreset: Interval,
+    /// Models trained on everything.
+    pub full: Interval,
+    /// Models trained on a random subset of the same size.
+    pub random: Interval,
+    /// The same, each class with its share.
+    pub random_stratified: Interval,
+}
+
+/// One run of a sweep and the models of its evaluation.
+struct Cell {
+    recipe: Recipe,
+    /// Its place below the directory of the sweep.
+    place: String,
+    rows: Vec<Tested>,
+}
+
+/// Does the runs of the grid of a recipe in its `output.uri`, evaluates each, and writes one table.
+///
+/// # Errors
+/// `InvalidRecipe` if the recipe has no grid or a combination breaks a law; whatever runs and
+/// evaluations say, with the run's place.
+pub fn sweep(recipe: &Recipe, memory: Memory, observer: &dyn Observer) -> Result<Swept> {
+    let dir = Dir::open(&recipe.output.uri, &recipe.storage)?;
+    let grid = recipe.grid()?;
+    let ledger = Ledger::new(dir.below("evaluate"), "sweep");
+    let mut first: BTreeMap<(u64, bool), String> = BTreeMap::new();
+    let mut cells = Vec::new();
+    for (number, recipe) in grid.iter().enumerate() {
+        let (run, place) = open(recipe, &dir, memory)?;
+        let here = Numbered { inner: observer, number: number + 1, of: grid.len() };
+        let stage_1 = (recipe.seed, recipe.mode == Mode::Unseen);
+        let done = || -> Result<Vec<Tested>> {
+            if let Some(from) = first.get(&stage_1)
+                && Manifest::find(run.dir())?.is_none()
+            {
+                run.begin(&Silent)?;
+                share_stage_1(&dir, from, &place, &run)?;
+            }
+            run.execute(&here)?;
+            rows_in(&run, ledger.clone(), &here)
+        };
+        let rows = done().at(|| dir.uri_of(&place))?;
+        first.entry(stage_1).or_insert_with(|| place.clone());
+        cells.push(Cell { recipe: recipe.clone(), place, rows });
+    }
+    dir.replace(TABLE, parquet::encode_table(&results::table(&cells)?)?)?;
+    Ok(results::told(&dir, &cells))
+}
+
+/// The name of the table, below the directory of the sweep.
+const TABLE: &str = "sweep.parquet";
+
+/// The run of a recipe of the grid, in a place of its own.
+fn open(recipe: &Recipe, dir: &Dir, memory: Memory) -> Result<(Run, String)> {
+    let run = Run::on(recipe.clone(), dir.clone())?;
+    let place = format!("runs/{}", &run.file.fingerprint[..16]);
+    let mut recipe = recipe.clone();
+    recipe.output.uri = dir.uri_of(&place);
+    Ok((Run::on(recipe, dir.below(&place))?.within(memory), place))
+}
+
+/// An observer that says which run of the grid it is.
+struct Numbered<'a> {
+    inner: &'a dyn Observer,
+    number: usize,
+    of: usize,
+}
+
+impl Numbered<'_> {
+    fn name(&self, task: &str) -> String {
+        format!("{}/{} {task}", self.number, self.of)
+    }
+}
+
+impl Observer for Numbered<'_> {
+    fn begin(&self, task: &str, work: u64, left: u64) {
+        self.inner.begin(&self.name(task), work, left);
+    }
+
+    fn advance(&self, task: &str, done: u64, note: &str) {
+        self.inner.advance(&self.name(task), done, note);
+    }
+
+    fn end(&self, task: &str, note: &str) {
+        self.inner.end(&self.name(task), note);
+    }
+
+    fn wait(&self, task: &str, worker: &str) {
+        self.inner.wait(&self.name(task), worker);
+    }
+
+    fn warn(&self, text: &str) {
+        // What holds for one run of the grid holds for most; once is enough.
+        if self.number == 1 {
+            self.inner.warn(text);
+        }
+    }
+}

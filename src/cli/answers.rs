@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use super::args::{Curve, Diff, Explain, Extend, FoldsOf, Score, Select, storage};
-use super::{memory, plot, print, text};
+use super::args::{Curve, Diff, Explain, Extend, FoldsOf, Plot, Report, Score, Select, storage};
+use super::{memory, print, text, write_out};
 use crate::error::Result;
 use crate::external::{self, Scores, Selected};
 use crate::recipe::{Recipe, parse};
+use crate::report;
 use crate::run;
 use crate::storage::{NewFile, read_text};
 
@@ -20,7 +21,7 @@ pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
     let place = args.plot.as_ref().map(|uri| NewFile::at(uri, &storage)).transpose()?;
     let curve = run::curve(&args.on.run, &storage)?;
     if let Some(place) = place {
-        place.write(plot::curve(&curve))?;
+        place.write(report::Plot::keep(&curve).document())?;
     }
     print(out, args.on.json, &curve, text::curve)
 }
@@ -28,6 +29,37 @@ pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
 pub(super) fn diff(args: &Diff, out: &mut dyn Write) -> Result<()> {
     let found = run::diff(&args.a, &args.b, &storage(&args.storage)?)?;
     print(out, args.json, &found, text::difference)
+}
+
+pub(super) fn report(args: &Report, out: &mut dyn Write) -> Result<()> {
+    let storage = args.on.storage()?;
+    let place = NewFile::at(&args.out(), &storage)?;
+    let question = run::Question {
+        run: &args.on.run,
+        against: args.against.as_deref(),
+        samples: true,
+        text: args.text.as_deref(),
+        storage: &storage,
+    };
+    let evidence = run::evidence(&question)?;
+    place.write(report::page(&evidence))?;
+    let told = |_: &run::Evidence| format!("Report     {}  (open it in a browser)\n", place.uri());
+    print(out, args.on.json, &evidence, told)
+}
+
+pub(super) fn plot(args: &Plot, out: &mut dyn Write) -> Result<()> {
+    let (storage, run) = (args.on.storage()?, &args.on.run);
+    let place = NewFile::at(&args.out, &storage)?;
+    let chart = if args.what == report::Plot::Keep {
+        report::Plot::keep(&run::curve(run, &storage)?)
+    } else {
+        let against = args.against.as_deref();
+        let question =
+            run::Question { run, against, samples: false, text: None, storage: &storage };
+        args.what.of(&run::evidence(&question)?)?
+    };
+    place.write(chart.document())?;
+    write_out(out, &format!("Plot       {}\n", place.uri()))
 }
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
-pub use ask::{Curve, Diff, Explain};
+pub use ask::{Curve, Diff, Explain, Plot, Report};
 pub(super) use tables::storage;
 pub use tables::{Extend, FoldsOf, Score, Select, To};
 
@@ -75,6 +75,12 @@ pub enum Command {
     Curve(Curve),
     /// Compare two runs or two selection tables: samples, classes, scores, recipes
     Diff(Diff),
+    /// Write what a run shows as one HTML page: scores, stages, classes, samples, where it comes from
+    ///
+    /// The page needs no network and no script; it opens from disk and can be printed or sent.
+    Report(Report),
+    /// Draw one picture of that page as an SVG file
+    Plot(Plot),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
     /// Turn the predictions of your own models into a score table
@@ -310,6 +316,10 @@ mod tests {
             "unseen score --predictions p --output s --methods margn",
             "unseen score --predictions p --output s --mode seen",
             "unseen extend r --output s",
+            "unseen plot r --what scores",
+            "unseen plot r --what score --out a.svg",
+            "unseen plot r --what scores --out a.png",
+            "unseen report",
         ];
         for line in wrong {
             let error = Args::try_parse_from(line.split(' ')).unwrap_err();

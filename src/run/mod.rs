@@ -15,6 +15,7 @@ mod compare;
 mod curve;
 mod dataset;
 mod diff;
+mod evidence;
 mod explain;
 mod extend;
 #[cfg(feature = "train")]
@@ -47,6 +48,10 @@ mod worker;
 pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use curve::{Curve, Point, curve};
 pub use diff::{ClassShift, Difference, Moved, Side, diff};
+pub use evidence::{
+    Agreement, Bin, ClassStory, Disparity, Evaluated, Evidence, Flow, Gallery, Glimpse, Histogram,
+    Provenance, Question, Shelf, Shown, Suspect, Suspects, Uneven, Unusable, evidence,
+};
 pub use explain::{Class, Cluster, Explanation, ModelOf, SourceRow, StageOf, explain};
 pub use extend::{Appended, ClassDrift, Extended, extend};
 pub use identity::{InputObject, RunFile};

@@ -1,0 +1,65 @@
+//! What fresh models reach that were trained on the coreset.
+
+use super::Section;
+use crate::report::chart;
+use crate::report::markup::{Table, figure, paragraph};
+use crate::report::words::{grouped, percent};
+use crate::run::{Evaluated, Evidence};
+
+/// The measures of the table: their column, and their name there.
+const MEASURES: [(&str, &str); 4] = [
+    ("accuracy", "#accuracy"),
+    ("worst_class", "#worst class"),
+    ("class_spread", "#spread over classes"),
+    ("ece", "#calibration error"),
+];
+
+pub(super) fn evaluation(run: &Evidence) -> Option<Section> {
+    if run.evaluations.is_empty() {
+        return None;
+    }
+    let mut body = paragraph(
+        "Fresh models were trained on the coreset, on random subsets of the same size and on everything, \
+         and measured on samples that none of them saw.",
+    );
+    for chart in chart::evaluation(&run.evaluations) {
+        let caption =
+            "Accuracy by training set. Differences smaller than the scatter of the dots are noise.";
+        body.push_str(&figure(&chart.inline(), caption));
+    }
+    body.push_str(&table(&run.evaluations).html());
+    Some(Section::new("evaluation", "Evaluation", "Does it train as well?", body))
+}
+
+fn table(all: &[Evaluated]) -> Table {
+    let mut columns = vec!["trained on", "same", "test samples", "#samples", "#seeds"];
+    columns.extend(MEASURES.map(|(_, name)| name));
+    let caption = "Mean over seeds, and the lowest and highest where there are several";
+    let mut table = Table::new(caption, &columns);
+    for one in all {
+        let seeds = one.measures.values().map(Vec::len).max().unwrap_or(0);
+        let mut row = vec![
+            chart::subset(&one.subset).to_owned(),
+            one.budget.clone(),
+            format!("{} ({})", one.test, grouped(one.test_samples)),
+            format!("{} ({})", grouped(one.samples), percent(one.keep)),
+            seeds.to_string(),
+        ];
+        row.extend(
+            MEASURES
+                .map(|(column, _)| one.measures.get(column).map_or_else(String::new, |v| told(v))),
+        );
+        table.row(row);
+    }
+    table
+}
+
+fn told(values: &[f64]) -> String {
+    let mean = percent(chart::mean(values));
+    if values.len() < 2 {
+        return mean;
+    }
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{mean} ({:.1} to {:.1})", 100.0 * low, 100.0 * high)
+}

@@ -2,11 +2,14 @@
 
 use std::io::Write;
 
-use super::args::{Curve, Diff, Explain, Extend, FoldsOf, Plot, Report, Score, Select, storage};
+use super::args::{
+    Curve, Diff, Explain, Extend, FoldsOf, Plot, Records, Report, Score, Select, storage,
+};
 use super::{memory, print, text, write_out};
 use crate::error::Result;
 use crate::external::{self, Scores, Selected};
 use crate::recipe::{Recipe, parse};
+use crate::records::{self, Said};
 use crate::report;
 use crate::run;
 use crate::storage::{NewFile, read_text};
@@ -60,6 +63,29 @@ pub(super) fn plot(args: &Plot, out: &mut dyn Write) -> Result<()> {
     };
     place.write(chart.document())?;
     write_out(out, &format!("Plot       {}\n", place.uri()))
+}
+
+pub(super) fn records(args: &Records, out: &mut dyn Write) -> Result<()> {
+    let (storage, run) = (args.on.storage()?, args.on.run.trim_end_matches('/'));
+    let dir = args.out.clone().unwrap_or_else(|| format!("{run}/records"));
+    let said = Said {
+        license: args.license.clone(),
+        creator: args.creator.clone(),
+        url: args.url.clone(),
+    };
+    let records = records::records(&run::finished(run, &storage)?, &said)?;
+    let place = |record: &records::Record| {
+        NewFile::at(&format!("{}/{}", dir.trim_end_matches('/'), record.name), &storage)
+    };
+    // All places are looked at before the first file is written.
+    let places = records.iter().map(place).collect::<Result<Vec<_>>>()?;
+    for (record, place) in records.iter().zip(&places) {
+        place.write(record.text.clone())?;
+    }
+    let told: Vec<&str> = places.iter().map(NewFile::uri).collect();
+    print(out, args.on.json, &told, |told| {
+        told.iter().map(|uri| format!("Record     {uri}\n")).collect()
+    })
 }
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {

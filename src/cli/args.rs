@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
-pub use ask::{Curve, Diff, Explain, Plot, Report};
+pub use ask::{Curve, Diff, Explain, Plot, Records, Report};
 pub(super) use tables::storage;
 pub use tables::{Extend, FoldsOf, Score, Select, To};
 
@@ -81,6 +81,11 @@ pub enum Command {
     Report(Report),
     /// Draw one picture of that page as an SVG file
     Plot(Plot),
+    /// Write a finished run as other tools record it: OpenLineage, MLflow, Croissant
+    ///
+    /// `openlineage.json` is a run event, `mlflow_dataset.json` a dataset for `mlflow.log_input`, and
+    /// `croissant.json` belongs beside the dataset card where the coreset is published. Nothing is sent.
+    Records(Records),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
     /// Turn the predictions of your own models into a score table

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub use args::{
     Args, Clean, Command, ConfigCommand, Curve, Diff, Explain, Extend, FoldsOf, OnRecipe, OnRun,
-    Plan, Plot, Report, Run, Score, Select, TaskCommand, To, Verify,
+    Plan, Plot, Records, Report, Run, Score, Select, TaskCommand, To, Verify,
 };
 pub use config::config;
 
@@ -93,6 +93,7 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
         Command::Diff(args) => answers::diff(args, out)?,
         Command::Report(args) => answers::report(args, out)?,
         Command::Plot(args) => answers::plot(args, out)?,
+        Command::Records(args) => answers::records(args, out)?,
         Command::Folds(args) => answers::folds(args, out)?,
         Command::Score(args) => answers::score(args, out)?,
         Command::Select(args) => answers::select(args, out)?,

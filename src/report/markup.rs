@@ -58,7 +58,8 @@ pub(super) fn verbatim(text: &str) -> String {
     format!("<pre tabindex=\"0\"><code>{}</code></pre>\n", escaped(text))
 }
 
-/// A table. The first column names the row; a column whose name begins with `#` holds numbers.
+/// A table. The first column names the row; a column whose name begins with `#` holds numbers. Columns
+/// without any name have no head.
 pub(super) struct Table {
     caption: String,
     columns: Vec<String>,
@@ -78,13 +79,12 @@ impl Table {
     pub(super) fn html(&self) -> String {
         let caption = escaped(&self.caption);
         let mut html = format!(
-            "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\">\n<table>\n<caption>{caption}</caption>\n<thead><tr>"
+            "<div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"{caption}\">\n<table>\n<caption>{caption}</caption>\n"
         );
-        for name in &self.columns {
-            let (class, name) = kind(name);
-            let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escaped(name));
+        if self.columns.iter().any(|name| !kind(name).1.is_empty()) {
+            self.head(&mut html);
         }
-        html.push_str("</tr></thead>\n<tbody>\n");
+        html.push_str("<tbody>\n");
         for row in &self.rows {
             html.push_str("<tr>");
             for (at, (cell, name)) in row.iter().zip(&self.columns).enumerate() {
@@ -99,6 +99,15 @@ impl Table {
         }
         html.push_str("</tbody>\n</table>\n</div>\n");
         html
+    }
+
+    fn head(&self, html: &mut String) {
+        html.push_str("<thead><tr>");
+        for name in &self.columns {
+            let (class, name) = kind(name);
+            let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escaped(name));
+        }
+        html.push_str("</tr></thead>\n");
     }
 }
 

@@ -18,6 +18,7 @@ mod diff;
 mod evidence;
 mod explain;
 mod extend;
+mod finished;
 #[cfg(feature = "train")]
 mod fit;
 #[cfg(not(feature = "train"))]
@@ -54,6 +55,7 @@ pub use evidence::{
 };
 pub use explain::{Class, Cluster, Explanation, ModelOf, SourceRow, StageOf, explain};
 pub use extend::{Appended, ClassDrift, Extended, extend};
+pub use finished::{Finished, finished};
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};
 pub use memory::Memory;

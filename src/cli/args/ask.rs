@@ -93,6 +93,26 @@ pub struct Plot {
     pub out: String,
 }
 
+/// `unseen records`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Records {
+    /// The run.
+    #[command(flatten)]
+    pub on: OnRun,
+    /// The directory for the files (`records` in the run directory if not given)
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<String>,
+    /// The licence of the dataset, for Croissant: an address, or a name of the SPDX list
+    #[arg(long)]
+    pub license: Option<String>,
+    /// Who made the dataset, for Croissant
+    #[arg(long)]
+    pub creator: Option<String>,
+    /// The address of the dataset's page, for Croissant
+    #[arg(long)]
+    pub url: Option<String>,
+}
+
 fn picture(text: &str) -> std::result::Result<Picture, String> {
     let found = Picture::ALL.into_iter().find(|picture| picture.name() == text);
     found.ok_or_else(|| match nearest(text, Picture::ALL.map(Picture::name)) {

@@ -13,7 +13,7 @@ const TOP: f64 = 64.0;
 const HEIGHT: f64 = 300.0;
 const GAP: f64 = 10.0;
 const COLUMN: f64 = 26.0;
-const LEFT: f64 = 118.0;
+const LEFT: f64 = 166.0;
 
 /// The columns of all stages and what moves between them.
 pub(in crate::report) fn flow(flow: &Flow) -> Chart {
@@ -82,10 +82,11 @@ impl Column {
             chart.bar(class, 1.0, (self.x, top, COLUMN, height), &says);
             let y = top + height / 2.0 + 4.5;
             if stage == 0 {
-                chart.text("soft", (self.x - 10.0, y), "end", PARTS[part]);
+                let told = format!("{}: {}", PARTS[part], grouped(self.counts[part]));
+                chart.text("soft", (self.x - 10.0, y), "end", &told);
             } else {
                 chart.text(
-                    "soft",
+                    "soft halo",
                     (self.x + COLUMN + 8.0, y),
                     "start",
                     &grouped(self.counts[part]),

@@ -108,7 +108,7 @@ impl Chart {
 
 /// About how wide a text is.
 fn text_width(text: &str) -> f64 {
-    6.8 * text.chars().count() as f64
+    8.0 * text.chars().count() as f64
 }
 
 /// A text of at most so many characters.

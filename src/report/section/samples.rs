@@ -19,6 +19,11 @@ pub(super) fn samples(run: &Evidence) -> Option<Section> {
         "Look at them: hard samples at the top should be hard to tell, not broken or mislabelled, and those \
          at the bottom should be easy.",
     );
+    if run.summary.reasons.contains_key("quota") {
+        body.push_str(&paragraph(
+            "Quotas hold, so classes or cells have a cut each, and ranks overlap there.",
+        ));
+    }
     body.push_str(&unreadable(run));
     let range = range(run);
     for Shelf { name, samples } in &run.gallery.shelves {

@@ -29,8 +29,8 @@ pub(super) fn stages(run: &Evidence) -> Option<Section> {
         "#accuracy",
         "#rank correlation with the stage before",
     ];
-    let caption = "The stages. Accuracy is that of the scoring models on the samples they scored, which are \
-                   the hard ones that are left in later stages";
+    let caption = "The stages. Accuracy is that of the scoring models on the samples they scored: \
+                   in later stages those that are left";
     let mut table = Table::new(caption, &columns);
     for (at, stage) in stages.iter().enumerate() {
         let moved = at.checked_sub(1).and_then(|before| run.flow.spearman.get(before).copied());

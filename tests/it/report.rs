@@ -40,15 +40,7 @@ fn pruned(place: &Place, name: &str, set: &[&str]) -> String {
     }
     let text = toy_recipe(&place.text("toy.parquet"), &place.text(name), "");
     let recipe = place.recipe(&format!("{name}.toml"), &text);
-    let mut args = vec![
-        "run",
-        &recipe,
-        "--quiet",
-        "--set",
-        "data.max_quarantined=0.1",
-        "--set",
-        "score.label_errors=true",
-    ];
+    let mut args = vec!["run", &recipe, "--quiet", "--set", "data.max_quarantined=0.1"];
     set.iter().for_each(|set| args.extend(["--set", set]));
     succeed(&args);
     place.text(name)
@@ -61,8 +53,8 @@ fn read(place: &Place, name: &str) -> String {
 #[test]
 fn a_report_has_each_part_and_holds_hostile_names() {
     let place = Place::new();
-    let unseen = pruned(&place, "run", &[]);
-    let fitting = pruned(&place, "fitting", &["mode=fitting", "score.label_errors=false"]);
+    let unseen = pruned(&place, "run", &["score.label_errors=true"]);
+    let fitting = pruned(&place, "fitting", &["mode=fitting", "select.stages=1"]);
     let told = succeed(&["report", &unseen, "--against", &fitting]);
     assert!(told.contains(&format!("{unseen}/report.html")), "{told}");
     let page = read(&place, "run/report.html");
@@ -193,7 +185,8 @@ fn a_run_that_is_not_finished_has_no_report() {
 #[test]
 fn records_say_what_the_manifest_says() {
     let place = Place::new();
-    let run_dir = pruned(&place, "run", &["output.shard_bytes=2000"]);
+    let run_dir =
+        pruned(&place, "run", &["output.shard_bytes=2000", "output.row_group_bytes=1000"]);
     succeed(&["records", &run_dir]);
     let again = place.text("again");
     succeed(&["records", &run_dir, "--out", &again, "--license", "MIT", "--creator", "me"]);

@@ -77,7 +77,7 @@ fn described(classes: &[ClassStory], overall: f64) -> String {
 
 /// Later stages are paler.
 fn opacity(stage: usize, stages: usize) -> f64 {
-    1.0 - 0.7 * stage as f64 / stages.max(1) as f64
+    1.0 - 0.55 * stage as f64 / stages.max(1) as f64
 }
 
 fn legend(chart: &mut Chart, stages: usize) {

@@ -32,18 +32,23 @@ pub(in crate::report) fn evaluation(all: &[Evaluated]) -> Vec<Chart> {
     for one in all {
         apart.entry((&one.test, &one.budget)).or_default().push(one);
     }
-    apart
-        .into_iter()
-        .map(|((test, budget), mut all)| {
-            let place = |name: &str| SUBSETS.iter().position(|(known, ..)| *known == name);
-            all.sort_by(|a, b| {
-                b.keep.total_cmp(&a.keep).then(place(&a.subset).cmp(&place(&b.subset)))
-            });
-            let shares = all.iter().filter(|one| one.subset == "coreset").count();
-            let told = format!("Accuracy of fresh models on {test}, same {budget}");
-            if shares > 1 { lines(&told, &all) } else { rows(&told, &all) }
-        })
-        .collect()
+    apart.into_iter().map(|(of, all)| chart(of, in_order(all))).collect()
+}
+
+fn chart((test, budget): (&str, &str), all: Vec<&Evaluated>) -> Chart {
+    let shares = all.iter().filter(|one| one.subset == "coreset").count();
+    let title = format!("Accuracy of fresh models on {test}, same {budget}");
+    if shares > 1 { lines(&title, &all) } else { rows(&title, &all) }
+}
+
+/// The largest share first, then the subsets as they are told.
+pub(in crate::report) fn in_order(mut all: Vec<&Evaluated>) -> Vec<&Evaluated> {
+    let place = |name: &str| SUBSETS.iter().position(|(known, ..)| *known == name);
+    all.sort_by(|a, b| {
+        let budget = (&a.test, &a.budget).cmp(&(&b.test, &b.budget));
+        budget.then(b.keep.total_cmp(&a.keep)).then(place(&a.subset).cmp(&place(&b.subset)))
+    });
+    all
 }
 
 fn accuracies(one: &Evaluated) -> &[f64] {
@@ -103,7 +108,7 @@ fn lines(title: &str, all: &[&Evaluated]) -> Chart {
     let panel = Panel {
         left: 62.0,
         top: 44.0,
-        width: WIDTH - 78.0,
+        width: WIDTH - 98.0,
         height: 300.0,
         x: (0.0, 1.0),
         y: range(all),

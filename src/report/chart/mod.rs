@@ -19,7 +19,7 @@ use std::fmt::{Display, Write as _};
 pub(super) use agreement::agreement;
 pub(super) use bars::classes;
 pub(super) use curve::curve;
-pub(super) use evaluation::{evaluation, mean, subset};
+pub(super) use evaluation::{evaluation, in_order, mean, subset};
 pub(super) use flow::flow;
 pub(super) use histogram::histograms;
 pub(super) use strip::strip;
@@ -46,6 +46,11 @@ impl Chart {
     fn new(title: impl Into<String>, described: impl Into<String>, height: f64) -> Self {
         let (title, described) = (title.into(), described.into());
         Self { title, described, height, body: String::new() }
+    }
+
+    /// What the picture shows, in a few words.
+    pub(super) fn title(&self) -> &str {
+        &self.title
     }
 
     /// The picture as a file.

@@ -23,9 +23,8 @@ pub(super) fn evaluation(run: &Evidence) -> Option<Section> {
          and measured on samples that none of them saw.",
     );
     for chart in chart::evaluation(&run.evaluations) {
-        let caption =
-            "Accuracy by training set. Differences smaller than the scatter of the dots are noise.";
-        body.push_str(&figure(&chart.inline(), caption));
+        let noise = "Differences smaller than the scatter of the dots are noise.";
+        body.push_str(&figure(&chart.inline(), &format!("{}. {noise}", chart.title())));
     }
     body.push_str(&table(&run.evaluations).html());
     Some(Section::new("evaluation", "Evaluation", "Does it train as well?", body))
@@ -34,9 +33,9 @@ pub(super) fn evaluation(run: &Evidence) -> Option<Section> {
 fn table(all: &[Evaluated]) -> Table {
     let mut columns = vec!["trained on", "same", "test samples", "#samples", "#seeds"];
     columns.extend(MEASURES.map(|(_, name)| name));
-    let caption = "Mean over seeds, and the lowest and highest where there are several";
+    let caption = "Means over seeds; of the accuracy also the lowest and the highest";
     let mut table = Table::new(caption, &columns);
-    for one in all {
+    for one in chart::in_order(all.iter().collect()) {
         let seeds = one.measures.values().map(Vec::len).max().unwrap_or(0);
         let mut row = vec![
             chart::subset(&one.subset).to_owned(),
@@ -45,16 +44,17 @@ fn table(all: &[Evaluated]) -> Table {
             format!("{} ({})", grouped(one.samples), percent(one.keep)),
             seeds.to_string(),
         ];
-        row.extend(
-            MEASURES
-                .map(|(column, _)| one.measures.get(column).map_or_else(String::new, |v| told(v))),
-        );
+        row.extend(MEASURES.map(|(column, _)| {
+            let values = one.measures.get(column).map_or(&[][..], Vec::as_slice);
+            if column == "accuracy" { ranged(values) } else { percent(chart::mean(values)) }
+        }));
         table.row(row);
     }
     table
 }
 
-fn told(values: &[f64]) -> String {
+/// The mean, and the range where there are several.
+fn ranged(values: &[f64]) -> String {
     let mean = percent(chart::mean(values));
     if values.len() < 2 {
         return mean;

@@ -83,9 +83,7 @@ pub(super) fn records(args: &Records, out: &mut dyn Write) -> Result<()> {
         place.write(record.text.clone())?;
     }
     let told: Vec<&str> = places.iter().map(NewFile::uri).collect();
-    print(out, args.on.json, &told, |told| {
-        told.iter().map(|uri| format!("Record     {uri}\n")).collect()
-    })
+    print(out, args.on.json, &told, |told| format!("Records    {}\n", told.join("\n           ")))
 }
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {

@@ -40,7 +40,7 @@ pub(crate) fn share(part: u64, whole: u64) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-/// A number with so many digits as tell it from its neighbours: `0.0613`, `2.72`, `1234`.
+/// A number with so many digits as tell it from its neighbours: `0.061`, `2.72`, `1234`.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if !size.is_finite() => "none".to_owned(),
@@ -65,8 +65,8 @@ mod tests {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([999, 1000, 1_400_000].map(size), ["999 B", "1.0 kB", "1.4 MB"]);
         assert_eq!([1, 2].map(|n| counted(n, "shard")), ["1 shard", "2 shards"]);
-        let told = [0.0, 0.0613, 2.718, 1234.4, 4e-5, -0.5, f64::NAN].map(number);
-        assert_eq!(told, ["0.000", "0.061", "2.72", "1234", "4.0e-5", "-0.500", "none"]);
+        let told = [0.0, 0.0613, 2.5, 1234.4, 4e-5, -0.5, f64::NAN].map(number);
+        assert_eq!(told, ["0.000", "0.061", "2.50", "1234", "4.0e-5", "-0.500", "none"]);
         assert_eq!((percent(share(1, 3)), percent(share(0, 0))), ("33.3 %".into(), "0.0 %".into()));
         assert_eq!(perhaps(None), "\u{2013}");
     }

@@ -32,13 +32,13 @@ pub(in crate::report) fn evaluation(all: &[Evaluated]) -> Vec<Chart> {
     for one in all {
         apart.entry((&one.test, &one.budget)).or_default().push(one);
     }
-    apart.into_iter().map(|(of, all)| chart(of, in_order(all))).collect()
+    apart.into_iter().map(|(of, all)| chart(of, &in_order(all))).collect()
 }
 
-fn chart((test, budget): (&str, &str), all: Vec<&Evaluated>) -> Chart {
+fn chart((test, budget): (&str, &str), all: &[&Evaluated]) -> Chart {
     let shares = all.iter().filter(|one| one.subset == "coreset").count();
     let title = format!("Accuracy of fresh models on {test}, same {budget}");
-    if shares > 1 { lines(&title, &all) } else { rows(&title, &all) }
+    if shares > 1 { lines(&title, all) } else { rows(&title, all) }
 }
 
 /// The largest share first, then the subsets as they are told.

@@ -103,6 +103,7 @@ pub(super) fn tick(value: f64) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "hand values are exact")]
 mod tests {
     use super::*;
 

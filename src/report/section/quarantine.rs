@@ -1,5 +1,7 @@
 //! Samples that cannot be used.
 
+use std::fmt::Write as _;
+
 use super::Section;
 use crate::report::markup::{Table, paragraph};
 use crate::report::words::counted;
@@ -18,7 +20,7 @@ pub(super) fn quarantine(run: &Evidence) -> Section {
             counted(all.len() as u64, "sample")
         );
         if all.len() > ROWS {
-            told += &format!(" The first {ROWS} by id; all are in tables/quarantine.parquet.");
+            let _ = write!(told, " The first {ROWS} by id; all are in tables/quarantine.parquet.");
         }
         let mut table = Table::new("Samples in quarantine", &["sample", "why", "where"]);
         for sample in all.iter().take(ROWS) {

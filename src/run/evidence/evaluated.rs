@@ -31,13 +31,13 @@ fn grouped(table: &RecordBatch) -> Result<Vec<Evaluated>> {
     let keep = column(table, "keep")?.as_primitive::<Float64Type>();
     let mut found: BTreeMap<_, Evaluated> = BTreeMap::new();
     for at in 0..table.num_rows() {
-        let text = |texts: &[Option<String>]| texts[at].clone().unwrap_or_default();
-        let key = (text(&test), text(&budget), text(&subset), samples.value(at));
+        let said = |texts: &[Option<String>]| texts[at].clone().unwrap_or_default();
+        let key = (said(&test), said(&budget), said(&subset), samples.value(at));
         let entry = found.entry(key).or_insert_with(|| Evaluated {
-            test: text(&test),
+            test: said(&test),
             test_samples: tested.value(at) as u64,
-            budget: text(&budget),
-            subset: text(&subset),
+            budget: said(&budget),
+            subset: said(&subset),
             keep: keep.value(at),
             samples: samples.value(at) as u64,
             measures: BTreeMap::new(),

@@ -13,8 +13,8 @@ use crate::run::rows::{column, ints};
 const QUARTERS: usize = 4;
 
 /// How samples move, from the selections after each stage, which have the same rows.
-pub(super) fn flow(states: &[RecordBatch]) -> Result<Flow> {
-    let stages = states.iter().zip(1..).map(|(state, stage)| Stage::read(state, stage));
+pub(super) fn flow(selections: &[RecordBatch]) -> Result<Flow> {
+    let stages = selections.iter().zip(1..).map(|(after, stage)| Stage::read(after, stage));
     let stages = stages.collect::<Result<Vec<_>>>()?;
     let mut flow = Flow::default();
     for stage in &stages {
@@ -50,11 +50,11 @@ struct Stage {
 }
 
 impl Stage {
-    fn read(state: &RecordBatch, stage: i32) -> Result<Self> {
+    fn read(selection: &RecordBatch, stage: i32) -> Result<Self> {
         let (entry, rank) =
-            (ints(state, "stage")?, column(state, "rank")?.as_primitive::<Int64Type>());
-        let score = column(state, "score")?.as_primitive::<Float64Type>();
-        let mut parts = vec![None; state.num_rows()];
+            (ints(selection, "stage")?, column(selection, "rank")?.as_primitive::<Int64Type>());
+        let score = column(selection, "score")?.as_primitive::<Float64Type>();
+        let mut parts = vec![None; selection.num_rows()];
         let mut left = Vec::new();
         for (at, part) in parts.iter_mut().enumerate() {
             match (entry.is_valid(at).then(|| entry.value(at)), rank.is_valid(at)) {

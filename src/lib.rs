@@ -34,7 +34,7 @@
 //!
 //! # Map
 //!
-//! [`recipe`] says what to do and [`run`] does it. Between them: [`ingest`] decodes foreign Parquet,
+//! [`recipe`] says what to do, [`run`] does it, [`report`] shows it and [`records`] tells other tools. Between them: [`ingest`] decodes foreign Parquet,
 //! [`folds`] splits, [`models`] and [`training`] make predictions, [`scoring`] turns those into
 //! scores, [`selection`] decides (Polars queries), [`lazy`] offers all that to anyone's queries, [`shards`] cuts the coreset, [`storage`] is the only room that reads and writes,
 //! [`tables`] are the contracts. [`external`] takes predictions and score tables from anywhere, without a run.
@@ -65,6 +65,8 @@ pub mod lazy;
 #[cfg(feature = "train")]
 pub mod models;
 pub mod recipe;
+pub mod records;
+pub mod report;
 pub mod run;
 pub mod samples;
 pub mod scoring;

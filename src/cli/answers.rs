@@ -3,13 +3,16 @@
 use std::io::Write;
 
 use super::args::{
-    Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Score, Select, Stability, Sweep, storage,
+    Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Plot, Records, Report, Score, Select,
+    Stability, Sweep, storage,
 };
 use super::progress::Progress;
-use super::{memory, plot, pool, print, text};
+use super::{memory, pool, print, text, write_out};
 use crate::error::Result;
 use crate::external::{self, Scores, Selected};
 use crate::recipe::{Recipe, Storage, parse};
+use crate::records::{self, Said};
+use crate::report;
 use crate::run;
 use crate::seed::Seed;
 use crate::storage::{NewFile, read_text};
@@ -30,7 +33,7 @@ pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
         args.plot.as_ref().map(|uri| NewFile::at(uri, &storage)?.ending("svg")).transpose()?;
     let curve = run::curve(&args.on.run, &storage)?;
     if let Some(place) = place {
-        place.write(plot::curve(&curve))?;
+        place.write(report::Plot::keep(&curve).document())?;
     }
     print(out, args.on.json, &curve, text::curve)
 }
@@ -74,6 +77,58 @@ pub(super) fn stability(args: &Stability, out: &mut dyn Write) -> Result<bool> {
     let found = run::stability(&job)?;
     print(out, args.json, &found, text::stability)?;
     Ok(found.passed)
+}
+
+pub(super) fn report(args: &Report, out: &mut dyn Write) -> Result<()> {
+    let storage = args.on.storage()?;
+    let place = NewFile::at(&args.out(), &storage)?;
+    let question = run::Question {
+        run: &args.on.run,
+        against: args.against.as_deref(),
+        samples: true,
+        text: args.text.as_deref(),
+        storage: &storage,
+    };
+    let evidence = run::evidence(&question)?;
+    place.write(report::page(&evidence))?;
+    let told = |_: &run::Evidence| format!("Report     {}  (open it in a browser)\n", place.uri());
+    print(out, args.on.json, &evidence, told)
+}
+
+pub(super) fn plot(args: &Plot, out: &mut dyn Write) -> Result<()> {
+    let (storage, run) = (args.on.storage()?, &args.on.run);
+    let place = NewFile::at(&args.out, &storage)?;
+    let chart = if args.what == report::Plot::Keep {
+        report::Plot::keep(&run::curve(run, &storage)?)
+    } else {
+        let against = args.against.as_deref();
+        let question =
+            run::Question { run, against, samples: false, text: None, storage: &storage };
+        args.what.of(&run::evidence(&question)?)?
+    };
+    place.write(chart.document())?;
+    write_out(out, &format!("Plot       {}\n", place.uri()))
+}
+
+pub(super) fn records(args: &Records, out: &mut dyn Write) -> Result<()> {
+    let (storage, run) = (args.on.storage()?, args.on.run.trim_end_matches('/'));
+    let dir = args.out.clone().unwrap_or_else(|| format!("{run}/records"));
+    let said = Said {
+        license: args.license.clone(),
+        creator: args.creator.clone(),
+        url: args.url.clone(),
+    };
+    let records = records::records(&run::finished(run, &storage)?, &said)?;
+    let place = |record: &records::Record| {
+        NewFile::at(&format!("{}/{}", dir.trim_end_matches('/'), record.name), &storage)
+    };
+    // All places are looked at before the first file is written.
+    let places = records.iter().map(place).collect::<Result<Vec<_>>>()?;
+    for (record, place) in records.iter().zip(&places) {
+        place.write(record.text.clone())?;
+    }
+    let told: Vec<&str> = places.iter().map(NewFile::uri).collect();
+    print(out, args.on.json, &told, |told| format!("Records    {}\n", told.join("\n           ")))
 }
 
 pub(super) fn folds(args: &FoldsOf, out: &mut dyn Write) -> Result<()> {

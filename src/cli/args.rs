@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
-pub use ask::{Curve, Diff, Explain};
+pub use ask::{Curve, Diff, Explain, Plot, Records, Report};
 pub use measure::{Budget, Evaluate, Stability, Sweep};
 use measure::{EVALUATE_EXAMPLES, STABILITY_EXAMPLES, SWEEP_EXAMPLES};
 pub(super) use tables::storage;
@@ -99,6 +99,17 @@ pub enum Command {
     /// does only what is new.
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep(Sweep),
+    /// Write what a run shows as one HTML page: scores, stages, classes, samples, where it comes from
+    ///
+    /// The page needs no network and no script; it opens from disk and can be printed or sent.
+    Report(Report),
+    /// Draw one picture of that page as an SVG file
+    Plot(Plot),
+    /// Write a finished run as other tools record it: OpenLineage, MLflow, Croissant
+    ///
+    /// `openlineage.json` is a run event, `mlflow_dataset.json` a dataset for `mlflow.log_input`, and
+    /// `croissant.json` belongs beside the dataset card where the coreset is published. Nothing is sent.
+    Records(Records),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
     /// Turn the predictions of your own models into a score table
@@ -334,6 +345,10 @@ mod tests {
             "unseen score --predictions p --output s --methods margn",
             "unseen score --predictions p --output s --mode seen",
             "unseen extend r --output s",
+            "unseen plot r --what scores",
+            "unseen plot r --what score --out a.svg",
+            "unseen plot r --what scores --out a.png",
+            "unseen report",
         ];
         for line in wrong {
             let error = Args::try_parse_from(line.split(' ')).unwrap_err();

@@ -1,6 +1,6 @@
 //! The command line: what is typed, and what is printed for it.
 //!
-//! `args` is the grammar, `answers` the commands beside runs, `text` and `plot` what people read and see,
+//! `args` is the grammar, `answers` the commands beside runs, `text` what people read,
 //! `progress` what they watch, `log` what libraries say on the way. Machine output
 //! (`--json`) and results go to stdout, progress and errors to stderr.
 
@@ -8,7 +8,6 @@ mod answers;
 mod args;
 mod config;
 mod log;
-mod plot;
 mod progress;
 mod text;
 
@@ -21,7 +20,8 @@ use serde::Serialize;
 
 pub use args::{
     Args, Budget, Clean, Command, ConfigCommand, Curve, Diff, Evaluate, Explain, Extend, FoldsOf,
-    OnRecipe, OnRun, Plan, Run, Score, Select, Stability, Sweep, TaskCommand, To, Verify,
+    OnRecipe, OnRun, Plan, Plot, Records, Report, Run, Score, Select, Stability, Sweep,
+    TaskCommand, To, Verify,
 };
 pub use config::config;
 
@@ -95,6 +95,9 @@ fn execute(args: &Args, out: &mut dyn Write) -> Result<ExitCode> {
         Command::Evaluate(args) => return Ok(code(answers::evaluate(args, out)?)),
         Command::Stability(args) => return Ok(code(answers::stability(args, out)?)),
         Command::Sweep(args) => answers::sweep(args, out)?,
+        Command::Report(args) => answers::report(args, out)?,
+        Command::Plot(args) => answers::plot(args, out)?,
+        Command::Records(args) => answers::records(args, out)?,
         Command::Folds(args) => answers::folds(args, out)?,
         Command::Score(args) => answers::score(args, out)?,
         Command::Select(args) => answers::select(args, out)?,

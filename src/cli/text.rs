@@ -6,6 +6,7 @@ mod tables;
 
 use std::fmt::Write as _;
 
+use crate::report::{counted, grouped, size};
 use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verification};
 use crate::storage::doctor::Diagnosis;
 
@@ -292,53 +293,5 @@ fn places(text: &mut String, s: &Summary) {
     let _ = writeln!(text, "Check      unseen verify {}", s.uri);
     if let Some(line) = &s.python {
         let _ = writeln!(text, "Load       {line}");
-    }
-}
-
-/// `1 shard`, `2 shards`.
-fn counted(number: u64, what: &str) -> String {
-    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
-}
-
-/// `1234567` as `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes for people.
-fn size(bytes: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1000.0 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_readable() {
-        assert_eq!(
-            (grouped(0), grouped(999), grouped(1000)),
-            ("0".into(), "999".into(), "1,000".into())
-        );
-        assert_eq!(grouped(1_234_567), "1,234,567");
-        assert_eq!(
-            (size(999), size(1500), size(2_800_000_000)),
-            ("999 B".into(), "1.5 kB".into(), "2.8 GB".into())
-        );
     }
 }

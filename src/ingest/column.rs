@@ -19,7 +19,7 @@ pub(super) fn plain(kind: &DataType) -> &DataType {
     }
 }
 
-fn is_text(kind: &DataType) -> bool {
+pub(super) fn is_text(kind: &DataType) -> bool {
     matches!(plain(kind), DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View)
 }
 

@@ -70,6 +70,11 @@ impl Rules {
         Self { max_pixels: data.max_image_pixels, resize: data.resize }
     }
 
+    /// The same, but images keep the size that they have.
+    pub(super) fn at_own_size(self) -> Self {
+        Self { resize: None, ..self }
+    }
+
     /// Decodes one image, or says why it cannot be used.
     pub(super) fn decode(self, bytes: Option<&[u8]>) -> Result<Decoded, String> {
         let Some(bytes) = bytes else {
@@ -114,21 +119,10 @@ impl Rules {
     }
 
     fn resized(self, image: Decoded) -> Result<Decoded, String> {
-        let Some([height, width]) = self.resize else { return Ok(image) };
-        if [image.height, image.width] == [height as usize, width as usize] {
-            return Ok(image);
+        match self.resize {
+            Some(size) => image.resized(size),
+            None => Ok(image),
         }
-        let failed = |e: &dyn std::fmt::Display| format!("the image cannot be resized: {e}");
-        let kind = if image.channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
-        let (w, h) = (image.width as u32, image.height as u32);
-        let source = ImageRef::new(w, h, &image.pixels, kind).map_err(|e| failed(&e))?;
-        let mut target = Image::new(width, height, kind);
-        let options = fir::ResizeOptions::new()
-            .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear));
-        let mut resizer = fir::Resizer::new();
-        resizer.resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
-        let (height, width) = (height as usize, width as usize);
-        Ok(Decoded { height, width, pixels: target.into_vec(), ..image })
     }
 }
 
@@ -187,6 +181,29 @@ impl Decoded {
 
     pub(super) fn shape(&self) -> Shape {
         Shape::Image { channels: self.channels, height: self.height, width: self.width }
+    }
+
+    /// The pixels, `height x width x channels`.
+    pub(super) fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// The image at another size, height and width.
+    pub(super) fn resized(self, [height, width]: [u32; 2]) -> Result<Self, String> {
+        if [self.height, self.width] == [height as usize, width as usize] {
+            return Ok(self);
+        }
+        let failed = |e: &dyn std::fmt::Display| format!("the image cannot be resized: {e}");
+        let kind = if self.channels == 1 { fir::PixelType::U8 } else { fir::PixelType::U8x3 };
+        let (w, h) = (self.width as u32, self.height as u32);
+        let source = ImageRef::new(w, h, &self.pixels, kind).map_err(|e| failed(&e))?;
+        let mut target = Image::new(width, height, kind);
+        let options = fir::ResizeOptions::new()
+            .resize_alg(fir::ResizeAlg::Convolution(fir::FilterType::Bilinear));
+        let mut resizer = fir::Resizer::new();
+        resizer.resize(&source, &mut target, &options).map_err(|e| failed(&e))?;
+        let (height, width) = (height as usize, width as usize);
+        Ok(Self { height, width, pixels: target.into_vec(), ..self })
     }
 
     /// Whether the image can be written to a place of `shape`.

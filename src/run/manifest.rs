@@ -16,7 +16,7 @@ use crate::shards;
 use crate::storage::crash::Point;
 use crate::storage::{Dir, FORMAT, Output, Written, seal, sha256_hex, unseal};
 
-const MANIFEST: &str = "manifest.json";
+pub(super) const MANIFEST: &str = "manifest.json";
 
 /// What a finished run holds. Its presence says that the run is whole.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

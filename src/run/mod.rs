@@ -16,8 +16,10 @@ mod curve;
 mod dataset;
 mod diff;
 mod evaluate;
+mod evidence;
 mod explain;
 mod extend;
+mod finished;
 #[cfg(feature = "train")]
 mod fit;
 #[cfg(not(feature = "train"))]
@@ -57,8 +59,13 @@ pub use diff::{ClassShift, Difference, Moved, Side, diff};
 pub use evaluate::{
     Compared, Evaluate, Evaluated, Evaluation, Subset, evaluate, evaluation_gate, evaluations,
 };
+pub use evidence::{
+    Agreement, Bin, ClassStory, Disparity, Evidence, Flow, Gallery, Glimpse, Histogram, Measured,
+    Provenance, Question, Shelf, Shown, Suspect, Suspects, Uneven, Unusable, evidence,
+};
 pub use explain::{Class, Cluster, Explanation, ModelOf, QuotaCell, SourceRow, StageOf, explain};
 pub use extend::{Appended, ClassDrift, Extended, extend};
+pub use finished::{Finished, finished};
 pub use identity::{InputObject, RunFile};
 pub use manifest::{Manifest, Published};
 pub use memory::Memory;

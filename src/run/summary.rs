@@ -224,7 +224,7 @@ fn spread(ledger: &Ledger, recipe: &Recipe) -> Result<Spread> {
 }
 
 /// The range in which aggregated scores can lie; `None` if there is no bound.
-fn score_range(recipe: &Recipe, classes: usize) -> Option<(f64, f64)> {
+pub(super) fn score_range(recipe: &Recipe, classes: usize) -> Option<(f64, f64)> {
     let ranks = recipe.score.aggregate == Aggregate::MeanRank || recipe.score.scale == Scale::Rank;
     let By::Method(method) = recipe.select.by else { return None };
     match (recipe.score.average, recipe.score.scale) {

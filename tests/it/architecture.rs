@@ -37,6 +37,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("selection", &["error", "recipe", "scoring", "seed", "sql", "tables"]),
     ("lazy", &["error", "folds", "recipe", "scoring", "seed", "selection"]),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
+    ("report", &["error", "run"]),
+    ("records", &["error", "recipe", "run", "storage"]),
 ];
 
 /// Which files may name a crate.

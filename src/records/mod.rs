@@ -1,0 +1,68 @@
+//! A finished run as other tools record it: one file for each, from the one manifest.
+//!
+//! - `openlineage`: a run event. `mlflow`: a dataset. `croissant`: the metadata of the coreset.
+//! - `time`: a time as these files write it.
+//!
+//! The files hold nothing that the run does not say: the time is that of the manifest, ids are made of
+//! digests. The same run directory gives the same bytes.
+
+mod croissant;
+mod mlflow;
+mod openlineage;
+mod time;
+
+use serde_json::Value;
+
+use crate::error::Result;
+use crate::run::Finished;
+
+/// What a run cannot know of its dataset, and Croissant asks for.
+#[derive(Clone, Debug, Default)]
+pub struct Said {
+    /// The licence of the dataset: an address, or a name of the SPDX list.
+    pub license: Option<String>,
+    /// Who made it.
+    pub creator: Option<String>,
+    /// The address of its page.
+    pub url: Option<String>,
+}
+
+/// One file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+/// All files for a finished run.
+///
+/// # Errors
+/// `InvalidRecipe` if an address of the run cannot be read; `Internal` if a record cannot be written as JSON.
+pub fn records(run: &Finished, said: &Said) -> Result<Vec<Record>> {
+    let record = |name, value: &Value| -> Result<Record> {
+        Ok(Record { name, text: format!("{}\n", serde_json::to_string_pretty(value)?) })
+    };
+    Ok(vec![
+        record("openlineage.json", &openlineage::event(run)?)?,
+        record("mlflow_dataset.json", &mlflow::dataset(run)?)?,
+        record("croissant.json", &croissant::metadata(run, said))?,
+    ])
+}
+
+/// The last part of the run's address: what people call it.
+fn name(run: &Finished) -> &str {
+    run.uri.rsplit('/').find(|part| !part.is_empty()).unwrap_or("coreset")
+}
+
+/// What the coreset is, in a sentence.
+fn described(run: &Finished) -> String {
+    format!(
+        "{} of {} samples, selected by unseen {} with the score {}.",
+        run.summary.kept, run.summary.usable, run.manifest.version, run.summary.by
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ fn finished(uri: &str, shards: &[&str]) -> Finished {
     Finished {
         uri: uri.to_owned(),
         file: RunFile {
-            format: 3,
+            format: crate::storage::FORMAT,
             version: "0.1.0".to_owned(),
             fingerprint: "f".repeat(64),
             recipe: recipe(),
@@ -81,7 +81,7 @@ fn finished(uri: &str, shards: &[&str]) -> Finished {
             init: None,
         },
         manifest: Manifest {
-            format: 3,
+            format: crate::storage::FORMAT,
             version: "0.1.0".to_owned(),
             run: "f".repeat(64),
             selection_sha256: "cd".repeat(32),

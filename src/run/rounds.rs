@@ -125,7 +125,7 @@ impl Run {
                 scope.spawn(move || pool(threads)?.install(|| one(task)))
             };
             let begun: Vec<_> = tasks.iter().enumerate().map(share).collect();
-            let ends = begun.into_iter().map(|thread| thread.join());
+            let ends = begun.into_iter().map(thread::ScopedJoinHandle::join);
             let ends: Vec<_> =
                 ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic))).collect();
             ends.into_iter().collect()

@@ -34,8 +34,8 @@ impl Node {
 impl Tree {
     /// The tree of all demands; `None` if two groups overlap without one lying in the other.
     pub(super) fn new(cells: &Cells, room: &Room) -> Option<Self> {
-        let root = Node { parent: None, least: room.total, below: 0, most: room.total };
-        let mut nodes = vec![root];
+        let whole = Node { parent: None, least: room.total, below: 0, most: room.total };
+        let mut nodes = vec![whole];
         let mut innermost = vec![0; cells.count];
         let mut demands: Vec<_> = cells.demands.iter().collect();
         demands.sort_by_key(|demand| std::cmp::Reverse(demand.cells.len()));
@@ -82,10 +82,10 @@ impl Tree {
             if at < self.first_cell {
                 self.nodes[at].most = self.nodes[at].most.min(can[at]);
             }
-            let (must, most) = (self.nodes[at].must(), self.nodes[at].most);
-            if let Some(parent) = self.nodes[at].parent {
-                self.nodes[parent].below += must;
-                can[parent] += most;
+            let node = self.nodes[at].clone();
+            if let Some(parent) = node.parent {
+                self.nodes[parent].below += node.must();
+                can[parent] += node.most;
             }
         }
         self

@@ -80,22 +80,22 @@ fn a_state_of_another_training_is_refused() {
     let (small, train) = (model(Arch::Mlp), recipe());
     let mut saves = Saves::default();
     Training::begin(&job(&samples, &members, &small, &train)).unwrap().run(&mut saves).unwrap();
-    let saved = &saves.saved.last().unwrap().1;
-    let refused = |model: &Model, train: &Train, saved: &[u8]| -> Error {
-        Training::resume(&job(&samples, &members, model, train), saved).err().unwrap()
+    let state = &saves.saved.last().unwrap().1;
+    let refused = |model: &Model, train: &Train, state: &[u8]| -> Error {
+        Training::resume(&job(&samples, &members, model, train), state).err().unwrap()
     };
     let large = Model { hidden: vec![33], ..small.clone() };
     let short = Train { epochs: 2, ..train.clone() };
     let coarse = Train { batch_size: 60, ..train.clone() };
-    for (model, train, saved) in [
-        (&large, &train, &saved[..]),
-        (&small, &short, saved),
-        (&small, &coarse, saved),
-        (&small, &train, &saved[..saved.len() - 4]),
-        (&small, &train, &[&saved[..], &[0; 4]].concat()),
+    for (model, train, state) in [
+        (&large, &train, &state[..]),
+        (&small, &short, state),
+        (&small, &coarse, state),
+        (&small, &train, &state[..state.len() - 4]),
+        (&small, &train, &[&state[..], &[0; 4]].concat()),
         (&small, &train, b"{}\n"),
         (&small, &train, b""),
     ] {
-        assert_eq!(refused(model, train, saved).kind(), ErrorKind::CorruptData);
+        assert_eq!(refused(model, train, state).kind(), ErrorKind::CorruptData);
     }
 }

@@ -280,11 +280,9 @@ fn stored_logits_score_and_select_like_the_run_that_made_them() {
     let dry = json(&[&base[..], &[&stored, "--dry-run"]].concat());
     assert_eq!((dry["kept"].as_u64(), dry["output"].is_null()), (Some(150), true));
     // Any column decides, if its end is said; what is beside the scores may be a CSV.
-    let mut csv = "id,lang\n".to_owned();
-    texts(&selection(&run), "id").iter().enumerate().for_each(|(i, id)| {
-        csv += &format!("{id},{}\n", if i % 2 == 0 { "de" } else { "en" });
-    });
-    std::fs::write(place.path("lang.csv"), csv).unwrap();
+    let line = |(i, id): (usize, String)| format!("{id},{}\n", ["de", "en"][i % 2]);
+    let lines: String = texts(&selection(&run), "id").into_iter().enumerate().map(line).collect();
+    std::fs::write(place.path("lang.csv"), format!("id,lang\n{lines}")).unwrap();
     let any = ["--scores", &output, "--by", "model", "--end", "high", "--keep", ".5", "--dry-run"];
     let error = refused(&[&["select"], &any[..]].concat(), 2);
     assert!(error.contains("names no column of scores"), "{error}");

@@ -50,9 +50,9 @@ mod tests {
         line.push("--json");
         let json = printed(&line).unwrap();
         assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
-        line[5] = "seeds=9";
+        line[5] = "sed=9";
         let error = printed(&line).unwrap_err().to_string();
-        assert_eq!(error, "--set seeds=9: unknown key `seeds`; did you mean `seed`?");
+        assert_eq!(error, "--set sed=9: unknown key `sed`; did you mean `seed`?");
     }
 
     #[test]

@@ -182,11 +182,11 @@ fn headline(text: &mut String, s: &Summary) {
     let keep = 100.0 * s.kept as f64 / s.usable.max(1) as f64;
     let _ = writeln!(
         text,
-        "\nKept {} of {} samples: keep {keep:.1} %, prune {:.1} %, hardest first by {}",
+        "\nKept {} of {} samples: keep {keep:.1} %, prune {:.1} %, {}",
         grouped(s.kept),
         grouped(s.usable),
         100.0 - keep,
-        s.by
+        s.order
     );
     let _ = writeln!(text, "Scored by {}\n", s.scored_by);
 }

@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 /// Pearson's correlation of two lists of equal length. `None` with fewer than two values, or if all of
 /// a side are equal.
 pub fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
+    let alike = |values: &[f64]| values.iter().all(|value| *value == values[0]);
+    if a.len() < 2 || alike(a) || alike(b) {
+        return None;
+    }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_a, mean_b) = (mean(a), mean(b));
     let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
@@ -67,6 +71,8 @@ mod tests {
         assert_eq!(spearman(&[1.0, 1.0], &[1.0, 2.0]), None);
         assert_eq!(spearman(&[1.0], &[2.0]), None);
         assert_eq!(pearson(&[], &[]), None);
+        // Their mean is not 0.1, so rounding would leave something to correlate.
+        assert_eq!(pearson(&[0.1; 3], &[0.7; 3]), None);
     }
 
     #[test]

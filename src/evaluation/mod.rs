@@ -15,4 +15,4 @@ pub use correlation::{jaccard, pearson, spearman};
 pub use gate::{Gate, Gated};
 pub use interval::Interval;
 pub use metrics::{Judged, Metrics};
-pub use verdict::{Against, verdict};
+pub use verdict::{Against, test_noise, verdict};

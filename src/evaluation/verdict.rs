@@ -13,6 +13,31 @@ pub struct Against {
     pub random: bool,
     /// Its accuracy minus that of the other, in points.
     pub points: Interval,
+    /// By how many points two models that are equally good may differ on so few test samples.
+    pub test_noise: f64,
+}
+
+/// The 95 % limit of the difference, in points, between two accuracies that are both `accuracy` (from 0
+/// to 1) on `samples` test samples: `1.96 sqrt(2 p (1 - p) / n)`. It takes the two for independent, which
+/// is more than two models on the same samples differ.
+pub fn test_noise(accuracy: f64, samples: u64) -> f64 {
+    100.0 * 1.959_964 * (2.0 * accuracy * (1.0 - accuracy) / samples.max(1) as f64).sqrt()
+}
+
+impl Against {
+    /// Whether neither the scatter of seeds nor the number of test samples explains the difference.
+    fn is_sure(&self) -> bool {
+        self.points.holds_zero() == Some(false) && self.points.mean.abs() > self.test_noise
+    }
+
+    /// What explains the difference, for people.
+    fn noise(&self) -> &'static str {
+        match self.points.holds_zero() {
+            Some(true) => ", within seed noise",
+            Some(false) if !self.is_sure() => ", within what so few test samples can tell",
+            _ => "",
+        }
+    }
 }
 
 /// `70 % kept: 0.3 points below full, within seed noise; 2.1 points above random.` `keep` is the share of
@@ -21,7 +46,7 @@ pub fn verdict(keep: f64, against: &[Against]) -> String {
     let told: Vec<String> = against.iter().map(one).collect();
     let mut text = format!("{} % kept: {}.", percent(keep), told.join("; "));
     let bad = |other: &&Against| other.random && other.points.mean < 0.0;
-    let sure = |other: &&Against| other.points.holds_zero() == Some(false);
+    let sure = |other: &&Against| other.is_sure();
     let worse = against.iter().filter(bad);
     if let Some(other) = worse.clone().find(sure) {
         let _ = write!(
@@ -46,8 +71,7 @@ pub fn verdict(keep: f64, against: &[Against]) -> String {
 
 fn one(other: &Against) -> String {
     let points = other.points.mean;
-    let noise = if other.points.holds_zero() == Some(true) { ", within seed noise" } else { "" };
-    let name = other.name;
+    let (name, noise) = (other.name, other.noise());
     // As it is printed: what rounds to 0.0 is neither above nor below.
     match (points * 10.0).round() {
         0.0 => format!("level with {name}{noise}"),
@@ -67,7 +91,8 @@ mod tests {
     use super::*;
 
     fn against(name: &'static str, mean: f64, half_width: Option<f64>) -> Against {
-        Against { name, random: name != "full", points: Interval { mean, half_width, n: 3 } }
+        let points = Interval { mean, half_width, n: 3 };
+        Against { name, random: name != "full", points, test_noise: 0.1 }
     }
 
     #[test]
@@ -104,6 +129,20 @@ mod tests {
         assert!(
             verdict(0.3, &half).contains("WORSE than a subset drawn at random (stratified random)")
         );
+    }
+
+    #[test]
+    fn few_test_samples_prove_nothing() {
+        // 60 samples, models without any scatter: one sample is 1.7 points.
+        let few = |mean| Against {
+            test_noise: test_noise(0.8, 60),
+            ..against("random", mean, Some(0.0))
+        };
+        let text = verdict(0.5, &[few(-100.0 / 60.0)]);
+        assert!(text.contains("within what so few test samples can tell"), "{text}");
+        assert!(text.ends_with("no reason to train on it."), "{text}");
+        assert!(verdict(0.5, &[few(100.0 / 60.0)]).ends_with("drawn at random."));
+        assert!((test_noise(0.5, 200) - 9.8).abs() < 0.01);
     }
 
     #[test]

@@ -29,6 +29,7 @@ fn summary(uri: &str) -> Summary {
         quarantined: 0,
         method: "margin".to_owned(),
         by: "margin (low is kept)".to_owned(),
+        order: "most wanted first by margin (low is kept)".to_owned(),
         scored_by: String::new(),
         stages: Vec::new(),
         tied: 0,

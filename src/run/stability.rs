@@ -7,7 +7,7 @@ use arrow::datatypes::{Float32Type, Float64Type, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
-use super::rows::{column, decode, strings};
+use super::rows::{column, decode, ints, strings};
 use super::status::open;
 use super::stored::Stored;
 use super::task::{Task, models};
@@ -49,8 +49,8 @@ pub struct Stability {
     pub pearson: Option<f64>,
     /// The mean over pairs of [`Pair::spearman`]; `None` if one is.
     pub spearman: Option<f64>,
-    /// The mean over pairs of [`Pair::jaccard`].
-    pub jaccard: f64,
+    /// The mean over pairs of [`Pair::jaccard`]; `None` if one is.
+    pub jaccard: Option<f64>,
     /// The gates.
     pub gates: Vec<Gated>,
     /// Whether all gates hold.
@@ -82,8 +82,8 @@ pub struct Pair {
     pub spearman: Option<f64>,
     /// How many of them each side keeps, its most wanted ones.
     pub top: u64,
-    /// What both keep over what either keeps (Jaccard).
-    pub jaccard: f64,
+    /// What both keep over what either keeps (Jaccard); `None` if nobody is kept.
+    pub jaccard: Option<f64>,
 }
 
 /// A gate on [`Stability::pearson`], `spearman` or `jaccard`: `pearson >= 0.8`.
@@ -117,7 +117,7 @@ pub fn stability(job: &StabilityJob<'_>) -> Result<Stability> {
     }
     let (pearson, spearman) =
         (mean(pairs.iter().map(|p| p.pearson)), mean(pairs.iter().map(|p| p.spearman)));
-    let jaccard = mean(pairs.iter().map(|p| Some(p.jaccard)));
+    let jaccard = mean(pairs.iter().map(|p| p.jaccard));
     let value = |name: &str| match name {
         "pearson" => pearson,
         "spearman" => spearman,
@@ -131,7 +131,7 @@ pub fn stability(job: &StabilityJob<'_>) -> Result<Stability> {
         pairs,
         pearson,
         spearman,
-        jaccard: jaccard.unwrap_or(0.0),
+        jaccard,
         passed: gates.iter().all(|gate| gate.passed),
         gates,
     })
@@ -188,12 +188,17 @@ impl Side {
 
     fn of_selection(uri: &str, job: &StabilityJob<'_>) -> Result<Self> {
         let contract = tables::selection();
-        let read =
-            ["id", "score", "rank", "kept"].map(|name| contract.field_with_name(name).cloned());
+        let read = ["id", "score", "rank", "stage", "kept"]
+            .map(|name| contract.field_with_name(name).cloned());
         let read = read.into_iter().collect::<Result<Vec<_>, _>>()?;
         let schema = Schema::new(read).into();
         let table = external::read_as(uri, "selection", &schema, job.storage)
             .map_err(|e| e.at("without --by this must be a selection table"))?;
+        if ints(&table, "stage")?.iter().flatten().any(|stage| stage > 1) {
+            return Err(Error::input(format!(
+                "{uri}: the selection took several stages, whose scores are of different models; name the run instead, and stage 1 is compared"
+            )));
+        }
         Self::of(uri, &table, true)
     }
 
@@ -231,7 +236,7 @@ impl Side {
             pearson: pearson(&a, &b),
             spearman: spearman(&a, &b),
             top: top as u64,
-            jaccard: jaccard(&first, &second),
+            jaccard: if top > 0 { Some(jaccard(&first, &second)) } else { None },
         }
     }
 }
@@ -315,9 +320,10 @@ mod tests {
         let a = side("a", &[("p", 9.0), ("q", 1.0), ("r", 2.0), ("s", 3.0)]);
         let b = side("b", &[("q", 1.0), ("r", 3.0), ("s", 2.0), ("t", 9.0)]);
         let pair = a.pair(&b, 1.0 / 3.0);
-        assert_eq!((pair.common, pair.top, pair.jaccard), (3, 1, 0.0));
+        assert_eq!((pair.common, pair.top, pair.jaccard), (3, 1, Some(0.0)));
         assert!((pair.spearman.unwrap() - 0.5).abs() < 1e-12);
-        assert_eq!(a.pair(&b, 0.7).jaccard, 1.0);
+        assert_eq!(a.pair(&b, 0.7).jaccard, Some(1.0));
+        assert_eq!(a.pair(&b, 0.01).jaccard, None, "nobody is kept");
         assert_eq!(a.pair(&side("c", &[]), 0.5).common, 0);
     }
 

@@ -9,7 +9,9 @@ use super::rows::column;
 use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
 use crate::error::Result;
-use crate::recipe::{Address, Aggregate, Average, By, FitOn, Form, Mode, Outputs, Recipe, Scale};
+use crate::recipe::{
+    Address, Aggregate, Average, By, FitOn, Form, Mode, Outputs, Recipe, Scale, Strategy,
+};
 use crate::scoring::{Direction, criterion};
 use crate::selection::{self, Spread};
 use crate::storage::{Ledger, frame, parquet};
@@ -30,6 +32,8 @@ pub struct Summary {
     pub method: String,
     /// The score and which of its ends is kept, for people.
     pub by: String,
+    /// How the score decided, for people.
+    pub order: String,
     /// Which models scored, for people.
     pub scored_by: String,
     /// The stages.
@@ -104,6 +108,7 @@ impl Summary {
             quarantined: rows("quarantine.parquet")?,
             method: recipe.select.by.name().to_owned(),
             by: by(recipe),
+            order: order(recipe),
             scored_by: scored_by(recipe),
             stages: outcome
                 .stages
@@ -145,6 +150,18 @@ fn by(recipe: &Recipe) -> String {
         Ok(Direction::KeepHigh) => format!("{name} (high is kept)"),
         Ok(Direction::KeepLow) => format!("{name} (low is kept)"),
         Err(_) => name.to_owned(),
+    }
+}
+
+fn order(recipe: &Recipe) -> String {
+    let by = by(recipe);
+    match recipe.select.strategy {
+        Strategy::Top => format!("most wanted first by {by}"),
+        Strategy::Strata => format!("from strata of {by}"),
+        Strategy::Beta => format!("drawn by {by} and confidence"),
+        Strategy::Middle => format!("from the middle of {by}"),
+        Strategy::Random => "at random".to_owned(),
+        Strategy::RandomStratified => "at random, each class its share".to_owned(),
     }
 }
 

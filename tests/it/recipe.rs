@@ -92,7 +92,7 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\nby = 'gradient'",
-        "9:1: `select.by` is `gradient`, which is no score; name a method, or add it to `score.own`",
+        "9:1: `select.by` is `gradient`, which is no score; name a method, or say in `score.own` how it is computed and which end is kept",
     ),
     (
         "keep = 0.5",

@@ -110,17 +110,18 @@ pub(in crate::cli) fn stability(told: &Stability) -> String {
     for pair in shown {
         let Pair { a, b, common, pearson, spearman, jaccard, .. } = pair;
         let (name, common) = (format!("{a} and {b}"), grouped(*common));
-        let (pearson, spearman) = (known(*pearson), known(*spearman));
+        let (pearson, spearman, jaccard) = (known(*pearson), known(*spearman), known(*jaccard));
         let _ =
-            writeln!(text, "  {name:<both$}{common:>10}{pearson:>10}{spearman:>10}{jaccard:>11.3}");
+            writeln!(text, "  {name:<both$}{common:>10}{pearson:>10}{spearman:>10}{jaccard:>11}");
     }
     if told.pairs.len() > 1 {
         let name = format!("mean of {} pairs", told.pairs.len());
         let (pearson, spearman) = (known(told.pearson), known(told.spearman));
         let _ = writeln!(
             text,
-            "  {name:<both$}{:>10}{pearson:>10}{spearman:>10}{:>11.3}",
-            "", told.jaccard
+            "  {name:<both$}{:>10}{pearson:>10}{spearman:>10}{:>11}",
+            "",
+            known(told.jaccard)
         );
     }
     let _ = writeln!(

@@ -16,8 +16,8 @@ pub(super) fn samples(run: &Evidence) -> Option<Section> {
         return None;
     }
     let mut body = paragraph(
-        "Look at them: hard samples at the top should be hard to tell, not broken or mislabelled, and those \
-         at the bottom should be easy.",
+        "Look at them: where hard samples are wanted, those at the top should be hard to tell, not broken or \
+         mislabelled, and those at the bottom should be easy.",
     );
     if run.summary.reasons.contains_key("quota") {
         body.push_str(&paragraph(

@@ -11,11 +11,11 @@ use crate::run::Evidence;
 pub(in crate::report) fn head(run: &Evidence) -> String {
     let s = &run.summary;
     format!(
-        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, hardest first by {}</p>\n</header>\n",
+        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, {}</p>\n</header>\n",
         grouped(s.kept),
         grouped(s.usable),
         escaped(&s.uri),
-        escaped(&s.by)
+        escaped(&s.order)
     )
 }
 

@@ -17,7 +17,8 @@ const TABLE: &str = "evaluate/evaluation.parquet";
 /// The measures of that table.
 const MEASURES: [&str; 4] = ["accuracy", "worst_class", "class_spread", "ece"];
 
-/// The evaluations of a run, one for each subset, share, test and budget; none if it has none.
+/// The evaluations of a run, one for each subset, test and budget; none if it has none. Shares and
+/// samples are those of the first seed.
 pub(super) fn evaluations(dir: &Dir) -> Result<Vec<Measured>> {
     let Some(bytes) = dir.find(TABLE)? else { return Ok(Vec::new()) };
     decode(bytes).and_then(|table| grouped(&table)).at(|| dir.uri_of(TABLE))
@@ -32,7 +33,8 @@ fn grouped(table: &RecordBatch) -> Result<Vec<Measured>> {
     let mut found: BTreeMap<_, Measured> = BTreeMap::new();
     for at in 0..table.num_rows() {
         let said = |texts: &[Option<String>]| texts[at].clone().unwrap_or_default();
-        let key = (said(&test), said(&budget), said(&subset), samples.value(at));
+        // Random subsets may differ in size from seed to seed, where some of their samples are held out.
+        let key = (said(&test), tested.value(at), said(&budget), said(&subset));
         let entry = found.entry(key).or_insert_with(|| Measured {
             test: said(&test),
             test_samples: tested.value(at) as u64,

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Runs of one seed and mode have the same stage 1: the first does it, the others take over its records
-//! and outputs. Stopped sweeps go on; a larger grid in the same place does only what is new.
+//! and outputs. Stopped sweeps go on; a larger grid in the same place does only what is new, unless it needs a score
+//! that the runs there lack (a `by` beyond the five common ones, strategy `beta`): that makes other runs.
 
 mod results;
 mod share;

@@ -7,12 +7,13 @@ use arrow::record_batch::RecordBatch;
 
 use super::super::Subset;
 use crate::error::{Error, Result};
+use crate::ingest::Loaded;
 use crate::run::rows::{column, ids, labels, strings, texts};
 use crate::run::task::{CORESET, INGEST};
 use crate::run::worker::Run;
 use crate::seed::Seed;
 use crate::storage::parquet;
-use crate::{selection, tables};
+use crate::{folds, selection, tables};
 
 /// The share of the samples that is held out where no test data are given.
 const HELD_OUT: f64 = 0.2;
@@ -87,17 +88,26 @@ fn chosen(inside: &[bool]) -> Vec<u32> {
 }
 
 /// The samples that are held out of all subsets, ascending: those whose keyed hash is in the lowest
-/// fifth. Duplicates that the run knows go together.
-pub(super) fn held_out(run: &Run) -> Result<Vec<u32>> {
+/// fifth. Groups of `folds.group` and duplicates that the run knows go together.
+pub(super) fn held_out(run: &Run, loaded: &Loaded) -> Result<Vec<u32>> {
     let table = samples(run)?;
     let (ids, clusters) = (ids(&table)?, texts(&table, "cluster")?);
-    Ok(lowest(&ids, &clusters, &run.seed.of("held-out")))
+    let groups = run.recipe.folds.group.as_ref();
+    let groups: Option<Vec<_>> =
+        groups.map(|_| loaded.rows.iter().map(|row| row.group.clone()).collect());
+    Ok(lowest(&ids, groups.as_deref(), &clusters, &run.seed.of("held-out")))
 }
 
-fn lowest(ids: &[String], clusters: &[Option<String>], seed: &Seed) -> Vec<u32> {
+fn lowest(
+    ids: &[String],
+    groups: Option<&[Option<String>]>,
+    clusters: &[Option<String>],
+    seed: &Seed,
+) -> Vec<u32> {
     let limit = (HELD_OUT * u64::MAX as f64) as u64;
-    let key = |at: usize| clusters[at].as_ref().unwrap_or(&ids[at]);
-    (0..ids.len()).filter(|at| seed.hash(key(*at)) < limit).map(|at| at as u32).collect()
+    let names = folds::together(groups, Some(clusters), ids);
+    let held = |name: &Option<String>| name.as_ref().is_some_and(|name| seed.hash(name) < limit);
+    chosen(&names.iter().map(held).collect::<Vec<_>>())
 }
 
 fn samples(run: &Run) -> Result<RecordBatch> {
@@ -114,21 +124,31 @@ mod tests {
         let ids: Vec<String> = (0..1000).map(|i| format!("s{i:04}")).collect();
         let alone = vec![None; 1000];
         let seed = Seed::new(1);
-        let held = lowest(&ids, &alone, &seed);
+        let held = lowest(&ids, None, &alone, &seed);
         assert!((150..250).contains(&held.len()), "{}", held.len());
         assert!(held.is_sorted());
         // Without the first half the second is held out as before.
-        let half = lowest(&ids[500..], &alone[500..], &seed);
+        let half = lowest(&ids[500..], None, &alone[500..], &seed);
         let of_half: Vec<u32> = held.iter().filter(|i| **i >= 500).map(|i| i - 500).collect();
         assert_eq!(half, of_half);
-        assert_ne!(held, lowest(&ids, &alone, &Seed::new(2)));
+        assert_ne!(held, lowest(&ids, None, &alone, &Seed::new(2)));
+    }
+
+    #[test]
+    fn groups_are_held_out_together() {
+        let ids: Vec<String> = (0..1000).map(|i| format!("s{i:04}")).collect();
+        let groups: Vec<_> = (0..1000).map(|i| Some(format!("patient {}", i % 100))).collect();
+        let held = lowest(&ids, Some(&groups), &vec![None; 1000], &Seed::new(1));
+        let patients: BTreeSet<u32> = held.iter().map(|i| i % 100).collect();
+        assert!((8..35).contains(&patients.len()), "{patients:?}");
+        assert_eq!(held.len(), 10 * patients.len());
     }
 
     #[test]
     fn duplicates_are_held_out_together() {
         let ids: Vec<String> = (0..1000).map(|i| format!("s{i:04}")).collect();
         let clusters: Vec<_> = (0..1000).map(|i| Some(format!("s{:04}", i / 2 * 2))).collect();
-        let held = lowest(&ids, &clusters, &Seed::new(1));
+        let held = lowest(&ids, None, &clusters, &Seed::new(1));
         assert!(
             !held.is_empty() && held.chunks(2).all(|two| two[0] % 2 == 0 && two[1] == two[0] + 1)
         );

@@ -5,7 +5,7 @@ use super::super::{Compared, Evaluate, Evaluated, Evaluation, Subset};
 use super::trial::Trial;
 use super::{Bench, TABLE};
 use crate::error::{Error, Result};
-use crate::evaluation::{Against, Gated, Interval, Metrics, verdict};
+use crate::evaluation::{Against, Gated, Interval, Metrics, test_noise, verdict};
 
 impl Bench<'_> {
     /// Compares the subsets, all of whose trials are done.
@@ -17,6 +17,10 @@ impl Bench<'_> {
         let subsets = Subset::ALL.map(|subset| evaluated(subset, &rows));
         let subsets = subsets.into_iter().collect::<Result<Vec<_>>>()?;
         let against = compared(&rows);
+        let accuracy =
+            subsets.iter().map(|one| one.accuracy.mean).sum::<f64>() / subsets.len() as f64;
+        let noise = test_noise(accuracy, self.test.indices.len() as u64);
+        let in_words = |compared: &Compared| in_words(compared, noise);
         let gates: Vec<Gated> = job
             .gates
             .iter()
@@ -79,12 +83,12 @@ fn compared(rows: &[(Subset, Tested)]) -> Vec<Compared> {
     others.map(one).collect()
 }
 
-fn in_words(compared: &Compared) -> Against {
+fn in_words(compared: &Compared, test_noise: f64) -> Against {
     let name = match compared.subset {
         Subset::RandomStratified => "stratified random",
         other => other.name(),
     };
-    Against { name, random: compared.subset != Subset::Full, points: compared.points }
+    Against { name, random: compared.subset != Subset::Full, points: compared.points, test_noise }
 }
 
 /// The mean of a metric over the models of a subset, in per cent.

@@ -64,8 +64,12 @@ impl Bench<'_> {
         };
         let training = stretched(&recipe.train, ratio);
         let samples = &self.train.samples;
+        // How often a checkpoint is kept changes no model; what the weights were at the beginning does.
+        let decisive =
+            Train { checkpoint_epochs: None, checkpoint_minutes: 0.0, ..training.clone() };
         let what = (
-            (env!("CARGO_PKG_VERSION"), &recipe.model, &training, &recipe.device),
+            (env!("CARGO_PKG_VERSION"), &recipe.model, &decisive, &recipe.device),
+            &self.run.file.init,
             (samples.inputs.shape(), &samples.classes, set(&self.train, members)),
             (recipe.seed, seed),
         );

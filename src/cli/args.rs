@@ -94,7 +94,7 @@ pub enum Command {
     Stability(Stability),
     /// Run a grid of recipes and evaluate each: modes, scores, strategies, keep rates, stages, seeds
     ///
-    /// The table [sweep] of the recipe, or --set sweep.keep=[0.3,0.5], lists the values. Equal folds,
+    /// The table `[sweep]` of the recipe, or `--set sweep.keep=[0.3,0.5]`, lists the values. Equal folds,
     /// models and scores are computed once; stopped sweeps go on, and a larger grid in the same place
     /// does only what is new.
     #[command(after_help = SWEEP_EXAMPLES)]

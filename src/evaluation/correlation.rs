@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 /// Pearson's correlation of two lists of equal length. `None` with fewer than two values, or if all of
 /// a side are equal.
 pub fn pearson(a: &[f64], b: &[f64]) -> Option<f64> {
-    let alike = |values: &[f64]| values.iter().all(|value| *value == values[0]);
+    let alike = |values: &[f64]| values.iter().all(|value| value.total_cmp(&values[0]).is_eq());
     if a.len() < 2 || alike(a) || alike(b) {
         return None;
     }

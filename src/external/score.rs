@@ -79,12 +79,12 @@ pub struct ScoredModel {
     pub accuracy: f64,
 }
 
-/// Scores predictions and writes the score table, in the contract of [`tables::scores`]: stage 1,
+/// Scores predictions and writes the score table, in the contract of [`crate::tables::scores`]: stage 1,
 /// ascending by model and id, `fold` the one model that was trained on the sample. In memory are some
 /// bytes a prediction and one batch; the predictions go through a scratch file. Methods that compare
 /// embeddings hold those of one model.
 ///
-/// `label_errors` is for the table of [`tables::label_errors`], by the mean probabilities of the models.
+/// `label_errors` is for the table of [`crate::tables::label_errors`], by the mean probabilities of the models.
 ///
 /// # Errors
 /// `InvalidRecipe` for methods that predictions do not suffice for; `InvalidInput`, naming rows, for

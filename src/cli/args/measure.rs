@@ -115,7 +115,7 @@ impl From<Budget> for TrainBudget {
 /// `unseen sweep`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Sweep {
-    /// What to run, with a table [sweep].
+    /// What to run, with a table `[sweep]`.
     #[command(flatten)]
     pub on: OnRecipe,
     /// Print JSON for programs

@@ -109,7 +109,7 @@ pub struct Select {
     /// Score tables of any origin: `id`, `label`, `model` and scores
     #[arg(long, value_name = "URI", num_args = 1..)]
     pub scores: Vec<String>,
-    /// A recipe whose [score] and [select] count, for --scores
+    /// A recipe whose `[score]` and `[select]` count, for --scores
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     pub recipe: Option<String>,
     /// The share to keep, in (0, 1]
@@ -130,11 +130,11 @@ pub struct Select {
     /// How kept samples spread over classes, such as `global` or `proportional`
     #[arg(long, value_name = "NAME")]
     pub classes: Option<String>,
-    /// Change any other field of [score] or [select], such as `select.keep_rows=1000`
+    /// Change any other field of `[score]` or `[select]`, such as `select.keep_rows=1000`
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
     /// A table with a row for each sample (`id` and more) in Parquet, CSV or JSON, for `select.filter`,
-    /// `quota` and `budget`; a RUN has its own, from its dataset and its [[join]] tables
+    /// `quota` and `budget`; a RUN has its own, from its dataset and its `[[join]]` tables
     #[arg(long, value_name = "URI", conflicts_with = "run")]
     pub metadata: Option<String>,
     /// The new selection table

@@ -46,6 +46,9 @@ pub struct Run {
     spill: OnceLock<Spill>,
 }
 
+const EVALUATE_STAYS: &str = "the run was begun with another [evaluate], which stays in its run.json; `unseen evaluate` takes \
+     --test, --test-filter, --seeds and --budget instead";
+
 impl Run {
     /// The run of `recipe` in its `output.uri`. Looks at the input, writes nothing.
     ///
@@ -158,6 +161,9 @@ impl Run {
     pub fn begin(&self, observer: &dyn Observer) -> Result<Plan> {
         if let Some(old) = RunFile::find(self.ledger.dir())? {
             self.file.same_as(&old).at(|| self.ledger.dir().uri().to_owned())?;
+            if old.recipe.evaluate != self.recipe.evaluate {
+                observer.warn(EVALUATE_STAYS);
+            }
         }
         // Every write looks again; here, before the work.
         for place in ["checkpoints", "claims", "commits", "coreset", "models", "tables", "tasks"] {

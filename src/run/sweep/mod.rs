@@ -13,7 +13,8 @@
 mod results;
 mod share;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -83,10 +84,11 @@ pub fn sweep(recipe: &Recipe, memory: Memory, observer: &dyn Observer) -> Result
     let grid = recipe.grid()?;
     let ledger = Ledger::new(dir.below("evaluate"), "sweep");
     let mut first: BTreeMap<(u64, bool), String> = BTreeMap::new();
-    let mut cells = Vec::new();
+    let (mut cells, warned) = (Vec::new(), Mutex::default());
     for (number, recipe) in grid.iter().enumerate() {
         let (run, place) = open(recipe, &dir, memory)?;
-        let here = Numbered { inner: observer, number: number + 1, of: grid.len() };
+        let (number, of) = (number + 1, grid.len());
+        let here = Numbered { inner: observer, number, of, warned: &warned };
         let stage_1 = (recipe.seed, recipe.mode == Mode::Unseen);
         let done = || -> Result<Vec<Tested>> {
             if let Some(from) = first.get(&stage_1)
@@ -123,6 +125,8 @@ struct Numbered<'a> {
     inner: &'a dyn Observer,
     number: usize,
     of: usize,
+    /// What was warned of already.
+    warned: &'a Mutex<BTreeSet<String>>,
 }
 
 impl Numbered<'_> {
@@ -150,7 +154,8 @@ impl Observer for Numbered<'_> {
 
     fn warn(&self, text: &str) {
         // What holds for one run of the grid holds for most; once is enough.
-        if self.number == 1 {
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.insert(text.to_owned()) {
             self.inner.warn(text);
         }
     }

@@ -109,7 +109,7 @@ impl Bench {
         let no_run = || Error::input(format!("{} holds no run", args.run));
         let mut recipe = RunFile::find(&dir)?.ok_or_else(no_run)?.recipe;
         if let Some(epochs) = args.epochs {
-            recipe.train = scaled(&recipe.train, epochs as f64 / recipe.train.epochs as f64);
+            recipe.train = recipe.train.stretched(epochs as f64 / recipe.train.epochs as f64);
         }
         let test = Data { filter: Some(args.test.clone()), ..recipe.data.clone() };
         let load = |data: &Data| {
@@ -135,7 +135,7 @@ impl Bench {
         let everything = matches!(trained_on, Subset::Everything);
         let samples = if everything { all } else { self.coreset.len() };
         let longer = if args.same_steps { steps(all) as f64 / steps(samples) as f64 } else { 1.0 };
-        let training = scaled(&self.recipe.train, longer);
+        let training = self.recipe.train.stretched(longer);
         let mut accuracy = Vec::new();
         for number in 0..args.seeds {
             let seed = Seed::new(self.recipe.seed).of(&format!("compare={number}"));
@@ -197,16 +197,6 @@ fn coreset(dir: &Dir, samples: &Samples) -> Result<Vec<u32>> {
     let found: Vec<u32> = (0..samples.len() as u32).filter(is_kept).collect();
     let gone = || Error::input("kept samples are not in the data; has it changed since the run?");
     if found.len() == kept.len() { Ok(found) } else { Err(gone()) }
-}
-
-/// The training made longer or shorter; the shape of its schedule stays.
-fn scaled(train: &Train, ratio: f64) -> Train {
-    let mut train = train.clone();
-    let scale = |epochs: &mut usize| *epochs = ((*epochs as f64 * ratio).round() as usize).max(1);
-    scale(&mut train.epochs);
-    train.step_epochs.iter_mut().for_each(scale);
-    train.warmup_epochs *= ratio;
-    train
 }
 
 /// Mean and sample standard deviation.

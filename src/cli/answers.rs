@@ -45,7 +45,7 @@ pub(super) fn diff(args: &Diff, out: &mut dyn Write) -> Result<()> {
 
 /// Says whether all gates hold.
 pub(super) fn evaluate(args: &Evaluate, out: &mut dyn Write) -> Result<bool> {
-    pool(args.threads)?;
+    pool(args.effort.threads)?;
     let job = run::Evaluate {
         run: &args.on.run,
         test: &args.test,
@@ -54,9 +54,9 @@ pub(super) fn evaluate(args: &Evaluate, out: &mut dyn Write) -> Result<bool> {
         budget: args.budget.map(Into::into),
         gates: &args.gate,
         storage: &args.on.storage()?,
-        memory: memory(args.memory),
+        memory: memory(args.effort.memory),
     };
-    let progress = Progress::new(args.quiet);
+    let progress = Progress::new(args.effort.quiet);
     let evaluation = run::evaluate(&job, &progress);
     progress.finish();
     let evaluation = evaluation?;
@@ -194,9 +194,9 @@ pub(super) fn extend(args: &Extend, out: &mut dyn Write) -> Result<()> {
 }
 
 pub(super) fn sweep(args: &Sweep, out: &mut dyn Write) -> Result<()> {
-    pool(args.threads)?;
-    let progress = Progress::new(args.quiet);
-    let swept = run::sweep(&args.on.load()?, memory(args.memory), &progress);
+    pool(args.effort.threads)?;
+    let progress = Progress::new(args.effort.quiet);
+    let swept = run::sweep(&args.on.load()?, memory(args.effort.memory), &progress);
     progress.finish();
     print(out, args.json, &swept?, text::swept)
 }

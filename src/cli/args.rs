@@ -160,6 +160,22 @@ pub struct Plan {
     pub memory: Option<Bytes>,
 }
 
+/// What a command that trains may take, and whether it tells how it goes.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Effort {
+    /// CPU threads for training, decoding and scoring (all cores if not given); the result is the
+    /// same for any number
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// The most memory to take, such as `4GiB` (half of the machine's if not given); the result is
+    /// the same for any
+    #[arg(long, value_name = "BYTES")]
+    pub memory: Option<Bytes>,
+    /// No progress on standard error
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
 /// `unseen run`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Run {
@@ -169,20 +185,12 @@ pub struct Run {
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
-    /// CPU threads for training, decoding and scoring (all cores if not given); the result is the
-    /// same for any number
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
     /// Only check everything and begin the run; its tasks are done by `unseen task run`
     #[arg(long)]
     pub begin: bool,
-    /// The most memory to take, such as `4GiB` (half of the machine's if not given); the result is
-    /// the same for any
-    #[arg(long, value_name = "BYTES")]
-    pub memory: Option<Bytes>,
-    /// No progress on standard error
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// With what.
+    #[command(flatten)]
+    pub effort: Effort,
 }
 
 /// `unseen clean`.
@@ -312,7 +320,7 @@ mod tests {
         let set: Vec<_> = run.on.set.iter().map(|s| (s.key.as_str(), s.value.as_str())).collect();
         assert_eq!(run.on.recipe, "r.toml");
         assert_eq!(set, [("seed", "1"), ("select.by", "margin")]);
-        assert_eq!((run.threads, run.quiet, run.json), (Some(2), true, false));
+        assert_eq!((run.effort.threads, run.effort.quiet, run.json), (Some(2), true, false));
     }
 
     #[test]

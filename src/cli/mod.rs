@@ -19,8 +19,8 @@ use clap::Parser;
 use serde::Serialize;
 
 pub use args::{
-    Args, Budget, Clean, Command, ConfigCommand, Curve, Diff, Evaluate, Explain, Extend, FoldsOf,
-    OnRecipe, OnRun, Plan, Plot, Records, Report, Run, Score, Select, Stability, Sweep,
+    Args, Budget, Clean, Command, ConfigCommand, Curve, Diff, Effort, Evaluate, Explain, Extend,
+    FoldsOf, OnRecipe, OnRun, Plan, Plot, Records, Report, Run, Score, Select, Stability, Sweep,
     TaskCommand, To, Verify,
 };
 pub use config::config;
@@ -142,9 +142,9 @@ fn task(command: &TaskCommand) -> ExitCode {
 }
 
 fn run_command(command: &Run, out: &mut dyn Write) -> Result<()> {
-    pool(command.threads)?;
-    let run = run::Run::new(command.on.load()?)?.within(memory(command.memory));
-    let progress = Progress::new(command.quiet);
+    pool(command.effort.threads)?;
+    let run = run::Run::new(command.on.load()?)?.within(memory(command.effort.memory));
+    let progress = Progress::new(command.effort.quiet);
     if command.begin {
         run.begin(&progress)?;
         let recipe = command.on.load()?;

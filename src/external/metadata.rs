@@ -7,7 +7,7 @@ use super::table::{Kind, Table};
 use crate::error::{Error, Place, Result};
 use crate::recipe::{Join, Missing, Storage};
 use crate::selection;
-use crate::storage::{frame, resolve};
+use crate::storage::{frame, resolve_one};
 
 /// The columns `names` of the table at `uri`, in Parquet, CSV or JSON, for the samples `ids`, which are
 /// ascending: `id`, then they.
@@ -35,14 +35,7 @@ pub(super) fn read(
 }
 
 fn decoded(join: &Join, storage: &Storage) -> Result<DataFrame> {
-    let uris = std::slice::from_ref(&join.uri);
-    let bytes = || {
-        let objects = resolve(uris, storage)?;
-        let [object] = &objects[..] else {
-            return Err(Error::input(format!("it is {} files, not one", objects.len())));
-        };
-        object.read()
-    };
+    let bytes = || resolve_one(&join.uri, storage)?.read();
     match join.format() {
         Some("csv") => frame::decode_csv(&bytes()?, &join.on),
         Some(kind @ ("json" | "jsonl" | "ndjson")) => frame::decode_json(&bytes()?, kind != "json"),

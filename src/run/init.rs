@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::Recipe;
-use crate::storage::{Object, resolve};
+use crate::storage::{Object, resolve_one};
 
 /// The file may take this part of the memory, as it lies there beside the nets that start from it.
 const MEMORY_PARTS: u64 = 8;
@@ -15,15 +15,8 @@ const MEMORY_PARTS: u64 = 8;
 /// # Errors
 /// `InvalidInput` if the address stands for none or for several; `Unavailable` if it cannot be read.
 pub(super) fn init_object(recipe: &Recipe) -> Result<Option<Object>> {
-    let Some(uri) = &recipe.train.init else { return Ok(None) };
-    let mut found = resolve(std::slice::from_ref(uri), &recipe.storage)?;
-    match (found.pop(), found.len()) {
-        (Some(object), 0) => Ok(Some(object)),
-        (_, others) => Err(Error::input(format!(
-            "`{uri}` stands for {} files; `train.init` is one file",
-            others + 1
-        ))),
-    }
+    let one = |uri| resolve_one(uri, &recipe.storage).at(|| "train.init".to_owned());
+    recipe.train.init.as_deref().map(one).transpose()
 }
 
 impl Run {

@@ -15,7 +15,7 @@ use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
 use crate::recipe::{Join, Recipe};
 use crate::selection::{self, Joined};
-use crate::storage::{Object, frame, resolve};
+use crate::storage::{Object, frame, resolve_one};
 use crate::{ingest, tables};
 
 /// The cost column that every dataset has: the size of the row.
@@ -29,17 +29,7 @@ const MEMORY_PARTS: u64 = 8;
 /// # Errors
 /// `InvalidInput` if an address stands for none or for several; `Unavailable` if it cannot be read.
 pub(super) fn join_objects(recipe: &Recipe) -> Result<Vec<Object>> {
-    let one = |join: &Join| {
-        let mut found = resolve(std::slice::from_ref(&join.uri), &recipe.storage)?;
-        match (found.pop(), found.len()) {
-            (Some(object), 0) => Ok(object),
-            (_, others) => Err(Error::input(format!(
-                "`{}` stands for {} files; a [[join]] is one table in one file",
-                join.uri,
-                others + 1
-            ))),
-        }
-    };
+    let one = |join: &Join| resolve_one(&join.uri, &recipe.storage).at(|| "[[join]]".to_owned());
     recipe.join.iter().map(one).collect()
 }
 

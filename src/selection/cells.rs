@@ -159,7 +159,7 @@ impl Split {
         Ok(Self {
             group,
             names: keys.iter().map(|key| named(&columns, key)).collect(),
-            bounds: sizes.into_iter().map(|size| bounds(quota, size, kept)).collect(),
+            bounds: sizes.into_iter().map(|size| cell_bounds(quota, size, kept)).collect(),
         })
     }
 }
@@ -177,11 +177,16 @@ fn grouped(rows: usize, cell: impl Fn(usize) -> Cell) -> (Vec<Cell>, Vec<Option<
 }
 
 fn named(columns: &[&str], cell: &Cell) -> String {
+    format!("cell {}", cell_name(columns, cell))
+}
+
+/// The cell of these values for people: `source=web,label=cat`.
+pub fn cell_name(columns: &[&str], cell: &[Option<String>]) -> String {
     let part = |(name, value): (&&str, &Option<String>)| {
         format!("{name}={}", value.as_deref().unwrap_or("null"))
     };
     let parts: Vec<String> = columns.iter().zip(cell).map(part).collect();
-    format!("cell {}", parts.join(","))
+    parts.join(",")
 }
 
 /// Refuses a value that no sample has.
@@ -209,7 +214,7 @@ fn known<'a>(
 }
 
 /// What one cell of `size` usable samples keeps, at least and at most, where `kept` are kept in all.
-pub fn bounds(quota: &CellQuota, size: u64, kept: u64) -> Bounds {
+pub fn cell_bounds(quota: &CellQuota, size: u64, kept: u64) -> Bounds {
     let amount = |amount| match amount {
         Amount::Rows(rows) => rows,
         Amount::Share(share) => total(size, share),

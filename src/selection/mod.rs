@@ -49,7 +49,7 @@ mod tests;
 
 pub use aggregate::{ScoredBy, aggregate};
 pub use beside::{check_columns, named_columns};
-pub use cells::bounds as cell_bounds;
+pub use cells::{cell_bounds, cell_name};
 pub(crate) use column::{labels, unfit, whole};
 pub use early::check_terms;
 pub use join::{Joined, join, joined_columns};

@@ -50,7 +50,7 @@ pub use commit::{
 };
 pub use location::{Dir, Listed, Written};
 pub use new_file::NewFile;
-pub use object::{Object, read_text, resolve};
+pub use object::{Object, read_text, resolve, resolve_one};
 pub use scratch::{Scratch, machine_memory};
 pub(crate) use sealed::{checksum_schema, seal, unseal};
 pub use size::Sizes;

@@ -43,7 +43,7 @@ pub struct Object {
 pub fn resolve(uris: &[String], storage: &Storage) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
     for uri in uris {
-        objects.extend(resolve_one(uri, storage)?);
+        objects.extend(found_at(uri, storage)?);
     }
     // The same object may be named twice; two buckets may hold equal keys.
     let place = |object: &Object| (object.bucket.clone(), object.path.clone());
@@ -52,7 +52,22 @@ pub fn resolve(uris: &[String], storage: &Storage) -> Result<Vec<Object>> {
     Ok(objects)
 }
 
-fn resolve_one(uri: &str, storage: &Storage) -> Result<Vec<Object>> {
+/// The one object that an address stands for.
+///
+/// # Errors
+/// As [`resolve`], and `InvalidInput` if it stands for several.
+pub fn resolve_one(uri: &str, storage: &Storage) -> Result<Object> {
+    let mut found = found_at(uri, storage)?;
+    match (found.pop(), found.len()) {
+        (Some(object), 0) => Ok(object),
+        (_, others) => {
+            let count = others + 1;
+            Err(Error::input(format!("`{uri}` stands for {count} files, but must be one")))
+        }
+    }
+}
+
+fn found_at(uri: &str, storage: &Storage) -> Result<Vec<Object>> {
     let (base, pattern) = split_glob(uri);
     let place = store::open(base, storage)?;
     let (store, path) = (&place.store, place.path.clone());

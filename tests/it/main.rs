@@ -27,6 +27,7 @@ mod paths;
 mod pipeline;
 mod race;
 mod recipe;
+mod recipe_words;
 mod report;
 mod s3;
 mod schemas;

@@ -2,9 +2,9 @@
 
 use clap::ValueEnum;
 
-use super::{OnRecipe, OnRun};
+use super::{Effort, OnRecipe, OnRun};
 use crate::evaluation::Gate;
-use crate::recipe::{Bytes, Override, TrainBudget};
+use crate::recipe::{Override, TrainBudget};
 use crate::run::{evaluation_gate, stability_gate};
 
 pub(super) const EVALUATE_EXAMPLES: &str = "\
@@ -83,15 +83,9 @@ pub struct Evaluate {
     /// with + or - a number of points; may be given several times
     #[arg(long, value_name = "CONDITION", value_parser = evaluation_gate)]
     pub gate: Vec<Gate>,
-    /// CPU threads, as for `run`
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-    /// The most memory to take, as for `run`
-    #[arg(long, value_name = "BYTES")]
-    pub memory: Option<Bytes>,
-    /// No progress on standard error
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// With what.
+    #[command(flatten)]
+    pub effort: Effort,
 }
 
 /// What is the same for subsets of different sizes.
@@ -121,13 +115,7 @@ pub struct Sweep {
     /// Print JSON for programs
     #[arg(long)]
     pub json: bool,
-    /// CPU threads, as for `run`
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub threads: Option<u16>,
-    /// The most memory to take, as for `run`
-    #[arg(long, value_name = "BYTES")]
-    pub memory: Option<Bytes>,
-    /// No progress on standard error
-    #[arg(long, short)]
-    pub quiet: bool,
+    /// With what.
+    #[command(flatten)]
+    pub effort: Effort,
 }

@@ -134,6 +134,19 @@ pub struct Train {
 }
 
 impl Train {
+    /// The same training made longer or shorter by `ratio`, in whole epochs, at least one; its schedule
+    /// keeps its shape.
+    #[must_use]
+    pub fn stretched(&self, ratio: f64) -> Self {
+        let mut train = self.clone();
+        let scale =
+            |epochs: &mut usize| *epochs = ((*epochs as f64 * ratio).round() as usize).max(1);
+        scale(&mut train.epochs);
+        train.step_epochs.iter_mut().for_each(scale);
+        train.warmup_epochs *= ratio;
+        train
+    }
+
     /// Whether trainings keep checkpoints.
     pub fn keeps_checkpoints(&self) -> bool {
         self.checkpoint_epochs.is_some() || self.checkpoint_minutes > 0.0

@@ -27,7 +27,7 @@ use crate::storage::Ledger;
 
 pub(super) use bench::rows_in;
 pub use results::evaluations;
-pub(super) use results::{Tested, columns};
+pub(super) use results::{Tested, columns, evaluations_of};
 
 /// What to evaluate, and how. What is not given here the recipe of the run says.
 #[derive(Clone, Debug)]

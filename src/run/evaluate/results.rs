@@ -50,8 +50,15 @@ impl Tested {
 /// # Errors
 /// `InvalidInput` if no run began there; `CorruptData` if a record cannot be read.
 pub fn evaluations(uri: &str, storage: &Storage) -> Result<Option<RecordBatch>> {
-    let (_, run) = open(uri, storage)?;
-    let table = table(&ledger_of(&run))?;
+    evaluations_of(&open(uri, storage)?.1)
+}
+
+/// As [`evaluations`], of the run behind this ledger.
+///
+/// # Errors
+/// `CorruptData` if a record cannot be read.
+pub(in crate::run) fn evaluations_of(run: &Ledger) -> Result<Option<RecordBatch>> {
+    let table = table(&ledger_of(run))?;
     Ok(Some(table).filter(|table| table.num_rows() > 0))
 }
 

@@ -7,21 +7,18 @@ use arrow::datatypes::{Float64Type, Int64Type};
 use arrow::record_batch::RecordBatch;
 
 use super::types::Measured;
-use crate::error::{Place, Result};
-use crate::run::rows::{column, decode, texts};
-use crate::storage::Dir;
+use crate::error::Result;
+use crate::run::evaluate::evaluations_of;
+use crate::run::rows::{column, texts};
+use crate::storage::Ledger;
 
-/// The table of evaluations below a run: a row for each model that was trained.
-const TABLE: &str = "evaluate/evaluation.parquet";
-
-/// The measures of that table.
+/// The measures of the table of evaluations.
 const MEASURES: [&str; 4] = ["accuracy", "worst_class", "class_spread", "ece"];
 
 /// The evaluations of a run, one for each subset, test and budget; none if it has none. Shares and
 /// samples are those of the first seed.
-pub(super) fn evaluations(dir: &Dir) -> Result<Vec<Measured>> {
-    let Some(bytes) = dir.find(TABLE)? else { return Ok(Vec::new()) };
-    decode(bytes).and_then(|table| grouped(&table)).at(|| dir.uri_of(TABLE))
+pub(super) fn evaluations(run: &Ledger) -> Result<Vec<Measured>> {
+    evaluations_of(run)?.map_or_else(|| Ok(Vec::new()), |table| grouped(&table))
 }
 
 fn grouped(table: &RecordBatch) -> Result<Vec<Measured>> {

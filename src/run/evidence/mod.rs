@@ -56,7 +56,7 @@ pub fn evidence(question: &Question<'_>) -> Result<Evidence> {
         flow: flow::flow(&facts.states)?,
         disparity: classes::disparity(&classes),
         classes,
-        evaluations: evaluated::evaluations(facts.ledger.dir())?,
+        evaluations: evaluated::evaluations(&facts.ledger)?,
         gallery,
         suspects,
         quarantine: facts.quarantine()?,

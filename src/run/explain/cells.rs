@@ -99,12 +99,8 @@ impl<'a> Known<'a> {
         let kept = rows.iter().filter(|row| self.kept[**row]).count() as u64;
         let all = self.kept.iter().filter(|kept| **kept).count() as u64;
         let bounds = selection::cell_bounds(quota, rows.len() as u64, all);
-        let part = |(name, value): (&&str, &Option<String>)| {
-            format!("{name}={}", value.as_deref().unwrap_or("null"))
-        };
-        let parts: Vec<String> = names.iter().zip(&own).map(part).collect();
         Ok(Some(QuotaCell {
-            name: parts.join(","),
+            name: selection::cell_name(&names, &own),
             samples: rows.len() as u64,
             kept,
             least: Some(bounds.least).filter(|least| *least > 0),

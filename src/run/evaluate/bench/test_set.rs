@@ -58,9 +58,11 @@ impl TestSet {
         take_classes(&mut survey, &train.samples.classes)?;
         let loaded = ingest::load(&survey, data, &run.split()?.load)?;
         refuse_known(&loaded, train)?;
-        if loaded.samples.inputs.shape() != train.samples.inputs.shape() {
-            let message = "its inputs have another shape than those of the run; set data.resize";
-            return Err(Error::input(message));
+        let (given, trained) = (loaded.samples.inputs.shape(), train.samples.inputs.shape());
+        if given != trained {
+            return Err(Error::input(format!(
+                "its inputs are {given}, those of the run {trained}; give test data of the same shape"
+            )));
         }
         Ok(Self {
             name: name(data),

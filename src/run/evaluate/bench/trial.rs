@@ -62,7 +62,7 @@ impl Bench<'_> {
             TrainBudget::Epochs => 1.0,
             TrainBudget::Iterations => steps(self.full()) as f64 / steps(members).max(1) as f64,
         };
-        let training = stretched(&recipe.train, ratio);
+        let training = recipe.train.stretched(ratio);
         let samples = &self.train.samples;
         // How often a checkpoint is kept changes no model; what the weights were at the beginning does.
         let decisive =
@@ -220,16 +220,6 @@ impl Bench<'_> {
     }
 }
 
-/// The training made longer by `ratio`, in whole epochs; its schedule keeps its shape.
-fn stretched(train: &Train, ratio: f64) -> Train {
-    let mut train = train.clone();
-    let scale = |epochs: &mut usize| *epochs = ((*epochs as f64 * ratio).round() as usize).max(1);
-    scale(&mut train.epochs);
-    train.step_epochs.iter_mut().for_each(scale);
-    train.warmup_epochs *= ratio;
-    train
-}
-
 /// SHA-256 over samples: what models see of each, its class and its id.
 fn set(loaded: &Loaded, indices: &[u32]) -> String {
     let mut lines = String::new();
@@ -255,10 +245,10 @@ mod tests {
     #[test]
     fn a_longer_training_keeps_the_shape_of_its_schedule() {
         let train = Train { epochs: 10, step_epochs: vec![5, 8], ..Train::default() };
-        let longer = stretched(&train, 2.5);
+        let longer = train.stretched(2.5);
         assert_eq!((longer.epochs, longer.step_epochs), (25, vec![13, 20]));
         assert!((longer.warmup_epochs - 2.5).abs() < 1e-12);
-        assert_eq!(stretched(&train, 1.0), train);
-        assert_eq!(stretched(&train, 0.01).epochs, 1);
+        assert_eq!(train.stretched(1.0), train);
+        assert_eq!(train.stretched(0.01).epochs, 1);
     }
 }

@@ -2,11 +2,13 @@
 //! run directory holds them together.
 
 use super::Observer;
-use super::status::{known_tasks, open};
+use super::identity::RunFile;
+use super::status::known_tasks;
 use super::task::{PUBLISH, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::recipe::Storage;
+use crate::storage::Dir;
 use crate::storage::claim::{Claims, Taken};
 
 /// How one task ended.
@@ -26,10 +28,11 @@ impl Run {
     /// # Errors
     /// `InvalidInput` if no run began there; `Conflict` if the input changed since it began.
     pub fn resume(uri: &str, storage: &Storage) -> Result<Self> {
-        let (file, ledger) = open(uri, storage)?;
+        let dir = Dir::open(uri, storage)?;
+        let file = RunFile::begun(&dir)?;
         let mut recipe = file.recipe.clone();
         recipe.storage = storage.over(&recipe.storage);
-        let run = Self::on(recipe, ledger.dir().clone())?;
+        let run = Self::on(recipe, dir)?;
         run.file.same_as(&file).map_err(|e| e.at(uri.to_owned()))?;
         Ok(run)
     }

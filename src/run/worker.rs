@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::attempt::Attempt;
+use super::auto::{settle, settle_own};
 use super::identity::RunFile;
 use super::init::init_object;
 use super::manifest::Manifest;
 use super::memory::{Memory, Needs, Split};
 use super::metadata::join_objects;
+use super::part::Part;
 use super::plan::{Plan, keep_bytes};
 use super::rows::texts;
 use super::scored::{Shared, most_scored};
@@ -16,7 +18,7 @@ use super::task::{CORESET, INGEST, PUBLISH, Task};
 use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
-use crate::recipe::{Recipe, Storage};
+use crate::recipe::{Recipe, Storage, Strategy};
 use crate::samples::{Inputs, Shape};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
@@ -36,7 +38,7 @@ pub struct Run {
     /// The weights of `train.init`.
     pub(super) init: Option<Object>,
     pub(super) memory: Memory,
-    survey: OnceLock<Survey>,
+    survey: OnceLock<Arc<Survey>>,
     loaded: Mutex<Option<Arc<Loaded>>>,
     /// The vectors of `data.embedding`.
     embeddings: Mutex<Option<Arc<Inputs>>>,
@@ -74,12 +76,13 @@ impl Run {
     ///
     /// # Errors
     /// `InvalidRecipe` if the recipe breaks a law.
-    pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
+    pub fn over(mut recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
         recipe.check()?;
         let joins = join_objects(&recipe)?;
         let init = init_object(&recipe)?;
         let file = RunFile::new(&recipe, &objects, &joins, init.as_ref())?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
+        settle_own(&mut recipe, &file, &ledger)?;
         Ok(Self::of(recipe, file, ledger, objects, joins, init))
     }
 
@@ -149,7 +152,9 @@ impl Run {
                 }
             }
         }
-        Summary::read(&self.ledger, &self.recipe)
+        let mut recipe = self.recipe.clone();
+        settle(&mut recipe, &self.ledger)?;
+        Summary::read(&self.ledger, &recipe)
     }
 
     /// Checks everything that can be checked without decoding, then writes `run.json`: from here on
@@ -166,7 +171,17 @@ impl Run {
             }
         }
         // Every write looks again; here, before the work.
-        for place in ["checkpoints", "claims", "commits", "coreset", "models", "tables", "tasks"] {
+        for place in [
+            "auto",
+            "checkpoints",
+            "claims",
+            "commits",
+            "coreset",
+            "evaluate",
+            "models",
+            "tables",
+            "tasks",
+        ] {
             self.ledger.dir().refuse_links(place)?;
         }
         let plan = Plan::new(self)?;
@@ -200,7 +215,8 @@ impl Run {
         observer: &dyn Observer,
     ) -> Result<()> {
         let name = task.to_string();
-        observer.begin(&name, work, left);
+        // What is made of parts tells how these go on.
+        observer.begin(&name, if task.is_shared() { 0 } else { work }, left);
         let mut attempt =
             Attempt::begin(&self.ledger, &name, self.recipe.seed, &self.recipe.device)?;
         let note = match task {
@@ -209,15 +225,21 @@ impl Run {
             Task::Folds => self.folds(&mut attempt),
             Task::Train { stage, model } => self.train(&mut attempt, stage, model, observer),
             Task::Score { stage, model } => self.score(&mut attempt, stage, model, observer),
+            Task::Auto => self.auto(&mut attempt, (work, left.saturating_sub(work)), observer),
             Task::Select { stage } => self.select(&mut attempt, stage),
             Task::Coreset => self.coreset(&mut attempt),
+            Task::Judge => {
+                self.judge(&mut attempt, &Part::of(observer, &name, left.saturating_sub(work)))
+            }
             Task::Shard { index } => self.shard(&mut attempt, index),
         };
         let note = note.at(|| format!("task {name}"))?;
         attempt.commit().at(|| format!("task {name}"))?;
-        if let Task::Train { .. } = task {
+        match task {
             // What is not removed is litter, which nobody reads.
-            let _ = self.ledger.forget(&name);
+            Task::Train { .. } => drop(self.ledger.forget(&name)),
+            Task::Auto => self.take_over()?,
+            _ => {}
         }
         observer.end(&name, &note);
         Ok(())
@@ -226,9 +248,8 @@ impl Run {
     /// The input as its footers and thin columns show it, looked at once.
     pub(super) fn survey(&self) -> Result<&Survey> {
         let group = self.recipe.folds.group.as_deref();
-        once(&self.survey, || {
-            ingest::survey_objects(self.objects.clone(), &self.recipe.data, group)
-        })
+        let look = || ingest::survey_objects(self.objects.clone(), &self.recipe.data, group);
+        once(&self.survey, || look().map(Arc::new)).map(Arc::as_ref)
     }
 
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
@@ -267,6 +288,28 @@ impl Run {
         let (rows, room) = (&self.loaded()?.rows, self.split()?.load);
         let embeddings = ingest::embeddings(self.survey()?, column, rows, &room)?;
         Ok(Arc::clone(held.insert(Arc::new(embeddings))))
+    }
+
+    /// A run on the same input by another recipe or in another place; what is in memory is lent to it.
+    pub(super) fn lend(&self, recipe: Recipe, dir: Dir) -> Result<Self> {
+        let run = Self::over(recipe, dir, self.objects.clone())?.within(self.memory);
+        if let Some(survey) = self.survey.get() {
+            let _ = run.survey.set(Arc::clone(survey));
+        }
+        lock(&run.loaded).clone_from(&lock(&self.loaded));
+        lock(&run.embeddings).clone_from(&lock(&self.embeddings));
+        Ok(run)
+    }
+
+    /// This run with the selection that `auto` has chosen since it was opened; what is in memory is its own
+    /// from here on. `None` if there is nothing new.
+    pub(super) fn settled(&self) -> Result<Option<Self>> {
+        if self.recipe.select.strategy != Strategy::Auto {
+            return Ok(None);
+        }
+        let run = self.lend(self.recipe.clone(), self.dir().clone())?;
+        self.forget_loaded();
+        Ok(Some(run))
     }
 
     /// Frees the decoded samples once no task needs them any more.
@@ -308,11 +351,7 @@ impl Run {
         labels: &[u32],
         classes: &[String],
     ) -> Result<SelectionPlan> {
-        let mut sizes = vec![0; classes.len()];
-        for label in labels {
-            sizes[*label as usize] += 1;
-        }
-        SelectionPlan::new(&self.recipe.select, classes, &sizes)
+        SelectionPlan::new(&self.recipe.select, classes, &class_sizes(labels, classes.len()))
     }
 
     /// What this run would do. Writes nothing.
@@ -327,6 +366,15 @@ impl Run {
     pub fn dir(&self) -> &Dir {
         self.ledger.dir()
     }
+}
+
+/// How many samples each of so many classes has.
+pub(super) fn class_sizes(labels: &[u32], classes: usize) -> Vec<u64> {
+    let mut sizes = vec![0; classes];
+    for label in labels {
+        sizes[*label as usize] += 1;
+    }
+    sizes
 }
 
 /// What a panic left behind is whole: it is set in one step.

@@ -19,6 +19,7 @@ mod evaluating;
 mod examples;
 mod faults;
 mod interop;
+mod judging;
 mod kills;
 mod memory;
 mod mutations;

@@ -34,7 +34,7 @@ const WRONG_KEYS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\ntemperature = 4",
-        "9:1: unknown key `select.temperature`; [select] takes beta_exponent, budget, by, cap, classes, drop_hardest, duplicates, filter, floor, keep, keep_rows, models, prune, quota, stages, start, strata, strategy, target",
+        "9:1: unknown key `select.temperature`; [select] takes beta_exponent, budget, by, cap, classes, drop_hardest, duplicates, filter, floor, keep, keep_rows, models, prune, quota, random_share, stages, start, strata, strategy, target",
     ),
     ("[output]", "[outptu]", "10:2: unknown table [outptu]; did you mean [output]?"),
     (
@@ -265,7 +265,7 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "budget = { column = 'bytes', share = 0.5 }\nstrategy = 'random'",
-        "9:1: `select.budget` buys what is wanted most for its cost; it goes with the strategy `top` alone",
+        "9:1: `select.budget` buys what is wanted most for its cost; it goes with the strategies `top` and `auto` alone",
     ),
     (
         "keep = 0.5",

@@ -43,6 +43,9 @@ impl Run {
     /// `InvalidRecipe` if the run has no such task; `CorruptData` if it is done and an output is not
     /// what its record says; every error of the task.
     pub fn execute_task(&self, key: &str, observer: &dyn Observer) -> Result<TaskEnd> {
+        if let Some(run) = self.settled()? {
+            return run.execute_task(key, observer);
+        }
         let committed = self.ledger.committed()?;
         let known = known_tasks(&self.ledger, &self.recipe)?;
         if key == PUBLISH {

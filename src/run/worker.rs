@@ -1,6 +1,8 @@
 //! A run: what it is, what it holds in memory, and how one of its tasks is done.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod held;
+
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::attempt::Attempt;
 use super::auto::{settle, settle_own};
@@ -11,20 +13,18 @@ use super::memory::{Memory, Needs, Split};
 use super::metadata::join_objects;
 use super::part::Part;
 use super::plan::{Plan, keep_bytes};
-use super::rows::texts;
 use super::scored::{Shared, most_scored};
 use super::summary::Summary;
-use super::task::{CORESET, INGEST, PUBLISH, Task};
+use super::task::{CORESET, PUBLISH, Task};
 use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
-use crate::recipe::{Recipe, Storage, Strategy};
+use crate::recipe::{Recipe, Storage};
 use crate::samples::{Inputs, Shape};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::shards::Spill;
-use crate::storage::{Dir, Ledger, Object, parquet, resolve};
-use crate::tables;
+use crate::storage::{Dir, Ledger, Object, resolve};
 
 /// One run: a recipe, its input and the directory of its results.
 pub struct Run {
@@ -138,6 +138,9 @@ impl Run {
     /// # Errors
     /// Every error names the task; running again goes on where this run ended.
     pub fn execute(&self, observer: &dyn Observer) -> Result<Summary> {
+        if let Some(run) = self.settled()? {
+            return run.execute(observer);
+        }
         let dir = self.ledger.dir();
         match Manifest::find(dir)? {
             None => {
@@ -245,85 +248,6 @@ impl Run {
         Ok(())
     }
 
-    /// The input as its footers and thin columns show it, looked at once.
-    pub(super) fn survey(&self) -> Result<&Survey> {
-        let group = self.recipe.folds.group.as_deref();
-        let look = || ingest::survey_objects(self.objects.clone(), &self.recipe.data, group);
-        once(&self.survey, || look().map(Arc::new)).map(Arc::as_ref)
-    }
-
-    /// The decoded samples, loaded once. After a resume they must be those that were committed.
-    pub(super) fn loaded(&self) -> Result<Arc<Loaded>> {
-        let mut held = lock(&self.loaded);
-        if let Some(loaded) = &*held {
-            return Ok(Arc::clone(loaded));
-        }
-        let room = |shape| Ok(self.split_for(shape)?.load);
-        let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
-        if let Some(record) = self.ledger.find(INGEST)? {
-            let bytes = self.ledger.output(&record, "samples.parquet")?.0;
-            let committed = parquet::decode_table(bytes, &tables::samples())?;
-            // Clusters are not looked for again: near ones take long, and they follow from the rest.
-            let clusters = texts(&committed, "cluster")?;
-            if committed.num_rows() != loaded.rows.len()
-                || committed != ingest::tables(&loaded, &clusters)?.0
-            {
-                return Err(Error::input(
-                    "the input decodes to other samples than when this run began; restore it or start a new run",
-                ));
-            }
-        }
-        Ok(Arc::clone(held.insert(Arc::new(loaded))))
-    }
-
-    /// The vectors of `data.embedding`, loaded once.
-    pub(super) fn embeddings(&self) -> Result<Arc<Inputs>> {
-        let mut held = lock(&self.embeddings);
-        if let Some(embeddings) = &*held {
-            return Ok(Arc::clone(embeddings));
-        }
-        let Some(column) = &self.recipe.data.embedding else {
-            return Err(Error::internal("the recipe has no `data.embedding`"));
-        };
-        let (rows, room) = (&self.loaded()?.rows, self.split()?.load);
-        let embeddings = ingest::embeddings(self.survey()?, column, rows, &room)?;
-        Ok(Arc::clone(held.insert(Arc::new(embeddings))))
-    }
-
-    /// A run on the same input by another recipe or in another place; what is in memory is lent to it.
-    pub(super) fn lend(&self, recipe: Recipe, dir: Dir) -> Result<Self> {
-        let run = Self::over(recipe, dir, self.objects.clone())?.within(self.memory);
-        if let Some(survey) = self.survey.get() {
-            let _ = run.survey.set(Arc::clone(survey));
-        }
-        lock(&run.loaded).clone_from(&lock(&self.loaded));
-        lock(&run.embeddings).clone_from(&lock(&self.embeddings));
-        Ok(run)
-    }
-
-    /// This run with the selection that `auto` has chosen since it was opened; what is in memory is its own
-    /// from here on. `None` if there is nothing new.
-    pub(super) fn settled(&self) -> Result<Option<Self>> {
-        if self.recipe.select.strategy != Strategy::Auto {
-            return Ok(None);
-        }
-        let run = self.lend(self.recipe.clone(), self.dir().clone())?;
-        self.forget_loaded();
-        Ok(Some(run))
-    }
-
-    /// Frees the decoded samples once no task needs them any more.
-    pub(super) fn forget_loaded(&self) {
-        *lock(&self.loaded) = None;
-        *lock(&self.embeddings) = None;
-        *lock(&self.shared) = None;
-    }
-
-    /// See [`Shared`]; nobody else computes them meanwhile.
-    pub(super) fn shared_scores(&self) -> MutexGuard<'_, Option<Shared>> {
-        lock(&self.shared)
-    }
-
     /// How the memory is split.
     pub(super) fn split(&self) -> Result<Split> {
         self.split_for(ingest::decoded_bytes(self.survey()?, &self.recipe.data)?.0)
@@ -342,7 +266,7 @@ impl Run {
 
     /// The rows of all shards that are left, read once.
     pub(super) fn spill(&self, read: impl FnOnce() -> Result<Spill>) -> Result<&Spill> {
-        once(&self.spill, read)
+        held::once(&self.spill, read)
     }
 
     /// The sizes and quotas of all stages, for the committed samples.
@@ -375,17 +299,4 @@ pub(super) fn class_sizes(labels: &[u32], classes: usize) -> Vec<u64> {
         sizes[*label as usize] += 1;
     }
     sizes
-}
-
-/// What a panic left behind is whole: it is set in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if let Some(value) = cell.get() {
-        return Ok(value);
-    }
-    let value = make()?;
-    Ok(cell.get_or_init(|| value))
 }

@@ -142,7 +142,7 @@ fn a_scheduler_can_ask_for_the_judge() {
     let place = Place::new();
     let args = judged(&place, "run", &[]);
     let died = unseen(&with(&args, &["--quiet"]))
-        .env("UNSEEN_CRASH_AT", "before-commit:13")
+        .env("UNSEEN_CRASH_AT", "before-commit:14")
         .status()
         .unwrap();
     assert!(!died.success() && place.path("run/commits/coreset.json").exists());

@@ -6,6 +6,7 @@
 #![allow(clippy::type_complexity, clippy::needless_for_each, clippy::float_cmp)]
 
 mod architecture;
+mod auto;
 mod bad_input;
 mod bombs;
 mod checkpoints;

@@ -1,5 +1,7 @@
 //! What `select.strategy = "auto"` chooses from: selections that differ in how they use the scores.
 
+use std::fmt::Write as _;
+
 use super::types::{Classes, Copies, Select, Stages, Strategy};
 
 impl Select {
@@ -48,10 +50,10 @@ impl Select {
         };
         let mut words = self.strategy.name().to_owned();
         if self.drop_hardest > 0.0 {
-            words += &format!(" with cut-off {}", self.drop_hardest);
+            let _ = write!(words, " with cut-off {}", self.drop_hardest);
         }
         if self.classes == Classes::Proportional && self.strategy != Strategy::RandomStratified {
-            words += ", each class its share";
+            words.push_str(", each class its share");
         }
         if stages > 1 { format!("{words}, in {stages} stages") } else { words }
     }
@@ -89,6 +91,7 @@ fn cut_off(prune: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp, reason = "rounded values are exact")]
 mod tests {
     use super::*;
     use crate::recipe::{Recipe, parse};

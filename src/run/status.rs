@@ -87,8 +87,10 @@ pub fn status(uri: &str, storage: &Storage, now: i64) -> Result<Status> {
 /// has chosen.
 pub(super) fn known_tasks(ledger: &Ledger, recipe: &Recipe) -> Result<Vec<Task>> {
     let mut all = tasks(recipe);
-    let settled = recipe.judge.is_on() && !all.contains(&Task::Auto);
-    if settled && ledger.find(AUTO)?.is_some() {
+    if all.contains(&Task::Auto) {
+        return Ok(all);
+    }
+    if recipe.judge.is_on() && ledger.find(AUTO)?.is_some() {
         all.insert(stage_1(recipe).len(), Task::Auto);
     }
     if let Some(record) = ledger.find(&Task::Coreset.to_string())? {

@@ -52,6 +52,8 @@ impl Run {
     /// # Errors
     /// `CorruptData` for a record that is missing or does not follow from predictions.
     pub(in crate::run) fn choice(&self, recipe: &Recipe) -> Result<Choice> {
+        // Lent to all of them.
+        self.loaded()?;
         let mut tried = Vec::new();
         for (number, select) in (1..).zip(self.candidates(recipe)?) {
             let (run, place) = self.candidate(recipe, number, select)?;

@@ -8,7 +8,7 @@ use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Strategy};
 use crate::run::rows::texts;
 use crate::run::scored::Shared;
-use crate::run::task::{AUTO, INGEST};
+use crate::run::task::INGEST;
 use crate::samples::Inputs;
 use crate::storage::{Dir, parquet};
 use crate::tables;
@@ -73,11 +73,14 @@ impl Run {
     /// This run with the selection that `auto` has chosen since it was opened; what is in memory is its own
     /// from here on. `None` if there is nothing new.
     pub(in crate::run) fn settled(&self) -> Result<Option<Self>> {
-        let is_open = self.recipe.select.strategy == Strategy::Auto;
-        if !is_open || self.ledger.find(AUTO)?.is_none() {
+        let is_open = |run: &Self| run.recipe.select.strategy == Strategy::Auto;
+        if !is_open(self) {
             return Ok(None);
         }
         let run = self.lend(self.recipe.clone(), self.dir().clone())?;
+        if is_open(&run) {
+            return Ok(None);
+        }
         self.forget_loaded();
         Ok(Some(run))
     }

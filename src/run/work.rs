@@ -6,7 +6,7 @@ use super::scored::watched_epochs;
 use super::task::{TRAIN_WORK, Task, stage_1, tasks};
 use super::worker::{Run, class_sizes};
 use crate::error::Result;
-use crate::recipe::{FitOn, Judge, Mode, Recipe};
+use crate::recipe::{FitOn, Judge, Mode, Recipe, Select};
 use crate::selection::SelectionPlan;
 
 /// The tasks of a run that are known, with their sizes. `labels` are those of all rows, as far as they are
@@ -16,7 +16,11 @@ pub(super) fn planned(run: &Run, labels: &[u32], stage_rows: &[u64]) -> Result<V
     let sizes = Sizes { recipe: &run.recipe, rows, stage_rows };
     let one = |task: Task| {
         let (rows, work) = match task {
-            Task::Auto => choosing(run, labels)?,
+            Task::Auto => {
+                let all = candidates(run, labels, &run.recipe.select.candidates(rows))?;
+                let work = all.iter().map(|one| one.selecting + one.judging);
+                (all.iter().map(|one| one.rows).sum(), work.sum())
+            }
             other => sizes.of(other),
         };
         Ok(PlannedTask { task: task.to_string(), rows, work })
@@ -24,26 +28,36 @@ pub(super) fn planned(run: &Run, labels: &[u32], stage_rows: &[u64]) -> Result<V
     tasks(&run.recipe).into_iter().map(one).collect()
 }
 
-/// The size of all that candidates have beyond stage 1, their proxy models among it; its rows are those
-/// of trainings.
-fn choosing(run: &Run, labels: &[u32]) -> Result<(u64, u64)> {
+/// The size of a candidate of `auto` beyond stage 1.
+pub(super) struct Candidate {
+    /// Samples of its trainings.
+    rows: u64,
+    /// The work of its selection, in sample passes.
+    pub(super) selecting: u64,
+    /// That of its proxy models.
+    pub(super) judging: u64,
+}
+
+/// The sizes of the candidates of a run, whose rows have these labels.
+pub(super) fn candidates(run: &Run, labels: &[u32], all: &[Select]) -> Result<Vec<Candidate>> {
     let rows = labels.len() as u64;
     let (shared, classes) = (stage_1(&run.recipe), &run.survey()?.classes);
     let class_sizes = class_sizes(labels, classes.len());
-    let (mut all_rows, mut all_work) = (0, 0);
-    for select in run.recipe.select.candidates(rows) {
+    let one = |select: &Select| {
+        let select = select.clone();
         let recipe = Recipe { select, judge: Judge::OFF, ..run.recipe.clone() };
         let plan = SelectionPlan::new(&recipe.select, classes, &class_sizes)?;
         let sizes = Sizes { recipe: &recipe, rows, stage_rows: plan.sizes() };
+        let (proxied, judging) = sizes.proxies(u64::from(run.recipe.judge.seeds));
+        let mut size = Candidate { rows: proxied, selecting: 0, judging };
         for task in tasks(&recipe).into_iter().filter(|task| !shared.contains(task)) {
             let (rows, work) = sizes.of(task);
-            all_work += work;
-            all_rows += if matches!(task, Task::Train { .. }) { rows } else { 0 };
+            size.selecting += work;
+            size.rows += if matches!(task, Task::Train { .. }) { rows } else { 0 };
         }
-        let (rows, work) = sizes.proxies(u64::from(run.recipe.judge.seeds));
-        (all_rows, all_work) = (all_rows + rows, all_work + work);
-    }
-    Ok((all_rows, all_work))
+        Ok(size)
+    };
+    all.iter().map(one).collect()
 }
 
 /// What decides the sizes of tasks.

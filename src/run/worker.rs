@@ -228,7 +228,7 @@ impl Run {
             Task::Folds => self.folds(&mut attempt),
             Task::Train { stage, model } => self.train(&mut attempt, stage, model, observer),
             Task::Score { stage, model } => self.score(&mut attempt, stage, model, observer),
-            Task::Auto => self.auto(&mut attempt, (work, left.saturating_sub(work)), observer),
+            Task::Auto => self.auto(&mut attempt, left.saturating_sub(work), observer),
             Task::Select { stage } => self.select(&mut attempt, stage),
             Task::Coreset => self.coreset(&mut attempt),
             Task::Judge => {

@@ -10,6 +10,7 @@ use super::super::part::Part;
 use super::super::plan::Plan;
 use super::super::share::{Place, share, share_stage_1};
 use super::super::task::{CORESET, INGEST, Task, stage_1, tasks};
+use super::super::work;
 use super::super::worker::Run;
 use super::{Candidate, Choice, PLACE, trials};
 use crate::error::{Error, Place as _, Result};
@@ -20,24 +21,28 @@ use crate::storage::Ledger;
 const COMPARED: &[Subset] = &[Subset::Coreset];
 
 impl Run {
-    /// Chooses. `work` is the size of the task, and `after` the work beyond it.
+    /// Chooses. `after` is the work that is left beyond this task.
     pub(in crate::run) fn auto(
         &self,
         attempt: &mut Attempt,
-        (work, after): (u64, u64),
+        after: u64,
         observer: &dyn Observer,
     ) -> Result<String> {
         // Lent to all of them.
         self.loaded()?;
+        let labels: Vec<u32> = self.survey()?.rows.iter().map(|row| row.label).collect();
         let all = self.candidates(&self.recipe)?;
-        let count = all.len() as u64;
-        let mut tried = Vec::new();
-        for (number, select) in (1..).zip(all) {
-            let after = after + work / count * (count - number);
-            let part = Part::of(observer, &format!("{PLACE} {number}/{count}"), after);
+        let sizes = work::candidates(self, &labels, &all)?;
+        let mut left = after + sizes.iter().map(|one| one.selecting + one.judging).sum::<u64>();
+        let (count, mut tried) = (all.len(), Vec::new());
+        for ((number, select), size) in (1..).zip(all).zip(sizes) {
+            let mut part = |work: u64| {
+                left -= work;
+                Part::of(observer, &format!("{PLACE} {number}/{count}"), left)
+            };
             let (run, place) = self.candidate(&self.recipe, number, select)?;
-            self.select_as(&run, &place, &part).at(|| self.dir().uri_of(&place))?;
-            tried.push(self.measured(&run, Some(&part))?);
+            self.select_as(&run, &place, &part(size.selecting)).at(|| self.dir().uri_of(&place))?;
+            tried.push(self.measured(&run, Some(&part(size.judging)))?);
         }
         let choice = Choice::of(tried);
         if let serde_json::Value::Object(facts) = serde_json::to_value(&choice)? {

@@ -2,6 +2,7 @@
 
 mod ask;
 mod evaluation;
+mod judge;
 mod tables;
 
 use std::fmt::Write as _;
@@ -86,7 +87,8 @@ pub(super) fn status(status: &Status) -> String {
             TaskState::Left => "left".to_owned(),
         };
         let facts = task.facts.as_object().map(|f| {
-            f.iter().map(|(k, v)| format!("{k} {}", short(v))).collect::<Vec<_>>().join(", ")
+            let plain = f.iter().filter(|(_, v)| !v.is_object() && !v.is_array());
+            plain.map(|(k, v)| format!("{k} {}", short(v))).collect::<Vec<_>>().join(", ")
         });
         let _ = writeln!(text, "{:<16}{state}  {}", task.task, facts.unwrap_or_default());
     }
@@ -175,6 +177,7 @@ pub(super) fn summary(summary: &Summary) -> String {
     classes(&mut text, summary);
     scores(&mut text, summary);
     places(&mut text, summary);
+    judge::judge(&mut text, summary);
     text
 }
 

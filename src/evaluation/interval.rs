@@ -1,9 +1,9 @@
 //! Means over seeds and how sure they are: Student's t, because seeds are few.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A mean and its 95 % confidence interval.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// The mean.
     pub mean: f64,

@@ -64,7 +64,7 @@ pub fn verdict(keep: f64, against: &[Against]) -> String {
         text.push_str(" Not proven better than a subset drawn at random.");
     }
     if against.iter().any(|other| other.points.half_width.is_none()) {
-        text.push_str(" One seed: the noise is not known; give more --seeds.");
+        text.push_str(" One seed: the noise is not known; take more seeds.");
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use super::document::Override;
 use super::file::parse;
-use super::types::{Recipe, Stages};
+use super::types::{Recipe, Stages, Strategy};
 use crate::error::{Error, Result};
 
 /// What says how much is kept. A recipe has one of them.
@@ -21,7 +21,7 @@ impl Recipe {
     /// place of what said so before.
     ///
     /// # Errors
-    /// `InvalidRecipe` for a wrong change, and for one of `select.stages`.
+    /// `InvalidRecipe` for a wrong change, for one of `select.stages`, and for the strategy `auto`.
     pub fn in_one_step(&self, changes: &[Override]) -> Result<Self> {
         if changes.iter().any(|change| change.key == "select.stages") {
             let message = "--set select.stages: what was scored once is selected in one step";
@@ -37,7 +37,13 @@ impl Recipe {
             select.keep_rows = select.keep_rows.filter(|_| given("select.keep_rows"));
             select.budget = select.budget.take().filter(|_| given("select.budget"));
         }
-        parse(&recipe.to_toml()?, "the recipe with these changes", changes)
+        let recipe = parse(&recipe.to_toml()?, "the recipe with these changes", changes)?;
+        if recipe.select.strategy == Strategy::Auto {
+            let message = "the strategy `auto` trains models to choose, which a selection from scores does not: \
+                 name another, such as --set select.strategy=top";
+            return Err(Error::recipe(message));
+        }
+        Ok(recipe)
     }
 
     /// A recipe that selects from score tables, from its changes to the defaults alone.
@@ -106,6 +112,7 @@ mod tests {
             ("select.stages=2", "one step"),
             ("select.kep=0.5", "did you mean `keep`?"),
             ("select.keep=1.5", "--set select.keep=1.5"),
+            ("select.strategy=auto", "name another, such as --set select.strategy=top"),
         ] {
             let error = base().in_one_step(&changes(&[change])).unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains(says), "{error}");

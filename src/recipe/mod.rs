@@ -10,9 +10,11 @@
 //! - `check`: the laws between fields.
 //! - `file`: puts them together. `show` is the way back, to TOML and to a list of differences; `change`
 //!   asks what if.
+//! - `auto`: what `select.strategy = "auto"` chooses from.
 //! - `sql`: the words of an SQL text, `suggest`: the name that was meant.
 
 mod address;
+mod auto;
 mod change;
 mod check;
 mod document;

@@ -35,6 +35,8 @@ fn summary(uri: &str) -> Summary {
         tied: 0,
         classes: Vec::new(),
         reasons: BTreeMap::new(),
+        auto: None,
+        judge: None,
         suspected_labels: None,
         spread: Spread {
             count: 8,

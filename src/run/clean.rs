@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::evaluate;
 use super::manifest::Manifest;
 use super::status::open;
+use super::{auto, evaluate};
 use crate::error::Result;
 use crate::recipe::Storage;
 use crate::storage::claim;
@@ -67,11 +67,17 @@ pub fn clean(uri: &str, storage: &Storage, rules: CleanRules) -> Result<Cleaned>
     let storage = &file.recipe.storage;
     cleaned.clean("", &ledger, storage, rules)?;
     cleaned.clean(EVALUATE, &evaluate::ledger_of(&ledger), storage, rules)?;
+    for (place, ledger) in auto::ledgers(&ledger)? {
+        cleaned.clean(&place, &ledger, storage, rules)?;
+    }
     Ok(cleaned)
 }
 
 /// Where the ledger of evaluations lies.
 const EVALUATE: &str = "evaluate/";
+
+/// Where those of the candidates of `auto` lie.
+const AUTO: &str = "auto/";
 
 impl Cleaned {
     /// Cleans what lies behind one ledger, below `place`.
@@ -89,7 +95,9 @@ impl Cleaned {
         // Its writer may hold no claim yet.
         let stale = |object: &Listed| old(object) && age(object) >= HALF_WRITTEN_SECONDS;
         let (whole, spared): (Vec<_>, Vec<_>) = found.unnamed().into_iter().partition(old);
-        let half = found.half_written.iter().filter(|o| !o.path.starts_with(EVALUATE)).cloned();
+        let below =
+            |object: &&Listed| [EVALUATE, AUTO].iter().any(|at| object.path.starts_with(at));
+        let half = found.half_written.iter().filter(|object| !below(object)).cloned();
         let (half, young): (Vec<_>, Vec<_>) = half.partition(stale);
         if rules.remove {
             ledger.dir().remove(&paths(&whole))?;

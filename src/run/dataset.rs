@@ -69,7 +69,6 @@ impl Run {
 
     /// Fixes the outcome: why each sample was kept or not, and where each kept row goes.
     pub(super) fn coreset(&self, attempt: &mut Attempt) -> Result<String> {
-        self.forget_loaded();
         let last = Task::Select { stage: task::stages(&self.recipe) }.to_string();
         let state = attempt.frame(&last, "selection.parquet")?;
         let quarantine = attempt.frame(INGEST, "quarantine.parquet")?;
@@ -93,7 +92,11 @@ impl Run {
 
     /// Cuts one shard out of the source.
     pub(super) fn shard(&self, attempt: &mut Attempt, index: usize) -> Result<String> {
-        let spill = self.spill(|| self.read_rows(self.split()?.spill))?;
+        let spill = self.spill(|| {
+            // Nobody looks at samples any more.
+            self.forget_loaded();
+            self.read_rows(self.split()?.spill)
+        })?;
         for (task, name) in SHARD_READS {
             attempt.uses(task, name)?;
         }

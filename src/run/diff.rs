@@ -9,11 +9,12 @@ use serde::Serialize;
 
 use super::identity::RunFile;
 use super::rows::{column, decode, ints, strings};
+use super::status::open_in;
 use super::task::{CORESET, INGEST, Task};
 use crate::error::{Error, Place, Result};
 use crate::evaluation::spearman;
 use crate::recipe::{Recipe, Storage};
-use crate::storage::{Dir, Ledger};
+use crate::storage::Dir;
 use crate::{external, tables};
 
 /// What differs between two selections, A and B.
@@ -145,11 +146,11 @@ impl Selection {
 
     fn of_run(uri: &str, storage: &Storage) -> Result<Self> {
         let dir = Dir::open(uri, storage)?;
-        let Some(file) = RunFile::find(&dir)? else {
+        if RunFile::find(&dir)?.is_none() {
             let message = "this is neither a run (there is no run.json) nor a .parquet file";
             return Err(Error::input(message));
-        };
-        let ledger = Ledger::new(dir, file.fingerprint.clone());
+        }
+        let (file, ledger) = open_in(dir)?;
         let table = |task: &str| -> Result<RecordBatch> {
             let record = ledger.find(task)?.ok_or_else(|| {
                 Error::input(format!("the run has not selected yet: `{task}` is not done"))

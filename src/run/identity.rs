@@ -108,6 +108,19 @@ impl RunFile {
         Ok(Some(file))
     }
 
+    /// The run file of a run that has begun, as it was begun: what `auto` chose is not in it.
+    ///
+    /// # Errors
+    /// As [`RunFile::find`]; `InvalidInput` if no run began there.
+    pub(super) fn begun(dir: &Dir) -> Result<Self> {
+        let uri = dir.uri();
+        let none = || {
+            let message = "there is no run.json; give the recipe's output.uri";
+            Error::input(format!("{uri} holds no run: {message}"))
+        };
+        Self::find(dir)?.ok_or_else(none)
+    }
+
     /// Begins the run in `dir`, or goes on with it if it is the same one.
     ///
     /// # Errors

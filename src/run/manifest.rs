@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::label_errors::LABEL_ERRORS;
 use super::task::{
-    CORESET, DYNAMICS, FOLDS, INGEST, METADATA, Task, models, needs_metadata, stages, tasks,
+    CORESET, DYNAMICS, FOLDS, INGEST, METADATA, Task, models, needs_metadata, stages,
 };
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Place, Result};
@@ -205,11 +205,4 @@ fn taken(dir: &Dir, path: &str) -> Error {
     let message =
         format!("{} is there with other bytes; remove it and run again", dir.uri_of(path));
     Error::new(ErrorKind::Conflict, message)
-}
-
-/// The names of all records that a finished run of `run` has.
-pub(super) fn all_tasks(run: &Run) -> Result<Vec<Task>> {
-    let mut all = tasks(&run.recipe);
-    all.extend((0..run.shard_count()?).map(|index| Task::Shard { index }));
-    Ok(all)
 }

@@ -8,6 +8,7 @@
 //! task that is not leaves nothing that anybody reads.
 
 mod attempt;
+mod auto;
 mod clean;
 mod clusters;
 #[cfg(feature = "train")]
@@ -31,12 +32,14 @@ mod label_errors;
 mod manifest;
 mod memory;
 mod metadata;
+mod part;
 mod plan;
 mod rounds;
 mod rows;
 #[cfg(feature = "train")]
 mod score_table;
 mod scored;
+mod share;
 mod single;
 mod split_of;
 mod stability;
@@ -51,13 +54,16 @@ mod under_way;
 mod verify;
 #[cfg(feature = "train")]
 mod watch;
+mod work;
 mod worker;
 
+pub use auto::{Candidate, Choice};
 pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use curve::{Curve, Point, curve};
 pub use diff::{ClassShift, Difference, Moved, Side, diff};
 pub use evaluate::{
-    Compared, Evaluate, Evaluated, Evaluation, Subset, evaluate, evaluation_gate, evaluations,
+    Compared, Evaluate, Evaluated, Evaluation, Figures, Judgement, Subset, evaluate,
+    evaluation_gate, evaluations,
 };
 pub use evidence::{
     Agreement, Bin, ClassStory, Disparity, Evidence, Flow, Gallery, Glimpse, Histogram, Measured,

@@ -4,14 +4,13 @@ use serde::Serialize;
 
 use super::fit;
 use super::memory::Needs;
-use super::scored::{
-    check_methods, most_scored, ordered_by_models, watched_epochs, watching_memory,
-};
-use super::task::{TRAIN_WORK, Task, models, stages, tasks};
+use super::scored::{check_methods, most_scored, ordered_by_models, watching_memory};
+use super::task::{AUTO, JUDGE, Task, models, stages};
+use super::work::planned;
 use super::worker::Run;
 use crate::error::Result;
 use crate::ingest::Survey;
-use crate::recipe::{Classes, FitOn, Folds, Mode};
+use crate::recipe::{Classes, Folds, Mode};
 use crate::samples::Shape;
 use crate::selection::SelectionPlan;
 use crate::{folds, ingest};
@@ -33,7 +32,7 @@ pub struct Plan {
     pub classes: Vec<(String, u64)>,
     /// The shape of one input.
     pub shape: Shape,
-    /// How many models are trained.
+    /// How many scoring models are trained.
     pub models: usize,
     /// Parameters of one model.
     pub parameters: usize,
@@ -99,9 +98,11 @@ impl Plan {
         let scored = most_scored(recipe, rows, &stage_rows, folds.as_deref());
         check_methods(recipe, rows, scored)?;
         let split = Needs::of_run(run, shape, decoded, keep_bytes, scored)?.split(run.memory)?;
-        let tasks = planned(run, rows, &stage_rows);
-        let trained: u64 =
-            tasks.iter().filter(|t| t.task.starts_with("train")).map(|t| t.rows).sum();
+        let tasks = planned(run, &labels, &stage_rows)?;
+        let trains = |task: &&PlannedTask| {
+            task.task.starts_with("train") || [AUTO, JUDGE].contains(&task.task.as_str())
+        };
+        let trained: u64 = tasks.iter().filter(trains).map(|task| task.rows).sum();
         Ok(Self {
             output: recipe.output.uri.clone(),
             files: survey.files.len(),
@@ -229,45 +230,4 @@ fn count(classes: &[String], labels: &[u32]) -> Vec<(String, u64)> {
         counts[*label as usize] += 1;
     }
     classes.iter().cloned().zip(counts).collect()
-}
-
-fn planned(run: &Run, rows: u64, stage_rows: &[u64]) -> Vec<PlannedTask> {
-    let epochs = run.recipe.train.epochs as u64;
-    let watched = watched_epochs(&run.recipe) as u64;
-    let members = |stage: usize| members(run, stage, rows, stage_rows);
-    let scored = |stage: usize| match (stage, run.recipe.mode) {
-        (1, Mode::Fitting) => rows,
-        _ => rows - members(stage),
-    };
-    let size = |task: Task| -> (u64, u64) {
-        match task {
-            Task::Train { stage, .. } => {
-                let members = members(stage);
-                (members, TRAIN_WORK * members * epochs + scored(stage) * watched)
-            }
-            Task::Score { stage, .. } => (scored(stage), scored(stage)),
-            Task::Ingest
-            | Task::Metadata
-            | Task::Folds
-            | Task::Select { .. }
-            | Task::Coreset
-            | Task::Shard { .. } => (rows, rows),
-        }
-    };
-    let plan = |task: Task| {
-        let (rows, work) = size(task);
-        PlannedTask { task: task.to_string(), rows, work }
-    };
-    tasks(&run.recipe).into_iter().map(plan).collect()
-}
-
-/// About how many samples a model of `stage` trains on.
-fn members(run: &Run, stage: usize, rows: u64, stage_rows: &[u64]) -> u64 {
-    let k = run.recipe.folds.k as u64;
-    match (stage, run.recipe.mode, run.recipe.folds.fit_on) {
-        (1, Mode::Fitting, _) => rows,
-        (1, Mode::Unseen, FitOn::Fold) => rows / k,
-        (1, Mode::Unseen, FitOn::Complement) => rows - rows / k,
-        _ => stage_rows[..stage - 1].iter().sum(),
-    }
 }

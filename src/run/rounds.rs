@@ -18,8 +18,8 @@ use crate::storage::process::Worker;
 
 /// What a process does next.
 enum Next {
-    /// This round, whose tasks are claimed.
-    Do(Vec<(Task, Claim)>),
+    /// This round, whose tasks are claimed, unless one is done together with others.
+    Do(Vec<(Task, Option<Claim>)>),
     /// Wait for whoever works on this task.
     Wait(Task, Worker),
     /// Look again.
@@ -29,12 +29,27 @@ enum Next {
 impl Run {
     /// Does what is open, and publishes when all is done.
     pub(super) fn do_tasks(&self, plan: &Plan, observer: &dyn Observer) -> Result<()> {
+        self.take_over()?;
+        self.do_open(plan, &|| known_tasks(&self.ledger, &self.recipe), observer)?;
+        match self.settled()? {
+            Some(run) => run.do_tasks(&Plan::new(&run)?, observer),
+            None => self.publish(observer),
+        }
+    }
+
+    /// Does those of the `known` tasks that are open, which may be more each time that it looks.
+    pub(super) fn do_open(
+        &self,
+        plan: &Plan,
+        known: &dyn Fn() -> Result<Vec<Task>>,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         let claims = Claims::new(self.ledger.dir().clone(), &self.recipe.storage)?;
         let mut waited_for = None;
         loop {
-            let (done, open) = self.open_tasks()?;
+            let (done, open) = self.open_tasks(known()?)?;
             if open.is_empty() {
-                return self.publish(observer);
+                return Ok(());
             }
             match self.next(&claims, &done, &open, plan.trainings_side_by_side)? {
                 Next::Do(round) => {
@@ -57,9 +72,8 @@ impl Run {
     }
 
     /// The tasks that are committed, and those that are not, in the order in which they can be done.
-    fn open_tasks(&self) -> Result<(BTreeSet<Task>, Vec<Task>)> {
+    fn open_tasks(&self, all: Vec<Task>) -> Result<(BTreeSet<Task>, Vec<Task>)> {
         let committed: BTreeSet<String> = self.ledger.committed()?;
-        let all = known_tasks(&self.ledger, &self.recipe)?;
         let is_done = |task: &Task| committed.contains(&task.to_string());
         let (done, open): (Vec<_>, Vec<_>) = all.into_iter().partition(is_done);
         Ok((done.into_iter().collect(), open))
@@ -86,7 +100,9 @@ impl Run {
                 Taken::Mine(_) if self.ledger.find(&task.to_string())?.is_some() => {
                     return Ok(Next::Again);
                 }
-                Taken::Mine(claim) => round.push((*task, claim)),
+                Taken::Mine(claim) => round.push((*task, Some(claim))),
+                // Its parts are claimed on their own.
+                Taken::Busy(_) if task.is_shared() => round.push((*task, None)),
                 Taken::Busy(worker) => busy = busy.or(Some((*task, worker))),
             }
             let most = if is_training(task) { trainings } else { 1 };

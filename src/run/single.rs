@@ -2,11 +2,13 @@
 //! run directory holds them together.
 
 use super::Observer;
-use super::status::{known_tasks, open};
+use super::identity::RunFile;
+use super::status::known_tasks;
 use super::task::{PUBLISH, Task};
 use super::worker::Run;
 use crate::error::{Error, Result};
 use crate::recipe::Storage;
+use crate::storage::Dir;
 use crate::storage::claim::{Claims, Taken};
 
 /// How one task ended.
@@ -26,10 +28,11 @@ impl Run {
     /// # Errors
     /// `InvalidInput` if no run began there; `Conflict` if the input changed since it began.
     pub fn resume(uri: &str, storage: &Storage) -> Result<Self> {
-        let (file, ledger) = open(uri, storage)?;
+        let dir = Dir::open(uri, storage)?;
+        let file = RunFile::begun(&dir)?;
         let mut recipe = file.recipe.clone();
         recipe.storage = storage.over(&recipe.storage);
-        let run = Self::on(recipe, ledger.dir().clone())?;
+        let run = Self::on(recipe, dir)?;
         run.file.same_as(&file).map_err(|e| e.at(uri.to_owned()))?;
         Ok(run)
     }
@@ -40,6 +43,9 @@ impl Run {
     /// `InvalidRecipe` if the run has no such task; `CorruptData` if it is done and an output is not
     /// what its record says; every error of the task.
     pub fn execute_task(&self, key: &str, observer: &dyn Observer) -> Result<TaskEnd> {
+        if let Some(run) = self.settled()? {
+            return run.execute_task(key, observer);
+        }
         let committed = self.ledger.committed()?;
         let known = known_tasks(&self.ledger, &self.recipe)?;
         if key == PUBLISH {

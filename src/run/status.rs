@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::auto::settle;
 use super::identity::RunFile;
 use super::manifest::Manifest;
-use super::task::{PUBLISH, Task, tasks};
-use crate::error::{Error, Result};
+use super::task::{AUTO, PUBLISH, Task, stage_1, tasks};
+use crate::error::Result;
 use crate::recipe::{Recipe, Storage};
 use crate::storage::claim::{self, Attempts};
 use crate::storage::{CHECKPOINTS, Dir, Ledger};
@@ -82,9 +83,16 @@ pub fn status(uri: &str, storage: &Storage, now: i64) -> Result<Status> {
     Ok(Status { uri: uri.to_owned(), run: file.fingerprint, finished, tasks })
 }
 
-/// All tasks that are known so far: the shards are once the coreset is fixed.
+/// All tasks that are known so far: the shards are once the coreset is fixed. `auto` stays among them once it
+/// has chosen.
 pub(super) fn known_tasks(ledger: &Ledger, recipe: &Recipe) -> Result<Vec<Task>> {
     let mut all = tasks(recipe);
+    if all.contains(&Task::Auto) {
+        return Ok(all);
+    }
+    if recipe.judge.is_on() && ledger.find(AUTO)?.is_some() {
+        all.insert(stage_1(recipe).len(), Task::Auto);
+    }
     if let Some(record) = ledger.find(&Task::Coreset.to_string())? {
         let shards = record.facts.get("shards").and_then(serde_json::Value::as_u64).unwrap_or(0);
         all.extend((0..shards as usize).map(|index| Task::Shard { index }));
@@ -150,14 +158,10 @@ pub(super) fn open(uri: &str, storage: &Storage) -> Result<(RunFile, Ledger)> {
     open_in(Dir::open(uri, storage)?)
 }
 
-/// As [`open`], in any directory.
+/// As [`open`], in any directory. The recipe is that of the run with what `auto` has chosen, if it has.
 pub(super) fn open_in(dir: Dir) -> Result<(RunFile, Ledger)> {
-    let Some(file) = RunFile::find(&dir)? else {
-        let uri = dir.uri();
-        return Err(Error::input(format!(
-            "{uri} holds no run: there is no run.json; give the recipe's output.uri"
-        )));
-    };
+    let mut file = RunFile::begun(&dir)?;
     let ledger = Ledger::new(dir, file.fingerprint.clone());
+    settle(&mut file.recipe, &ledger)?;
     Ok((file, ledger))
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use arrow::array::AsArray;
 use serde::Serialize;
 
+use super::auto::Choice;
+use super::evaluate::Judgement;
 use super::rows::column;
 use super::task::{CORESET, INGEST, Task, models};
 use super::worker::Run;
@@ -46,6 +48,10 @@ pub struct Summary {
     pub reasons: BTreeMap<String, u64>,
     /// How many labels are suspected to be wrong, if the recipe asked.
     pub suspected_labels: Option<u64>,
+    /// What the strategy `auto` chose; none if the recipe named one.
+    pub auto: Option<Choice>,
+    /// What the judge found; none if it is turned off.
+    pub judge: Option<Judgement>,
     /// How the aggregated scores of stage 1 spread.
     pub spread: Spread,
     /// SHA-256 over the kept ids, ascending, one a line.
@@ -119,6 +125,8 @@ impl Summary {
             classes: classes(&names, &outcome.classes),
             reasons,
             suspected_labels: suspected_labels(ledger)?,
+            auto: Choice::find(ledger)?,
+            judge: Judgement::find(ledger)?,
             spread: spread(ledger, recipe)?,
             selection_sha256: coreset
                 .facts
@@ -160,8 +168,13 @@ fn order(recipe: &Recipe) -> String {
         Strategy::Strata => format!("from strata of {by}"),
         Strategy::Beta => format!("drawn by {by} and confidence"),
         Strategy::Middle => format!("from the middle of {by}"),
+        Strategy::Mixed => format!(
+            "most wanted first by {by}, mixed with {:.0} % at random",
+            100.0 * recipe.select.random_share
+        ),
         Strategy::Random => "at random".to_owned(),
         Strategy::RandomStratified => "at random, each class its share".to_owned(),
+        Strategy::Auto => format!("not chosen yet, by {by}"),
     }
 }
 
@@ -277,6 +290,10 @@ pub(super) fn card(run: &Run) -> Result<String> {
         .collect();
     let stages: Vec<u64> = summary.stages.iter().map(|s| s.added).collect();
     let coreset = run.ledger.get(CORESET)?;
+    let judge = summary.judge.as_ref().map(|judgement| match judgement.figures {
+        Some(_) => format!("{} ({})", judgement.verdict, judgement.caveat()),
+        None => judgement.verdict.clone(),
+    });
     let data_bytes = coreset.facts.get("bytes").and_then(serde_json::Value::as_u64).unwrap_or(0);
     Ok(shards::card(&shards::CardInfo {
         recipe: &run.recipe,
@@ -286,6 +303,7 @@ pub(super) fn card(run: &Run) -> Result<String> {
         label_names: survey.label_names.as_deref(),
         classes: &classes,
         stages: &stages,
+        judge: judge.as_deref(),
         usable: summary.usable,
         quarantined: summary.quarantined,
         kept: summary.kept,

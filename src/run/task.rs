@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::recipe::{Mode, Recipe, Stages};
+use crate::recipe::{Mode, Recipe, Stages, Strategy};
 
 /// One task: a pure function of committed outputs and the seed.
 ///
@@ -30,6 +30,8 @@ pub enum Task {
         /// The model within the stage.
         model: usize,
     },
+    /// Choose how to select, after stage 1 has scored.
+    Auto,
     /// Add the stage's best to the coreset.
     Select {
         /// The stage.
@@ -37,6 +39,8 @@ pub enum Task {
     },
     /// Fix the outcome: the selection table and which row goes into which shard.
     Coreset,
+    /// Train proxy models on the coreset and on its random twin.
+    Judge,
     /// Cut one shard.
     Shard {
         /// Its number, from 0.
@@ -58,9 +62,15 @@ impl Task {
                 let scores = models.map(|model| Self::Score { stage, model });
                 scores.chain(needs_metadata(recipe).then_some(Self::Metadata)).collect()
             }
+            Self::Auto => stage_1(recipe),
             Self::Coreset => vec![Self::Select { stage: stages(recipe) }],
-            Self::Shard { .. } => vec![Self::Coreset],
+            Self::Judge | Self::Shard { .. } => vec![Self::Coreset],
         }
+    }
+
+    /// Whether it is made of parts that are claimed one by one, so that several processes do it together.
+    pub(super) fn is_shared(self) -> bool {
+        matches!(self, Self::Auto | Self::Judge)
     }
 }
 
@@ -72,8 +82,10 @@ impl fmt::Display for Task {
             Self::Folds => f.write_str(FOLDS),
             Self::Train { stage, model } => write!(f, "train-s{stage}-m{model}"),
             Self::Score { stage, model } => write!(f, "score-s{stage}-m{model}"),
+            Self::Auto => f.write_str(AUTO),
             Self::Select { stage } => write!(f, "select-s{stage}"),
             Self::Coreset => f.write_str(CORESET),
+            Self::Judge => f.write_str(JUDGE),
             Self::Shard { index } => write!(f, "shard-{index:05}"),
         }
     }
@@ -89,7 +101,11 @@ pub(super) const METADATA: &str = "metadata";
 /// See [`INGEST`].
 pub(super) const FOLDS: &str = "folds";
 /// See [`INGEST`].
+pub(super) const AUTO: &str = "auto";
+/// See [`INGEST`].
 pub(super) const CORESET: &str = "coreset";
+/// See [`INGEST`].
+pub(super) const JUDGE: &str = "judge";
 
 /// The output of a training that was watched.
 pub(super) const DYNAMICS: &str = "dynamics.parquet";
@@ -116,9 +132,13 @@ pub(super) fn models(recipe: &Recipe, stage: usize) -> usize {
     }
 }
 
-/// All tasks up to and including [`Task::Coreset`], each after those it reads. The shards follow;
-/// how many there are is known once the coreset is.
-pub(super) fn tasks(recipe: &Recipe) -> Vec<Task> {
+fn trainings(recipe: &Recipe, stage: usize) -> impl Iterator<Item = Task> {
+    let models = 0..models(recipe, stage);
+    models.flat_map(move |model| [Task::Train { stage, model }, Task::Score { stage, model }])
+}
+
+/// All tasks up to the scores of stage 1, each after those it reads: they do not depend on what is selected.
+pub(super) fn stage_1(recipe: &Recipe) -> Vec<Task> {
     let mut tasks = vec![Task::Ingest];
     if needs_metadata(recipe) {
         tasks.push(Task::Metadata);
@@ -126,14 +146,26 @@ pub(super) fn tasks(recipe: &Recipe) -> Vec<Task> {
     if recipe.mode == Mode::Unseen {
         tasks.push(Task::Folds);
     }
+    tasks.extend(trainings(recipe, 1));
+    tasks
+}
+
+/// All tasks up to [`Task::Coreset`] and what judges it, each after those it reads; up to [`Task::Auto`]
+/// while that has not chosen. The shards follow; how many there are is known once the coreset is.
+pub(super) fn tasks(recipe: &Recipe) -> Vec<Task> {
+    let mut tasks = stage_1(recipe);
+    if recipe.select.strategy == Strategy::Auto {
+        tasks.push(Task::Auto);
+        return tasks;
+    }
     for stage in 1..=stages(recipe) {
-        for model in 0..models(recipe, stage) {
-            tasks.push(Task::Train { stage, model });
-            tasks.push(Task::Score { stage, model });
+        if stage > 1 {
+            tasks.extend(trainings(recipe, stage));
         }
         tasks.push(Task::Select { stage });
     }
     tasks.push(Task::Coreset);
+    tasks.extend(recipe.judge.is_on().then_some(Task::Judge));
     tasks
 }
 

@@ -1,18 +1,21 @@
 //! A run: what it is, what it holds in memory, and how one of its tasks is done.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+mod held;
+
+use std::sync::{Arc, Mutex, OnceLock};
 
 use super::attempt::Attempt;
+use super::auto::{settle, settle_own};
 use super::identity::RunFile;
 use super::init::init_object;
 use super::manifest::Manifest;
 use super::memory::{Memory, Needs, Split};
 use super::metadata::join_objects;
+use super::part::Part;
 use super::plan::{Plan, keep_bytes};
-use super::rows::texts;
 use super::scored::{Shared, most_scored};
 use super::summary::Summary;
-use super::task::{CORESET, INGEST, PUBLISH, Task};
+use super::task::{CORESET, PUBLISH, Task};
 use super::{Observer, manifest};
 use crate::error::{Error, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
@@ -21,8 +24,7 @@ use crate::samples::{Inputs, Shape};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::shards::Spill;
-use crate::storage::{Dir, Ledger, Object, parquet, resolve};
-use crate::tables;
+use crate::storage::{Dir, Ledger, Object, resolve};
 
 /// One run: a recipe, its input and the directory of its results.
 pub struct Run {
@@ -36,7 +38,7 @@ pub struct Run {
     /// The weights of `train.init`.
     pub(super) init: Option<Object>,
     pub(super) memory: Memory,
-    survey: OnceLock<Survey>,
+    survey: OnceLock<Arc<Survey>>,
     loaded: Mutex<Option<Arc<Loaded>>>,
     /// The vectors of `data.embedding`.
     embeddings: Mutex<Option<Arc<Inputs>>>,
@@ -74,12 +76,13 @@ impl Run {
     ///
     /// # Errors
     /// `InvalidRecipe` if the recipe breaks a law.
-    pub fn over(recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
+    pub fn over(mut recipe: Recipe, dir: Dir, objects: Vec<Object>) -> Result<Self> {
         recipe.check()?;
         let joins = join_objects(&recipe)?;
         let init = init_object(&recipe)?;
         let file = RunFile::new(&recipe, &objects, &joins, init.as_ref())?;
         let ledger = Ledger::new(dir, file.fingerprint.clone());
+        settle_own(&mut recipe, &file, &ledger)?;
         Ok(Self::of(recipe, file, ledger, objects, joins, init))
     }
 
@@ -135,6 +138,9 @@ impl Run {
     /// # Errors
     /// Every error names the task; running again goes on where this run ended.
     pub fn execute(&self, observer: &dyn Observer) -> Result<Summary> {
+        if let Some(run) = self.settled()? {
+            return run.execute(observer);
+        }
         let dir = self.ledger.dir();
         match Manifest::find(dir)? {
             None => {
@@ -149,7 +155,9 @@ impl Run {
                 }
             }
         }
-        Summary::read(&self.ledger, &self.recipe)
+        let mut recipe = self.recipe.clone();
+        settle(&mut recipe, &self.ledger)?;
+        Summary::read(&self.ledger, &recipe)
     }
 
     /// Checks everything that can be checked without decoding, then writes `run.json`: from here on
@@ -166,7 +174,17 @@ impl Run {
             }
         }
         // Every write looks again; here, before the work.
-        for place in ["checkpoints", "claims", "commits", "coreset", "models", "tables", "tasks"] {
+        for place in [
+            "auto",
+            "checkpoints",
+            "claims",
+            "commits",
+            "coreset",
+            "evaluate",
+            "models",
+            "tables",
+            "tasks",
+        ] {
             self.ledger.dir().refuse_links(place)?;
         }
         let plan = Plan::new(self)?;
@@ -200,7 +218,8 @@ impl Run {
         observer: &dyn Observer,
     ) -> Result<()> {
         let name = task.to_string();
-        observer.begin(&name, work, left);
+        // What is made of parts tells how these go on.
+        observer.begin(&name, if task.is_shared() { 0 } else { work }, left);
         let mut attempt =
             Attempt::begin(&self.ledger, &name, self.recipe.seed, &self.recipe.device)?;
         let note = match task {
@@ -209,76 +228,24 @@ impl Run {
             Task::Folds => self.folds(&mut attempt),
             Task::Train { stage, model } => self.train(&mut attempt, stage, model, observer),
             Task::Score { stage, model } => self.score(&mut attempt, stage, model, observer),
+            Task::Auto => self.auto(&mut attempt, left.saturating_sub(work), observer),
             Task::Select { stage } => self.select(&mut attempt, stage),
             Task::Coreset => self.coreset(&mut attempt),
+            Task::Judge => {
+                self.judge(&mut attempt, &Part::of(observer, &name, left.saturating_sub(work)))
+            }
             Task::Shard { index } => self.shard(&mut attempt, index),
         };
         let note = note.at(|| format!("task {name}"))?;
         attempt.commit().at(|| format!("task {name}"))?;
-        if let Task::Train { .. } = task {
+        match task {
             // What is not removed is litter, which nobody reads.
-            let _ = self.ledger.forget(&name);
+            Task::Train { .. } => drop(self.ledger.forget(&name)),
+            Task::Auto => self.take_over()?,
+            _ => {}
         }
         observer.end(&name, &note);
         Ok(())
-    }
-
-    /// The input as its footers and thin columns show it, looked at once.
-    pub(super) fn survey(&self) -> Result<&Survey> {
-        let group = self.recipe.folds.group.as_deref();
-        once(&self.survey, || {
-            ingest::survey_objects(self.objects.clone(), &self.recipe.data, group)
-        })
-    }
-
-    /// The decoded samples, loaded once. After a resume they must be those that were committed.
-    pub(super) fn loaded(&self) -> Result<Arc<Loaded>> {
-        let mut held = lock(&self.loaded);
-        if let Some(loaded) = &*held {
-            return Ok(Arc::clone(loaded));
-        }
-        let room = |shape| Ok(self.split_for(shape)?.load);
-        let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
-        if let Some(record) = self.ledger.find(INGEST)? {
-            let bytes = self.ledger.output(&record, "samples.parquet")?.0;
-            let committed = parquet::decode_table(bytes, &tables::samples())?;
-            // Clusters are not looked for again: near ones take long, and they follow from the rest.
-            let clusters = texts(&committed, "cluster")?;
-            if committed.num_rows() != loaded.rows.len()
-                || committed != ingest::tables(&loaded, &clusters)?.0
-            {
-                return Err(Error::input(
-                    "the input decodes to other samples than when this run began; restore it or start a new run",
-                ));
-            }
-        }
-        Ok(Arc::clone(held.insert(Arc::new(loaded))))
-    }
-
-    /// The vectors of `data.embedding`, loaded once.
-    pub(super) fn embeddings(&self) -> Result<Arc<Inputs>> {
-        let mut held = lock(&self.embeddings);
-        if let Some(embeddings) = &*held {
-            return Ok(Arc::clone(embeddings));
-        }
-        let Some(column) = &self.recipe.data.embedding else {
-            return Err(Error::internal("the recipe has no `data.embedding`"));
-        };
-        let (rows, room) = (&self.loaded()?.rows, self.split()?.load);
-        let embeddings = ingest::embeddings(self.survey()?, column, rows, &room)?;
-        Ok(Arc::clone(held.insert(Arc::new(embeddings))))
-    }
-
-    /// Frees the decoded samples once no task needs them any more.
-    pub(super) fn forget_loaded(&self) {
-        *lock(&self.loaded) = None;
-        *lock(&self.embeddings) = None;
-        *lock(&self.shared) = None;
-    }
-
-    /// See [`Shared`]; nobody else computes them meanwhile.
-    pub(super) fn shared_scores(&self) -> MutexGuard<'_, Option<Shared>> {
-        lock(&self.shared)
     }
 
     /// How the memory is split.
@@ -299,7 +266,7 @@ impl Run {
 
     /// The rows of all shards that are left, read once.
     pub(super) fn spill(&self, read: impl FnOnce() -> Result<Spill>) -> Result<&Spill> {
-        once(&self.spill, read)
+        held::once(&self.spill, read)
     }
 
     /// The sizes and quotas of all stages, for the committed samples.
@@ -308,11 +275,7 @@ impl Run {
         labels: &[u32],
         classes: &[String],
     ) -> Result<SelectionPlan> {
-        let mut sizes = vec![0; classes.len()];
-        for label in labels {
-            sizes[*label as usize] += 1;
-        }
-        SelectionPlan::new(&self.recipe.select, classes, &sizes)
+        SelectionPlan::new(&self.recipe.select, classes, &class_sizes(labels, classes.len()))
     }
 
     /// What this run would do. Writes nothing.
@@ -329,15 +292,11 @@ impl Run {
     }
 }
 
-/// What a panic left behind is whole: it is set in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
-    if let Some(value) = cell.get() {
-        return Ok(value);
+/// How many samples each of so many classes has.
+pub(super) fn class_sizes(labels: &[u32], classes: usize) -> Vec<u64> {
+    let mut sizes = vec![0; classes];
+    for label in labels {
+        sizes[*label as usize] += 1;
     }
-    let value = make()?;
-    Ok(cell.get_or_init(|| value))
+    sizes
 }

@@ -4,7 +4,7 @@
 //! exact. Random choices follow keyed hashes of ids: neither the order of rows nor the other samples
 //! decide about one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::recipe::{Select, Strategy};
 use crate::seed::Seed;
@@ -46,8 +46,14 @@ pub(super) fn order(
         Strategy::Top => Ok(places.to_vec()),
         Strategy::Middle => Ok(middle(places)),
         Strategy::Strata => Ok(strata(ranked, places, select.strata, &seed)),
+        Strategy::Mixed => {
+            Ok(mixed(places, &stratified(ranked, places, &seed), select.random_share))
+        }
         Strategy::Random | Strategy::RandomStratified => Ok(random(ranked, places, &seed)),
         Strategy::Beta => beta(ranked, places, select, prune, &seed),
+        Strategy::Auto => Err(Error::recipe(
+            "the strategy `auto` is chosen in a run, by models; a selection needs another",
+        )),
     };
     // These do not look at the other samples.
     let alone = matches!(select.strategy, Strategy::Top | Strategy::Random);
@@ -72,6 +78,36 @@ fn random(ranked: &Ranked<'_>, places: &[usize], seed: &Seed) -> Vec<usize> {
     let mut order = places.to_vec();
     order.sort_by_key(|place| (seed.hash(ranked.ids[*place]), ranked.ids[*place]));
     order
+}
+
+/// At random, and each class has its share of every prefix: of `n` of a class the one in place `j` is due
+/// at `(j + 1/2) / n`.
+fn stratified(ranked: &Ranked<'_>, places: &[usize], seed: &Seed) -> Vec<usize> {
+    let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for place in random(ranked, places, seed) {
+        classes.entry(ranked.labels[place]).or_default().push(place);
+    }
+    let mut due = Vec::with_capacity(places.len());
+    for members in classes.into_values() {
+        let n = members.len() as f64;
+        due.extend(members.into_iter().enumerate().map(|(j, place)| ((j as f64 + 0.5) / n, place)));
+    }
+    let tie = |place: usize| (seed.hash(ranked.ids[place]), ranked.ids[place]);
+    due.sort_by(|x, y| x.0.total_cmp(&y.0).then_with(|| tie(x.1).cmp(&tie(y.1))));
+    due.into_iter().map(|(_, place)| place).collect()
+}
+
+/// Two orders of the same places in turns. Of the first `n`, `share * n` (rounded down) are turns of
+/// `other`; a turn passes over what the other order has taken.
+fn mixed(places: &[usize], other: &[usize], share: f64) -> Vec<usize> {
+    let (mut one, mut other) = (places.iter(), other.iter());
+    let due = |turns: usize| (share * turns as f64).floor();
+    let mut taken = BTreeSet::new();
+    let turn = |at: usize| {
+        let whose = if due(at + 1) > due(at) { &mut other } else { &mut one };
+        whose.find(|place| taken.insert(**place)).copied()
+    };
+    (0..places.len()).filter_map(turn).collect()
 }
 
 /// Those closest to the middle of the ranking first; of two the more wanted (Xia et al. 2023 keep

@@ -30,6 +30,8 @@ pub struct CardInfo<'a> {
     pub classes: &'a [ClassCount],
     /// How many samples each stage added, from stage 1.
     pub stages: &'a [u64],
+    /// What the judge of the run found, if it has one.
+    pub judge: Option<&'a str>,
     /// Samples that could be used.
     pub usable: u64,
     /// Samples that could not.
@@ -122,6 +124,9 @@ fn facts(info: &CardInfo<'_>) -> String {
         ("Selection (SHA-256)", format!("`{}`", info.selection_sha256)),
         ("Made by", format!("`{}`", info.command)),
     ];
+    if let Some(judge) = info.judge {
+        rows.push(("Judged", judge.to_owned()));
+    }
     if let Some(filter) = &recipe.data.filter {
         rows.push(("Rows considered", format!("`{filter}`")));
     }
@@ -213,6 +218,7 @@ mod tests {
             label_names: names,
             classes: &[class("a|b", 3), class("c\nd", 1)],
             stages: &[3, 1],
+            judge: Some("50 % kept: level with random."),
             usable: 8,
             quarantined: 1,
             kept: 4,
@@ -267,6 +273,7 @@ configs:
             "4 of 8 usable samples (keep 50.00 %, prune 50.00 %)",
             "margin (low is kept)",
             "| Samples added by stage | 3, 1 |",
+            "| Judged | 50 % kept: level with random. |",
             "| a\\|b | 3 | 4 | 75.00 % |\n| c d | 1 | 4 | 25.00 % |",
             "`x = '\\|'`",
             "- and 2 more files",

@@ -76,7 +76,9 @@ fn the_pipeline_runs_from_code_and_its_scores_select_again() {
 
     let place = Place::new();
     let output = format!("output.uri={}", place.text("run"));
-    let changes = [&output, "train.epochs=1", "folds.k=2", "select.stages=1", "model.arch=linear"];
+    let sets =
+        ["train.epochs=1", "folds.k=2", "select.stages=1", "model.arch=linear", "judge.seeds=0"];
+    let changes = [&[output.as_str()][..], &sets].concat();
     let first = example("whole_pipeline", &changes);
     for line in ["2 models of 7850 parameters", "train-s1-m1", "kept 1500 of 5000 samples"] {
         assert!(first.contains(line), "{first}");

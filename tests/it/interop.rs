@@ -26,7 +26,7 @@ pub(crate) fn run_python(python: &str, args: &[&str]) {
 fn prune(place: &Place, data: &str, more: &[&str]) {
     let recipe = format!(
         "[data]\nuri = \"{data}\"\nimage = \"image\"\n[model]\narch = \"linear\"\n[train]\nepochs = 1\n\
-         [folds]\nk = 2\n[select]\nkeep = 0.2\nstages = 1\n[output]\nuri = \"{}\"\nshard_bytes = \"200kB\"\nrow_group_bytes = \"60kB\"\n",
+         [judge]\nseeds = 0\n[folds]\nk = 2\n[select]\nkeep = 0.2\nstages = 1\n[output]\nuri = \"{}\"\nshard_bytes = \"200kB\"\nrow_group_bytes = \"60kB\"\n",
         place.text("run")
     );
     let path = place.recipe("recipe.toml", &recipe);

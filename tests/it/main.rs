@@ -6,6 +6,7 @@
 #![allow(clippy::type_complexity, clippy::needless_for_each, clippy::float_cmp)]
 
 mod architecture;
+mod auto;
 mod bad_input;
 mod bombs;
 mod checkpoints;
@@ -19,6 +20,7 @@ mod evaluating;
 mod examples;
 mod faults;
 mod interop;
+mod judging;
 mod kills;
 mod memory;
 mod mutations;

@@ -49,6 +49,7 @@ fn recipe(place: &Place, data: &str, name: &str) -> String {
         r#"
 data = {{ uri = "{}", features = "features" }}
 model.arch = "linear"
+judge.seeds = 0
 train = {{ epochs = 1, batch_size = 64 }}
 folds.k = 2
 select = {{ by = "margin", keep = 0.5, stages = 1 }}

@@ -165,7 +165,7 @@ pub(crate) fn forge(run: &Path, name: &str, bytes: &[u8]) {
 }
 
 /// The document with the checksum that it says of itself.
-fn sealed(mut json: serde_json::Value) -> String {
+pub(crate) fn sealed(mut json: serde_json::Value) -> String {
     json.as_object_mut().unwrap().remove("checksum").unwrap();
     let text = serde_json::to_string_pretty(&json).unwrap();
     let checksum = unseen::storage::sha256_hex(text.as_bytes());

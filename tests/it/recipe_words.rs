@@ -34,7 +34,7 @@ const WRONG_KEYS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "keep = 0.5\ntemperature = 4",
-        "9:1: unknown key `select.temperature`; [select] takes beta_exponent, budget, by, cap, classes, drop_hardest, duplicates, filter, floor, keep, keep_rows, models, prune, quota, stages, start, strata, strategy, target",
+        "9:1: unknown key `select.temperature`; [select] takes beta_exponent, budget, by, cap, classes, drop_hardest, duplicates, filter, floor, keep, keep_rows, models, prune, quota, random_share, stages, start, strata, strategy, target",
     ),
     ("[output]", "[outptu]", "10:2: unknown table [outptu]; did you mean [output]?"),
     (
@@ -94,6 +94,11 @@ const WRONG_VALUES: &[(&str, &str, &str)] = &[
         "keep = 0.5",
         "keep = 0.5\ndrop_hardest = 1",
         "9:16: `select.drop_hardest` is 1, but must be less than 1",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nrandom_share = 2",
+        "9:16: `select.random_share` is 2, but must be at most 1",
     ),
     ("keep = 0.5", "keep = 0.5\nfloor = 1.5", "9:9: `select.floor` is 1.5, but must be at most 1"),
     ("keep = 0.5", "keep = 0.5\ncap = 0", "9:7: `select.cap` is 0, but must be at least 1"),
@@ -265,7 +270,7 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
     (
         "keep = 0.5",
         "budget = { column = 'bytes', share = 0.5 }\nstrategy = 'random'",
-        "9:1: `select.budget` buys what is wanted most for its cost; it goes with the strategy `top` alone",
+        "9:1: `select.budget` buys what is wanted most for its cost; it goes with the strategies `top` and `auto` alone",
     ),
     (
         "keep = 0.5",
@@ -281,6 +286,11 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
         "keep = 0.5",
         "keep = 0.5\nstrategy = 'random_stratified'\ncap = 5",
         "9:1: `random_stratified` says what every class keeps: its share; use `random` with other rules for classes",
+    ),
+    (
+        "keep = 0.5",
+        "keep = 0.5\nstrategy = 'auto'\n[judge]\nseeds = 0",
+        "9:1: the strategy `auto` lets the judge choose, but `judge.seeds` is 0: give it seeds, or name a strategy",
     ),
     (
         "keep = 0.5",

@@ -90,11 +90,12 @@ pub(crate) fn write_parquet(path: &Path, batch: &RecordBatch, group: usize) {
     writer.close().unwrap();
 }
 
-/// A recipe for [`Toy`] data that runs in a blink.
+/// A recipe for [`Toy`] data that runs in a blink, without a judge.
 pub(crate) fn toy_recipe(data: &str, output: &str, extra: &str) -> String {
     format!(
         r#"
 seed = 5
+judge.seeds = 0
 [data]
 uri = "{data}"
 features = "features"

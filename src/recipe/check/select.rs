@@ -15,7 +15,7 @@ pub(super) fn laws(laws: &mut Laws, recipe: &Recipe) {
     own(laws, recipe);
     keep(laws, select);
     classes(laws, select);
-    strategy(laws, select);
+    strategy(laws, recipe);
     stages(laws, recipe);
     budget(laws, select);
     select.quota.iter().for_each(|cells| quota(laws, cells));
@@ -109,7 +109,13 @@ fn crossed(least: Option<Amount>, most: Option<Amount>) -> bool {
     }
 }
 
-fn strategy(laws: &mut Laws, select: &Select) {
+fn strategy(laws: &mut Laws, recipe: &Recipe) {
+    let select = &recipe.select;
+    laws.hold(
+        select.strategy != Strategy::Auto || recipe.judge.is_on(),
+        &["select.strategy", "judge.seeds"],
+        "the strategy `auto` lets the judge choose, but `judge.seeds` is 0: give it seeds, or name a strategy",
+    );
     let bound = select.floor.is_some() || select.cap.is_some() || select.target.is_some();
     let alone = matches!(select.classes, Classes::Global | Classes::Proportional) && !bound;
     laws.hold(
@@ -179,9 +185,9 @@ fn budget(laws: &mut Laws, select: &Select) {
         "`select.budget` takes either `total` or `share`",
     );
     laws.hold(
-        select.strategy == Strategy::Top,
+        matches!(select.strategy, Strategy::Top | Strategy::Auto),
         &["select.strategy", "select.budget"],
-        "`select.budget` buys what is wanted most for its cost; it goes with the strategy `top` alone",
+        "`select.budget` buys what is wanted most for its cost; it goes with the strategies `top` and `auto` alone",
     );
     let bound = select.floor.is_some() || select.cap.is_some() || select.target.is_some();
     laws.hold(

@@ -4,6 +4,7 @@ mod data;
 mod evaluate;
 mod folds;
 mod join;
+mod judge;
 mod model;
 mod output;
 mod score;
@@ -18,6 +19,7 @@ pub use data::{Data, IdFrom, OneOrMany};
 pub use evaluate::{Evaluate, TrainBudget};
 pub use folds::{Duplicates, FitOn, Folds, FoldsBy};
 pub use join::{Join, Missing};
+pub use judge::Judge;
 pub use model::{Arch, Model, Optimizer, Schedule, Stem, Train};
 pub use output::{Bytes, Form, Output};
 pub use score::{
@@ -61,6 +63,9 @@ pub struct Recipe {
     pub score: Score,
     /// What is kept.
     pub select: Select,
+    /// Whether proxy models judge the coreset.
+    #[serde(default)]
+    pub judge: Judge,
     /// What is written, and where.
     pub output: Output,
     /// What `unseen evaluate` measures on.

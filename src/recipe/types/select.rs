@@ -83,6 +83,10 @@ pub struct Select {
     #[serde(default = "fifty")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub strata: usize,
+    /// `mixed`: the share of what is taken that is random.
+    #[serde(default = "half")]
+    #[schemars(range(min = 0, max = 1))]
+    pub random_share: f64,
     /// `beta`: the exponent c_D of the prune rate (DUAL: 4 for CIFAR, 11 for ImageNet).
     #[serde(default = "four")]
     #[schemars(extend("exclusiveMinimum" = 0))]
@@ -131,6 +135,10 @@ fn fifty() -> usize {
     50
 }
 
+fn half() -> f64 {
+    0.5
+}
+
 fn four() -> f64 {
     4.0
 }
@@ -149,10 +157,30 @@ pub enum Strategy {
     Beta,
     /// Those in the middle of the ranking (Moderate).
     Middle,
+    /// The most wanted and random ones take turns, the latter each class its share.
+    Mixed,
     /// At random, whatever the score.
     Random,
     /// At random, each class its share.
     RandomStratified,
+    /// What the judge of the run finds best of several ways to select.
+    Auto,
+}
+
+impl Strategy {
+    /// The name, as recipes and tables spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Top => "top",
+            Self::Strata => "strata",
+            Self::Beta => "beta",
+            Self::Middle => "middle",
+            Self::Mixed => "mixed",
+            Self::Random => "random",
+            Self::RandomStratified => "random_stratified",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// A budget in units of a cost column.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::judge::Judge;
 use super::score::By;
 use super::select::{Stages, Strategy};
 use super::{Method, Mode, Recipe};
@@ -63,6 +64,10 @@ impl Recipe {
         let mut different: Vec<Self> = Vec::new();
         for mut recipe in grid {
             recipe.score.methods.clone_from(&methods);
+            // Every run is evaluated anyway; `auto` cannot do without.
+            if recipe.select.strategy != Strategy::Auto {
+                recipe.judge = Judge::OFF;
+            }
             if recipe.mode == Mode::Fitting {
                 recipe.select.stages = Stages::Equal(1);
             }

@@ -3,6 +3,7 @@
 mod agreement;
 mod classes;
 mod evaluation;
+mod judge;
 mod labels;
 mod provenance;
 mod quarantine;
@@ -39,6 +40,7 @@ impl Section {
 pub(super) fn all(run: &Evidence) -> Vec<Section> {
     let parts = [
         Some(summary::summary(run)),
+        judge::judge(run),
         evaluation::evaluation(run),
         Some(scores::scores(run)),
         agreement::agreement(run),

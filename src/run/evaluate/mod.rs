@@ -8,24 +8,29 @@
 //! ```
 //!
 //! The records are those of any task, in a ledger of their own, so a later evaluation of the run trains
-//! only what is new to it. `bench` does it; `results` are the rows.
+//! only what is new to it. `bench` does it; `results` are the rows. `proxies` and `judgement` are the small
+//! evaluation that every run makes of itself.
 
 #[cfg(feature = "train")]
 mod bench;
 #[cfg(not(feature = "train"))]
 #[path = "no_bench.rs"]
 mod bench;
+mod judgement;
+mod proxies;
 mod results;
 
 use serde::Serialize;
 
 use super::{Memory, Observer};
 use crate::error::{Error, Result};
-use crate::evaluation::{Gate, Gated, Interval, Metrics};
+use crate::evaluation::{Against, Gate, Gated, Interval, Metrics};
 use crate::recipe::{Storage, TrainBudget};
 use crate::storage::Ledger;
 
 pub(super) use bench::rows_in;
+pub use judgement::{Figures, Judgement};
+pub(super) use proxies::{Job, Proxied, Proxy, proxied};
 pub use results::evaluations;
 pub(super) use results::{Tested, columns, evaluations_of};
 
@@ -114,6 +119,17 @@ pub struct Compared {
     pub points: Interval,
 }
 
+impl Compared {
+    /// For the verdict; `test_noise` is that of [`Against`].
+    fn in_words(&self, test_noise: f64) -> Against {
+        let name = match self.subset {
+            Subset::RandomStratified => "stratified random",
+            other => other.name(),
+        };
+        Against { name, random: self.subset != Subset::Full, points: self.points, test_noise }
+    }
+}
+
 /// What a model is trained on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -174,7 +190,11 @@ pub(super) fn ledger_of(run: &Ledger) -> Ledger {
     Ledger::new(run.dir().below(EVALUATE), run.run())
 }
 
-const EVALUATE: &str = "evaluate";
+/// Where it lies below the run directory.
+pub(super) const EVALUATE: &str = "evaluate";
+
+/// The share of the samples that is held out where no test data are given.
+pub(super) const HELD_OUT: f64 = 0.2;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Stands in for `bench` in a build without models.
 
+use super::proxies::{Job, Proxied};
 use super::{Evaluate, Evaluation, Tested};
 use crate::error::Result;
 use crate::run::Observer;
@@ -12,5 +13,9 @@ pub(super) fn evaluate(_: &Evaluate<'_>, _: &dyn Observer) -> Result<Evaluation>
 }
 
 pub(in crate::run) fn rows_in(_: &Run, _: Ledger, _: &dyn Observer) -> Result<Vec<Tested>> {
+    Err(no_models())
+}
+
+pub(super) fn proxied(_: &Job<'_>, _: Option<&dyn Observer>) -> Result<Proxied> {
     Err(no_models())
 }

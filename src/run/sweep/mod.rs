@@ -11,21 +11,22 @@
 //! that the runs there lack (a `by` beyond the five common ones, strategy `beta`): that makes other runs.
 
 mod results;
-mod share;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 
 use serde::Serialize;
 
 use super::evaluate::{Tested, rows_in};
+use super::identity::RunFile;
+use super::part::Part;
+use super::share::{Place, share_stage_1};
 use super::worker::Run;
 use super::{Manifest, Memory, Observer, Silent};
-use crate::error::{Place, Result};
+use crate::error::{Place as _, Result};
 use crate::evaluation::Interval;
 use crate::recipe::{Mode, Recipe};
 use crate::storage::{Dir, Ledger, parquet};
-use share::share_stage_1;
 
 /// A finished sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -87,15 +88,18 @@ pub fn sweep(recipe: &Recipe, memory: Memory, observer: &dyn Observer) -> Result
     let (mut cells, warned) = (Vec::new(), Mutex::default());
     for (number, recipe) in grid.iter().enumerate() {
         let (run, place) = open(recipe, &dir, memory)?;
-        let (number, of) = (number + 1, grid.len());
-        let here = Numbered { inner: observer, number, of, warned: &warned };
+        let name = format!("{}/{}", number + 1, grid.len());
+        // What holds for one run of the grid holds for most; once is enough.
+        let here = Part::of(observer, &name, 0).warning_once(&warned);
         let stage_1 = (recipe.seed, recipe.mode == Mode::Unseen);
         let done = || -> Result<Vec<Tested>> {
             if let Some(from) = first.get(&stage_1)
                 && Manifest::find(run.dir())?.is_none()
             {
                 run.begin(&Silent)?;
-                share_stage_1(&dir, from, &place, &run)?;
+                let ledger = dir.below(from);
+                let ledger = Ledger::new(ledger.clone(), RunFile::begun(&ledger)?.fingerprint);
+                share_stage_1(&dir, &Place { place: from, ledger: &ledger }, &place, &run)?;
             }
             run.execute(&here)?;
             rows_in(&run, ledger.clone(), &here)
@@ -118,45 +122,4 @@ fn open(recipe: &Recipe, dir: &Dir, memory: Memory) -> Result<(Run, String)> {
     let mut recipe = recipe.clone();
     recipe.output.uri = dir.uri_of(&place);
     Ok((Run::on(recipe, dir.below(&place))?.within(memory), place))
-}
-
-/// An observer that says which run of the grid it is.
-struct Numbered<'a> {
-    inner: &'a dyn Observer,
-    number: usize,
-    of: usize,
-    /// What was warned of already.
-    warned: &'a Mutex<BTreeSet<String>>,
-}
-
-impl Numbered<'_> {
-    fn name(&self, task: &str) -> String {
-        format!("{}/{} {task}", self.number, self.of)
-    }
-}
-
-impl Observer for Numbered<'_> {
-    fn begin(&self, task: &str, work: u64, left: u64) {
-        self.inner.begin(&self.name(task), work, left);
-    }
-
-    fn advance(&self, task: &str, done: u64, note: &str) {
-        self.inner.advance(&self.name(task), done, note);
-    }
-
-    fn end(&self, task: &str, note: &str) {
-        self.inner.end(&self.name(task), note);
-    }
-
-    fn wait(&self, task: &str, worker: &str) {
-        self.inner.wait(&self.name(task), worker);
-    }
-
-    fn warn(&self, text: &str) {
-        // What holds for one run of the grid holds for most; once is enough.
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.insert(text.to_owned()) {
-            self.inner.warn(text);
-        }
-    }
 }

@@ -28,7 +28,7 @@ pub(super) fn table(cells: &[Cell]) -> Result<RecordBatch> {
         Arc::new(seeds) as ArrayRef,
         texts(|cell| name(&cell.recipe.mode)),
         texts(|cell| cell.recipe.select.by.name().to_owned()),
-        texts(|cell| name(&cell.recipe.select.strategy)),
+        texts(|cell| cell.recipe.select.strategy.name().to_owned()),
         Arc::new(keep),
         texts(|cell| stages(&cell.recipe)),
     ];
@@ -89,7 +89,7 @@ fn point(group: &[&Cell]) -> Option<SweptPoint> {
     Some(SweptPoint {
         mode: recipe.mode,
         by: recipe.select.by.name().to_owned(),
-        strategy: name(&recipe.select.strategy),
+        strategy: recipe.select.strategy.name().to_owned(),
         keep,
         stages: stages(recipe),
         coreset: accuracy(group, Subset::Coreset),

@@ -6,10 +6,11 @@ use arrow::record_batch::RecordBatch;
 
 use super::super::identity::RunFile;
 use super::super::init::init_object;
-use super::super::manifest::{all_tasks, names, published};
+use super::super::manifest::{names, published};
 use super::super::memory::Needs;
 use super::super::metadata::join_objects;
 use super::super::rows::{ids, kept_ids, labels, places};
+use super::super::status::known_tasks;
 use super::super::task::{CORESET, INGEST, Task};
 use super::Prover;
 use crate::error::{Error, Result};
@@ -27,7 +28,7 @@ impl Prover {
             return Err(Error::corrupt("manifest.json belongs to another run"));
         }
         let (mut objects, mut bytes) = (0, 0);
-        for task in all_tasks(&self.run)? {
+        for task in known_tasks(&self.run.ledger, &self.run.recipe)? {
             for output in &self.run.ledger.get(&task.to_string())?.outputs {
                 self.run.ledger.check(output)?;
                 (objects, bytes) = (objects + 1, bytes + output.bytes);

@@ -2,9 +2,10 @@
 //!
 //! - `files`: the bytes, the source and the coreset.
 //! - `method`: clusters, folds, training sets, scores and the selection.
-//! - `scores`: what stands beside the scores.
+//! - `scores`: what stands beside the scores. `judge`: what proxy models say.
 
 mod files;
+mod judge;
 mod method;
 mod scores;
 
@@ -72,7 +73,7 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         return Err(Error::input(format!("{uri}: the run is not finished; run it again first")));
     };
     let prover = Prover { run: Run::reopen(file, ledger, storage).within(memory), manifest };
-    let proofs: [(&'static str, Proof); 14] = [
+    let proofs: [(&'static str, Proof); 16] = [
         ("checksums", Prover::checksums),
         ("samples", Prover::samples),
         ("clusters", Prover::clusters),
@@ -84,9 +85,11 @@ pub fn verify_in(dir: Dir, storage: &Storage, memory: Memory) -> Result<Verifica
         ("metadata", Prover::metadata),
         ("dynamics", Prover::dynamics),
         ("labels", Prover::label_errors),
+        ("auto", Prover::auto),
         ("selection", Prover::selection),
         ("input", Prover::input),
         ("coreset", Prover::coreset),
+        ("judge", Prover::judge),
     ];
     let mut checks: Vec<Check> = Vec::new();
     for (name, check) in proofs {

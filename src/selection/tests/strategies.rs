@@ -11,7 +11,8 @@ use crate::recipe::{End, Own, Recipe};
 use crate::seed::Seed;
 use crate::{ErrorKind, Result};
 
-const STRATEGIES: [&str; 6] = ["top", "strata", "beta", "middle", "random", "random_stratified"];
+const STRATEGIES: [&str; 7] =
+    ["top", "strata", "beta", "middle", "mixed", "random", "random_stratified"];
 
 /// A table of one model with scores, confidences and predictions, shuffled.
 fn table(scores: &[f32], labels: &[i32], shuffle: u64) -> LazyFrame {
@@ -253,6 +254,45 @@ fn random_is_fair_seeded_and_blind_to_scores() {
     assert_ne!(first, of(1, &scores));
     let upper = first.iter().filter(|id| id.as_str() >= "s01000").count();
     assert!((430..570).contains(&upper), "{upper}");
+}
+
+/// The mixture once more, from its description: `top` and a random order in which each class has its share
+/// take turns.
+#[test]
+fn mixed_takes_turns_of_top_and_of_stratified_random() {
+    // 40 of class 0, 20 of class 1, 4 of class 2; the most wanted are those with the highest number.
+    let labels: Vec<i32> = [40, 20, 4].into_iter().zip(0..).flat_map(|(n, c)| vec![c; n]).collect();
+    let scores: Vec<f32> = (0..64).map(|i| i as f32 / 64.0).collect();
+    let of = |share: f64, keep: usize| {
+        let toml = format!("strategy = 'mixed'\nrandom_share = {share}\nkeep_rows = {keep}");
+        kept(&selected(&toml, &scores, &labels, 3).unwrap())
+    };
+    let number = |id: &String| id[1..].parse::<usize>().unwrap();
+    let [top, random] = [0.0, 1.0].map(|share| {
+        let mut order: Vec<String> = Vec::new();
+        for prefix in (1..=64).map(|n| of(share, n)) {
+            let new: Vec<String> = prefix.into_iter().filter(|id| !order.contains(id)).collect();
+            order.extend(new);
+        }
+        order
+    });
+    for keep in [1, 2, 7, 30, 63] {
+        let most: BTreeSet<usize> = (64 - keep..64).collect();
+        assert_eq!(of(0.0, keep).iter().map(number).collect::<BTreeSet<_>>(), most);
+        // All at random: each class its share of every prefix, to the sample.
+        let drawn = of(1.0, keep);
+        for (class, size) in [(0, 40), (1, 20), (2, 4)] {
+            let got = drawn.iter().filter(|id| labels[number(id)] == class).count() as f64;
+            assert!((got - (keep * size) as f64 / 64.0).abs() <= 1.5, "{keep}: {got} of {class}");
+        }
+        // Half: the orders take turns, `top` first, each passing over what the other has.
+        let mut wanted: BTreeSet<String> = BTreeSet::new();
+        for turn in 0..keep {
+            let whose = if turn % 2 == 0 { &top } else { &random };
+            wanted.insert(whose.iter().find(|id| !wanted.contains(*id)).unwrap().clone());
+        }
+        assert_eq!(of(0.5, keep), wanted, "{keep}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::array::AsArray;
 use arrow::record_batch::RecordBatch;
 
-use super::super::Subset;
+use super::super::{HELD_OUT, Subset};
 use crate::error::{Error, Result};
 use crate::ingest::Loaded;
 use crate::run::rows::{column, ids, labels, strings, texts};
@@ -14,9 +14,6 @@ use crate::run::worker::Run;
 use crate::seed::Seed;
 use crate::storage::parquet;
 use crate::{folds, selection, tables};
-
-/// The share of the samples that is held out where no test data are given.
-const HELD_OUT: f64 = 0.2;
 
 /// The samples of each subset, as ascending indices. The random ones are drawn anew for each seed; the
 /// first are those that the selection names.

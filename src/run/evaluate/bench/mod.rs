@@ -1,9 +1,10 @@
 //! The bench: subsets, test samples and trainings of one evaluation.
 //!
 //! - `members`: who is in which subset, and who is held out. `test_set`: what models are tested on.
-//! - `trial`: one training and its test. `told`: what came out.
+//! - `trial`: one training and its test. `told`: what came out. `proxied`: the bench of a judge.
 
 mod members;
+mod proxied;
 mod test_set;
 mod told;
 mod trial;
@@ -12,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::results::{Tested, table};
-use super::{Evaluate, Evaluation, ledger_of};
+use super::{Evaluate, Evaluation, Subset, ledger_of};
 use crate::error::Result;
 use crate::ingest::Loaded;
 use crate::recipe::TrainBudget;
@@ -21,6 +22,7 @@ use crate::run::worker::Run;
 use crate::storage::claim::{Claims, Taken};
 use crate::storage::{Ledger, parquet};
 use members::Subsets;
+pub(super) use proxied::proxied;
 use test_set::TestSet;
 use trial::Trial;
 
@@ -69,6 +71,8 @@ struct Bench<'a> {
     train: Arc<Loaded>,
     test: TestSet,
     subsets: Subsets,
+    /// Those of them that models are trained on.
+    compared: &'static [Subset],
     seeds: u32,
     budget: TrainBudget,
 }
@@ -86,6 +90,7 @@ impl<'a> Bench<'a> {
             subsets: subsets.without(test.held_out()),
             train,
             test,
+            compared: &Subset::ALL,
             seeds,
             budget: job.budget.unwrap_or(given.budget),
         })

@@ -39,7 +39,8 @@ impl TestSet {
         }
     }
 
-    fn part(run: &Run, train: &Arc<Loaded>) -> Result<Self> {
+    /// The part of the training data that is held out.
+    pub(super) fn part(run: &Run, train: &Arc<Loaded>) -> Result<Self> {
         let indices = held_out(run, train)?;
         if indices.is_empty() {
             let message = "so few samples that none would be held out for testing; give test data with --test or --test-filter";

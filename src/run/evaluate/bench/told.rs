@@ -5,7 +5,7 @@ use super::super::{Compared, Evaluate, Evaluated, Evaluation, Subset};
 use super::trial::Trial;
 use super::{Bench, TABLE};
 use crate::error::{Error, Result};
-use crate::evaluation::{Against, Gated, Interval, Metrics, test_noise, verdict};
+use crate::evaluation::{Gated, Interval, Metrics, test_noise, verdict};
 
 impl Bench<'_> {
     /// Compares the subsets, all of whose trials are done.
@@ -20,7 +20,7 @@ impl Bench<'_> {
         let accuracy =
             subsets.iter().map(|one| one.accuracy.mean).sum::<f64>() / subsets.len() as f64;
         let noise = test_noise(accuracy, self.test.indices.len() as u64);
-        let in_words = |compared: &Compared| in_words(compared, noise);
+        let in_words = |compared: &Compared| compared.in_words(noise);
         let gates: Vec<Gated> = job
             .gates
             .iter()
@@ -81,14 +81,6 @@ fn compared(rows: &[(Subset, Tested)]) -> Vec<Compared> {
         Compared { subset, points }
     };
     others.map(one).collect()
-}
-
-fn in_words(compared: &Compared, test_noise: f64) -> Against {
-    let name = match compared.subset {
-        Subset::RandomStratified => "stratified random",
-        other => other.name(),
-    };
-    Against { name, random: compared.subset != Subset::Full, points: compared.points, test_noise }
 }
 
 /// The mean of a metric over the models of a subset, in per cent.

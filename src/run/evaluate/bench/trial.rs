@@ -24,6 +24,9 @@ use crate::storage::sha256_hex;
 use crate::training::{self, View, steps_per_epoch};
 use crate::{scoring, tables};
 
+/// The output of a test: what the model says about each test sample.
+pub(super) const JUDGED: &str = "judged.parquet";
+
 /// One model of an evaluation.
 pub(super) struct Trial<'a> {
     pub(super) subset: Subset,
@@ -34,7 +37,7 @@ pub(super) struct Trial<'a> {
     /// Optimiser steps.
     pub(super) steps: u64,
     /// The key of its training.
-    train: String,
+    pub(super) train: String,
     /// The key of its test.
     pub(super) judge: String,
 }
@@ -50,7 +53,8 @@ impl Bench<'_> {
     /// All models of the evaluation, seed by seed.
     pub(super) fn trials(&self) -> Result<Vec<Trial<'_>>> {
         let tested = digest(&set(&self.test.loaded, &self.test.indices))?;
-        let seeds = (0..self.seeds).flat_map(|seed| Subset::ALL.map(|subset| (subset, seed)));
+        let seeds =
+            (0..self.seeds).flat_map(|seed| self.compared.iter().map(move |one| (*one, seed)));
         seeds.map(|(subset, seed)| self.trial(subset, seed, &tested)).collect()
     }
 
@@ -155,9 +159,19 @@ impl Bench<'_> {
         let weights = attempt.read(&trial.train, "model.safetensors")?;
         let model = Checkpoint::load(&weights, &attempt.read(&trial.train, "model.json")?)?;
         let judged = self.judged(&model)?;
-        attempt.write_table("judged.parquet", &self.table(&judged)?)?;
-        let metrics = Metrics::of(&judged).ok_or_else(|| Error::input("no test sample"))?;
-        let tested = Tested {
+        attempt.write_table(JUDGED, &self.table(&judged)?)?;
+        let tested = self.tested(trial, &judged)?;
+        if let serde_json::Value::Object(facts) = serde_json::to_value(&tested)? {
+            facts.into_iter().for_each(|(name, value)| attempt.fact(&name, value));
+        }
+        attempt.commit()?;
+        let (samples, accuracy) = (trial.members.len(), 100.0 * tested.metrics.accuracy);
+        Ok(format!("trained on {samples} samples, test accuracy {accuracy:.1} %"))
+    }
+
+    /// How good a model is that said this about the test samples.
+    pub(super) fn tested(&self, trial: &Trial<'_>, judged: &[Judged]) -> Result<Tested> {
+        Ok(Tested {
             test: self.test.name.clone(),
             test_samples: judged.len() as u64,
             budget: self.budget.name().to_owned(),
@@ -167,14 +181,8 @@ impl Bench<'_> {
             keep: self.keep(trial.members),
             epochs: trial.training.epochs as u32,
             steps: trial.steps,
-            metrics,
-        };
-        if let serde_json::Value::Object(facts) = serde_json::to_value(&tested)? {
-            facts.into_iter().for_each(|(name, value)| attempt.fact(&name, value));
-        }
-        attempt.commit()?;
-        let (samples, accuracy) = (trial.members.len(), 100.0 * metrics.accuracy);
-        Ok(format!("trained on {samples} samples, test accuracy {accuracy:.1} %"))
+            metrics: Metrics::of(judged).ok_or_else(|| Error::input("no test sample"))?,
+        })
     }
 
     /// What a model says about each test sample.

@@ -112,7 +112,11 @@ impl<const KERNEL: usize> WithSimd for PoolGradient<'_, KERNEL> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (zero, per, width) = (simd.splat_f32s(0.0), per_pixel::<S>(), self.output.width);
-        vectors_mut::<S>(self.out).fill(zero);
+        // Windows of 2x2 do not overlap, and cover all but what is cropped.
+        let (apart, Size { height, width: columns, .. }) = (KERNEL == 2, self.input);
+        if !apart || (height | columns) % 2 == 1 {
+            vectors_mut::<S>(self.out).fill(zero);
+        }
         let planes = self.view.pixels.chunks_exact(self.input.plane());
         let gradients = self.gradient.chunks_exact(self.output.plane());
         let outs = self.out.chunks_exact_mut(self.input.plane());
@@ -131,7 +135,8 @@ impl<const KERNEL: usize> WithSimd for PoolGradient<'_, KERNEL> {
                             for c in 0..KERNEL {
                                 let out = &mut out[window.places[r][c]];
                                 let first = simd.less_than_or_equal_f32s(top, window.values[r][c]);
-                                *out = simd.add_f32s(*out, simd.select_f32s(first, rest, zero));
+                                let share = simd.select_f32s(first, rest, zero);
+                                *out = if apart { share } else { simd.add_f32s(*out, share) };
                                 rest = simd.select_f32s(first, zero, rest);
                             }
                         }

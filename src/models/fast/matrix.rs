@@ -172,22 +172,23 @@ impl Product<'_> {
     ) {
         let Panels { rows: inner, columns, .. } = *self.right;
         let mut left = [&self.left[..0]; R];
-        let mut sums = [[[simd.splat_f32s(0.0); V]; W]; R];
         for r in 0..R {
             left[r] = &self.left[(row + r) * inner + start..][..panel.len()];
         }
-        let place = |r: usize, w: usize| {
-            let start = column + (at + w) * LANES;
-            let row = (row + r) * columns;
-            row + start..row + columns.min(start + LANES)
-        };
+        let begin = column + at * LANES;
+        let width = (columns - begin).min(W * LANES);
+        let mut numbers = [[[0.0; LANES]; W]; R];
         if start > 0 {
-            for r in 0..R {
-                for w in 0..W {
-                    let pixel = [read(&self.out[place(r, w)])];
-                    for v in 0..V {
-                        sums[r][w][v] = vectors::<S>(&pixel)[v];
-                    }
+            for (r, numbers) in numbers.iter_mut().enumerate() {
+                let out = &self.out[(row + r) * columns + begin..][..width];
+                numbers.as_flattened_mut()[..width].copy_from_slice(out);
+            }
+        }
+        let mut sums = [[[simd.splat_f32s(0.0); V]; W]; R];
+        for r in 0..R {
+            for w in 0..W {
+                for v in 0..V {
+                    sums[r][w][v] = vectors::<S>(&numbers[r])[w * V + v];
                 }
             }
         }
@@ -202,23 +203,17 @@ impl Product<'_> {
                 }
             }
         }
+        // Number by number: only loops as plain as this one leave sums in registers all along.
         for r in 0..R {
             for w in 0..W {
-                let mut pixel = [[0.0; LANES]];
                 for v in 0..V {
-                    vectors_mut::<S>(&mut pixel)[v] = sums[r][w][v];
+                    vectors_mut::<S>(&mut numbers[r])[w * V + v] = sums[r][w][v];
                 }
-                let out = &mut self.out[place(r, w)];
-                out.copy_from_slice(&pixel[0][..out.len()]);
             }
         }
+        for (r, numbers) in numbers.iter().enumerate() {
+            let out = &mut self.out[(row + r) * columns + begin..][..width];
+            out.copy_from_slice(&numbers.as_flattened()[..width]);
+        }
     }
-}
-
-/// Up to sixteen numbers, then zeros.
-#[inline(always)]
-fn read(numbers: &[f32]) -> Pixel {
-    let mut pixel = [0.0; LANES];
-    pixel[..numbers.len()].copy_from_slice(numbers);
-    pixel
 }

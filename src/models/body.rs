@@ -1,6 +1,7 @@
 //! The body of a convolution net on the CPU: from named tensors to `fast` and back.
 
-use candle_core::Tensor;
+use candle_core::backprop::GradStore;
+use candle_core::{Device, Tensor, Var};
 
 use super::fast::{Backbone, Evaluator, Layer, Plan, Size};
 use super::kernels::with_floats;
@@ -22,34 +23,50 @@ impl Body {
     /// `None` if the steps are not those of a convolution net.
     pub(super) fn of(steps: &[Step], shape: Shape) -> Result<Option<Self>> {
         let Some((plan, names)) = plan(steps, shape)? else { return Ok(None) };
-        Ok(Some(Self { backbone: Backbone::new(plan.clone()), plan, names }))
+        Ok(Some(Self { backbone: Backbone::new(plan.clone())?, plan, names }))
     }
 
     /// Embeddings `[batch, width]` of inputs `[batch, shape.len()]`.
     pub(super) fn forward(&self, net: &Net, inputs: &Tensor, pass: Pass) -> Result<Tensor> {
-        let (x, theta) = (inputs.contiguous()?, self.theta(net, pass)?);
+        let (x, theta) = (inputs.contiguous()?, self.theta(net)?);
         if pass == Pass::Clean {
             let running = self.running(net)?.to_vec1()?;
             let evaluator = Evaluator::new(&self.plan, &theta.to_vec1()?, &running)?;
             let features = with_floats([&x], |[x]| evaluator.features(x))??;
             return Ok(Tensor::from_vec(features, ((), self.plan.features()), x.device())?);
         }
-        let (features, statistics) = self.backbone.forward(&x, &theta)?;
+        let (features, statistics) = self.backbone.forward(&x, &theta, pass == Pass::Train)?;
         if pass == Pass::Train {
             self.follow(net, &statistics)?;
         }
         Ok(features)
     }
 
-    /// All trained numbers in the order of the plan.
-    fn theta(&self, net: &Net, pass: Pass) -> Result<Tensor> {
-        let mut parts = Vec::new();
-        for [conv, norm] in &self.names {
-            for (step, part) in [(conv, "weight"), (norm, "weight"), (norm, "bias")] {
-                parts.push(net.weight(step, part, pass)?.flatten_all()?);
-            }
+    /// Adds the gradients by all trained tensors that the last backward pass has left.
+    pub(super) fn add_gradients(&self, net: &Net, gradients: &mut GradStore) -> Result<()> {
+        let Some(by_theta) = self.backbone.take_gradient() else { return Ok(()) };
+        let len = by_theta.len();
+        let (by_theta, mut start) = (Tensor::from_vec(by_theta, len, &Device::Cpu)?, 0);
+        for var in self.trained(net) {
+            let var = var?;
+            let own = by_theta.narrow(0, start, var.elem_count())?.reshape(var.shape())?;
+            gradients.insert(var, own);
+            start += var.elem_count();
         }
-        Ok(Tensor::cat(&parts, 0)?)
+        Ok(())
+    }
+
+    /// All trained numbers, without their gradients.
+    fn theta(&self, net: &Net) -> Result<Tensor> {
+        let parts = self.trained(net).map(|var| Ok(var?.as_detached_tensor().flatten_all()?));
+        Ok(Tensor::cat(&parts.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// All trained tensors in the order of the plan.
+    fn trained<'a>(&'a self, net: &'a Net) -> impl Iterator<Item = Result<&'a Var>> {
+        let parts =
+            |[conv, norm]: &'a [String; 2]| [(conv, "weight"), (norm, "weight"), (norm, "bias")];
+        self.names.iter().flat_map(parts).map(move |(step, part)| net.var(step, part))
     }
 
     /// All running statistics in the order of the plan.

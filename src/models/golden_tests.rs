@@ -99,7 +99,7 @@ fn check(name: &str, steps: &[Step]) {
         close(&logits, "logits.train", 1e-4);
         let labels = Tensor::new(golden.labels(), &Device::Cpu).unwrap();
         let loss = candle_nn::loss::cross_entropy(&logits.contiguous().unwrap(), &labels).unwrap();
-        let gradients = loss.backward().unwrap();
+        let gradients = net.backward(&loss).unwrap();
         for (name, role, var) in net.tensors() {
             if role.trained() {
                 close(gradients.get(var).unwrap(), &format!("gradients.{name}"), 5e-4);

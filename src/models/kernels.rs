@@ -1,28 +1,11 @@
-//! Custom operations of Candle's autograd on the CPU, and how they get at numbers.
+//! How kernels get at the numbers of tensors on the CPU.
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Storage, Tensor, bail};
+use std::cell::Cell;
 
-/// `weight * constant`, a matrix product that keeps no gradient for its right side.
-pub(super) struct TimesConstant(pub(super) Tensor);
-
-impl CustomOp1 for TimesConstant {
-    fn name(&self) -> &'static str {
-        "times-constant"
-    }
-
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let weight = Tensor::from_slice(floats(storage, layout)?, layout.shape(), self.0.device())?;
-        let out = weight.matmul(&self.0)?;
-        Ok((CpuStorage::F32(out.flatten_all()?.to_vec1()?), out.shape().clone()))
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        grad.matmul(&self.0.t()?).map(Some)
-    }
-}
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, bail};
 
 /// Lends the numbers of contiguous CPU tensors.
-pub(super) fn with_floats<const N: usize, R>(
+pub(crate) fn with_floats<const N: usize, R>(
     tensors: [&Tensor; N],
     f: impl FnOnce([&[f32]; N]) -> R,
 ) -> Result<R> {
@@ -33,6 +16,30 @@ pub(super) fn with_floats<const N: usize, R>(
         *slice = floats(storage, layout)?;
     }
     Ok(f(slices))
+}
+
+/// Lends the numbers of a contiguous CPU tensor to change them.
+pub(crate) fn with_floats_mut(
+    tensor: &Tensor,
+    change: impl FnOnce(&mut [f32]) -> Result<()>,
+) -> Result<()> {
+    tensor.inplace_op1(&Change(Cell::new(Some(change))))
+}
+
+struct Change<F>(Cell<Option<F>>);
+
+impl<F: FnOnce(&mut [f32]) -> Result<()>> InplaceOp1 for Change<F> {
+    fn name(&self) -> &'static str {
+        "change"
+    }
+
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+        let (Some((start, end)), CpuStorage::F32(numbers)) = (layout.contiguous_offsets(), storage)
+        else {
+            bail!("the kernel needs contiguous f32 tensors");
+        };
+        self.0.take().map_or(Ok(()), |change| change(&mut numbers[start..end]))
+    }
 }
 
 fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {

@@ -1,9 +1,9 @@
 //! Scoring models: what they compute, their weights, and how they are stored.
 //!
 //! `plan` turns a recipe into a list of steps, which is all that is known of an architecture;
-//! `net` holds the weights and walks the steps; `ops` and `transformer` compute them. On the CPU
-//! convolution nets go through `body` to `fast` instead, which computes the same several times as
-//! fast. `checkpoint` stores the weights, `pretrained` takes those of others, and only `device` knows which devices exist.
+//! `net` holds the weights and walks the steps; `ops` and `transformer` compute them. On the CPU dense
+//! layers go to `fast` instead, and convolution nets through `body`, which computes the same several
+//! times as fast. `checkpoint` stores the weights, `pretrained` takes those of others, and only `device` knows which devices exist.
 
 mod body;
 mod checkpoint;
@@ -19,6 +19,7 @@ mod transformer;
 pub(crate) use body::training_bytes;
 pub use checkpoint::{Checkpoint, ModelCard, Scaling};
 pub use device::open;
+pub(crate) use kernels::{with_floats, with_floats_mut};
 pub use net::{Net, Pass};
 pub use plan::Architecture;
 pub(crate) use plan::{Step, embedding_width};

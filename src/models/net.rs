@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use candle_core::backprop::GradStore;
 use candle_core::{Device, Tensor, Var};
 
 use super::body::Body;
+use super::fast::Dense;
 use super::ops;
 use super::plan::{Architecture, Parameter, Role, Step};
 use super::transformer::{self, Affine, Block};
@@ -36,6 +38,8 @@ pub struct Net {
     tensors: BTreeMap<String, (Role, Var)>,
     /// Computes all steps but the last, if `fast` does that: on the CPU, for convolution nets.
     body: Option<Body>,
+    /// Computes dense layers with their ReLU, on the CPU.
+    dense: Option<Dense>,
 }
 
 impl Net {
@@ -78,18 +82,19 @@ impl Net {
             tensors.insert(p.name, (p.role, var));
         }
         let body = if device.is_cpu() { Body::of(&steps, shape)? } else { None };
-        Ok(Self { steps, shape, tensors, body })
+        let dense = device.is_cpu().then(Dense::default);
+        Ok(Self { steps, shape, tensors, body, dense })
     }
 
     /// The same network without `fast`.
     #[cfg(test)]
     pub(super) fn plain(self) -> Self {
-        Self { body: None, ..self }
+        Self { body: None, dense: None, ..self }
     }
 
     /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`. On the CPU the inputs of a
     /// convolution net cannot be tracked, and it holds one forward pass: after another one the
-    /// backward pass of the first is an error.
+    /// backward pass of the first is an error. Gradients by weights are those of [`Net::backward`].
     ///
     /// # Errors
     /// `Internal` if a tensor operation fails, such as for inputs of another shape.
@@ -113,12 +118,35 @@ impl Net {
         Ok((logits.t()?, embeddings.t()?))
     }
 
-    fn walk(&self, steps: &[Step], mut x: Tensor, pass: Pass) -> Result<Tensor> {
-        for step in steps {
+    /// The gradients of a scalar that follows from the outputs of the last forward pass, which was in
+    /// training mode, by all trained tensors.
+    ///
+    /// # Errors
+    /// `Internal` if a tensor operation fails, or the net ran forward again since.
+    pub fn backward(&self, scalar: &Tensor) -> Result<GradStore> {
+        let mut gradients = scalar.backward()?;
+        if let Some(body) = &self.body {
+            body.add_gradients(self, &mut gradients)?;
+        }
+        if let Some(dense) = &self.dense {
+            dense.add_gradients(&mut gradients);
+        }
+        Ok(gradients)
+    }
+
+    fn walk(&self, mut steps: &[Step], mut x: Tensor, pass: Pass) -> Result<Tensor> {
+        while let [step, rest @ ..] = steps {
+            steps = rest;
             x = match step {
                 Step::Linear { name, .. } => {
-                    let weight = self.weight(name, "weight", pass)?;
-                    ops::linear(&x, &weight, &self.weight(name, "bias", pass)?)?
+                    let [weight, bias] = self.affine(name, pass)?;
+                    if let Some(dense) = &self.dense {
+                        let relu = matches!(steps, [Step::Relu, ..]);
+                        steps = &steps[usize::from(relu)..];
+                        dense.layer(&x, [&weight, &bias], relu)?
+                    } else {
+                        ops::linear(&x, &weight, &bias)?
+                    }
                 }
                 Step::Conv { name, stride, .. } => {
                     ops::conv(&x, &self.weight(name, "weight", pass)?, *stride)?

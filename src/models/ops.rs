@@ -1,12 +1,10 @@
 //! The arithmetic of the steps, on channel-major activations, by Candle's own differentiable
 //! operations.
 //!
-//! This is what fully connected nets run everywhere and convolution nets on CUDA. On the CPU the
-//! latter run in `fast`, which the tests hold against these operations.
+//! This is what nets run on CUDA. On the CPU convolution nets and dense layers run in `fast`, which the
+//! tests hold against these operations.
 
 use candle_core::{Result, Tensor, Var, bail};
-
-use super::kernels::TimesConstant;
 
 /// Added to variances, as in PyTorch's `BatchNorm2d`.
 const EPSILON: f64 = 1e-5;
@@ -16,16 +14,7 @@ const MOMENTUM: f64 = 0.1;
 
 /// `weight [out, in] * x [in, batch] + bias [out]`.
 pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    product(weight, x)?.broadcast_add(&bias.unsqueeze(1)?)
-}
-
-/// `weight * x`. Candle computes the gradient by `x` even where nobody wants it, which for the
-/// first layer is a third of the work.
-fn product(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
-    if x.device().is_cpu() && !x.track_op() {
-        return weight.apply_op1(TimesConstant(x.clone()));
-    }
-    weight.matmul(x)
+    weight.matmul(x)?.broadcast_add(&bias.unsqueeze(1)?)
 }
 
 /// A convolution with padding `kernel / 2`: `x [in, batch, h, w]`, `weight [out, in, kernel,

@@ -235,7 +235,7 @@ impl<'a> Training<'a> {
             if !loss.sum.is_finite() {
                 return Err(diverged(epoch + 1));
             }
-            optimizer.step(net, &loss.objective.backward()?, lr)?;
+            optimizer.step(net, &net.backward(&loss.objective)?, lr)?;
             progress.loss += loss.sum;
             progress.correct += loss.correct;
             progress.step += 1;

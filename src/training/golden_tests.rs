@@ -20,7 +20,7 @@ fn steps_of_sgd_agree_with_pytorch() {
     for _ in 0..3 {
         let logits = net.forward(&golden.inputs(), Pass::Train).unwrap();
         let loss = loss::cross_entropy(&logits, &golden.labels()).unwrap();
-        optimizer.step(&net, &loss.objective.backward().unwrap(), 0.05).unwrap();
+        optimizer.step(&net, &net.backward(&loss.objective).unwrap(), 0.05).unwrap();
     }
     for (name, _, var) in net.tensors() {
         assert_close(var, golden.get(&format!("stepped.{name}")), 5e-4, name);

@@ -2,7 +2,7 @@
 //!
 //! Both are pure functions of the samples, the recipe and a seed: on the CPU the same job gives
 //! the same bytes for any number of threads. `inputs` scales and augments, `batches` orders,
-//! `optimizer` and `schedule` move the weights, `epochs` is the loop, `snapshot`
+//! `optimizer`, `update` and `schedule` move the weights, `epochs` is the loop, `snapshot`
 //! stops it between two steps, `predict` is the pass of a model.
 
 mod batches;
@@ -15,6 +15,7 @@ mod pretrained;
 mod schedule;
 mod sizing;
 mod snapshot;
+mod update;
 
 pub use batches::steps_per_epoch;
 pub use epochs::{EpochReport, Follow, Job, OnEpoch, Trained, Training, train};

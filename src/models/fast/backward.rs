@@ -44,7 +44,7 @@ impl<'a> Backward<'a> {
                 Kind::Conv(conv) => self.conv(i, conv),
                 Kind::Pool { source, kernel, .. } => self.pool(i, *source, *kernel),
                 // A join's gradient is that of both its sides, and nobody wants that of images.
-                Kind::Join { .. } | Kind::Unfold(_) => {}
+                Kind::Join { .. } | Kind::Images(_) => {}
             }
         }
         self.by_theta
@@ -132,7 +132,7 @@ impl<'a> Backward<'a> {
     /// The buffer for the gradient by what a convolution reads, and whether to add to it; none for
     /// images.
     fn target(&mut self, conv: &Conv) -> Option<(Buffer, bool)> {
-        if let Kind::Unfold(_) = self.kept.plan.nodes[conv.source].kind {
+        if let Kind::Images(_) = self.kept.plan.nodes[conv.source].kind {
             return None;
         }
         let begun = match conv.role {
@@ -205,7 +205,7 @@ impl Kept {
         let [left, right] = match self.plan.nodes[node].kind {
             Kind::Conv(_) => [Some(node), None],
             Kind::Join { left, right } => [Some(left), Some(right)],
-            Kind::Pool { .. } | Kind::Unfold(_) => [None, None],
+            Kind::Pool { .. } | Kind::Images(_) => [None, None],
         };
         let joins = move |i: &usize| match &self.plan.nodes[*i].kind {
             Kind::Conv(conv) => conv.joins.unwrap_or(*i) == node,
@@ -225,7 +225,7 @@ impl Kept {
         let masked = match &self.plan.nodes[node].kind {
             Kind::Conv(conv) => conv.relu,
             Kind::Join { .. } => true,
-            Kind::Pool { .. } | Kind::Unfold(_) => false,
+            Kind::Pool { .. } | Kind::Images(_) => false,
         };
         if masked {
             simd::run(Mask { size, view: self.image(node, image), gradient });

@@ -16,6 +16,7 @@ use super::norm::GradientView;
 use super::plan::Conv;
 use super::rows::{Input, InputGradient, Output, OutputGradient, Row, Tiles};
 use super::simd::{self, LANES, Pixel, View, blocks};
+use super::stem::{self, Stem};
 use super::winograd::{self, FREQUENCIES};
 
 /// Tiles of a group: enough to reuse weights from the cache, and few enough to stay there.
@@ -171,6 +172,14 @@ impl Conv {
         mut done: impl FnMut(usize, &[Pixel]),
     ) {
         let len = self.output.len();
+        if let Some(stem) = &self.stem {
+            let images = x.pixels.chunks_exact(stem.bordered_len()).zip(out.chunks_exact_mut(len));
+            for (i, (image, out)) in images.enumerate() {
+                simd::run(stem::Forward { stem, image, weights, out });
+                done(i, out);
+            }
+            return;
+        }
         for (range, group) in self.groups(out.len() / len) {
             self.fit(group, scratch);
             self.load(x, range.clone(), group, scratch);
@@ -206,6 +215,9 @@ impl Conv {
         scratch: &mut Scratch,
         mut done: impl FnMut(usize, &mut [Pixel]),
     ) {
+        if let Some(stem) = &self.stem {
+            return self.stem_backward(stem, x.pixels, gradient, partial, scratch);
+        }
         let (len, out_len) = (self.input.len(), self.output.len());
         for (range, group) in self.groups(gradient.gradient.len() / out_len) {
             self.fit(group, scratch);
@@ -236,6 +248,25 @@ impl Conv {
                     done(image, out);
                 }
             }
+        }
+    }
+}
+
+impl Conv {
+    /// The gradient by the weights of the first convolution; nobody wants that by images.
+    fn stem_backward(
+        &self,
+        stem: &Stem,
+        images: &[Pixel],
+        gradient: GradientView,
+        out: &mut [Pixel],
+        scratch: &mut Scratch,
+    ) {
+        scratch.strip.fit(self.output.width);
+        for (i, image) in images.chunks_exact(stem.bordered_len()).enumerate() {
+            let gradient = gradient.image(i, self.output.len());
+            let strip = scratch.strip.get_mut();
+            simd::run(stem::Gradient { stem, image, gradient, strip, out });
         }
     }
 }

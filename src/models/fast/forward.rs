@@ -25,9 +25,9 @@ pub(super) fn compute<'a, F: Fn(usize) -> View<'a>>(
     let view = &inputs.node;
     let images = out.chunks_exact_mut(node.size.len());
     match &node.kind {
-        Kind::Unfold(unfold) => {
-            let len = unfold.input.channels * unfold.input.plane();
-            images.zip(inputs.images.chunks_exact(len)).for_each(|(out, x)| unfold.run(x, out));
+        Kind::Images(stem) => {
+            let inputs = inputs.images.chunks_exact(stem.image_len());
+            images.zip(inputs).for_each(|(out, image)| stem.border(image, out));
         }
         Kind::Conv(conv) => conv.forward(view(conv.source), weights, out, scratch, done),
         Kind::Pool { source, input, kernel } => {

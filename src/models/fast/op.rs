@@ -2,11 +2,12 @@
 //!
 //! One operation per layer would cost a pass over fresh memory for each gradient and lose the
 //! fusions: a prototype with the same kernels reached under half of the speed. Candle keeps the head, the
-//! loss and the optimiser.
+//! loss and the optimiser. Candle would also add the gradient by theta to a vector of zeros and cut it
+//! into copies, so it stays here until somebody takes it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, Var, bail};
 
 use super::super::kernels::with_floats;
 use super::plan::Plan;
@@ -15,6 +16,8 @@ use super::train::Trainer;
 /// A net in training. Its buffers hold one forward pass, that of the last call.
 pub(crate) struct Backbone {
     features: usize,
+    /// What the operation is one on: a number that nothing depends on.
+    anchor: Var,
     state: Arc<Mutex<State>>,
 }
 
@@ -22,42 +25,64 @@ struct State {
     trainer: Trainer,
     /// Counts forward passes.
     generation: u64,
+    /// The gradient by theta.
+    gradient: Option<Vec<f32>>,
 }
 
 impl Backbone {
-    pub(crate) fn new(plan: Plan) -> Self {
+    /// # Errors
+    /// If Candle has no memory.
+    pub(crate) fn new(plan: Plan) -> Result<Self> {
         let features = plan.features();
-        let state = State { trainer: Trainer::new(plan), generation: 0 };
-        Self { features, state: Arc::new(Mutex::new(state)) }
+        let state = State { trainer: Trainer::new(plan), generation: 0, gradient: None };
+        let anchor = Var::zeros((), DType::F32, &Device::Cpu)?;
+        Ok(Self { features, anchor, state: Arc::new(Mutex::new(state)) })
     }
 
-    /// Features `[batch, channels]` of `x [batch, channels, height, width]`, differentiable by
-    /// `theta` until the next call, and the batch's means and unbiased variances.
+    /// Features `[batch, channels]` of `x [batch, channels, height, width]` and the batch's means and
+    /// unbiased variances. If features are tracked, a backward pass before the next call leaves the
+    /// gradient by `theta` for [`Backbone::take_gradient`].
     ///
     /// # Errors
     /// If a tensor is not contiguous f32 on the CPU, or of another size than the plan says, or if
     /// `x` wants a gradient.
-    pub(crate) fn forward(&self, x: &Tensor, theta: &Tensor) -> Result<(Tensor, Vec<f32>)> {
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        theta: &Tensor,
+        tracked: bool,
+    ) -> Result<(Tensor, Vec<f32>)> {
         if x.track_op() {
             bail!("the fast path has no gradient by images");
         }
         let mut state = lock(&self.state);
         state.generation += 1;
+        state.gradient = None;
         let generation = state.generation;
+        let trainer = &mut state.trainer;
+        // Entered once, the thread pool need not be woken for each node.
         let (features, statistics) =
-            with_floats([x, theta], |[x, theta]| state.trainer.forward(x, theta))??;
+            with_floats([x, theta], |[x, theta]| rayon::scope(|_| trainer.forward(x, theta)))??;
         drop(state);
         let shape = (features.len() / self.features, self.features).into();
-        let state = Arc::clone(&self.state);
-        let step = Step { features: Mutex::new(features), shape, generation, state };
-        Ok((theta.apply_op1(step)?, statistics))
+        let (state, theta) = (Arc::clone(&self.state), theta.clone());
+        let step = Step { features: Mutex::new(features), shape, theta, generation, state };
+        let anchor =
+            if tracked { self.anchor.as_tensor() } else { &self.anchor.as_detached_tensor() };
+        Ok((anchor.apply_op1(step)?, statistics))
+    }
+
+    /// The gradient by theta that the last backward pass has left.
+    pub(crate) fn take_gradient(&self) -> Option<Vec<f32>> {
+        lock(&self.state).gradient.take()
     }
 }
 
-/// One forward pass, already computed: an operation on theta, as images have no gradient.
+/// One forward pass, already computed.
 struct Step {
     features: Mutex<Vec<f32>>,
     shape: Shape,
+    theta: Tensor,
     generation: u64,
     state: Arc<Mutex<State>>,
 }
@@ -72,16 +97,18 @@ impl CustomOp1 for Step {
         Ok((CpuStorage::F32(features), self.shape.clone()))
     }
 
-    fn bwd(&self, theta: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+    fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         let mut state = lock(&self.state);
         if state.generation != self.generation {
             bail!("the net ran forward again before this backward pass, which needs its buffers");
         }
         let gradient = gradient.contiguous()?;
-        let by_theta = with_floats([theta, &gradient], |[theta, gradient]| {
-            state.trainer.backward(theta, gradient)
+        let trainer = &mut state.trainer;
+        let by_theta = with_floats([&self.theta, &gradient], |[theta, gradient]| {
+            rayon::scope(|_| trainer.backward(theta, gradient))
         })??;
-        Tensor::from_vec(by_theta, theta.shape(), theta.device()).map(Some)
+        state.gradient = Some(by_theta);
+        Ok(None)
     }
 }
 

@@ -72,8 +72,8 @@ fn the_operation_agrees_with_candles_own() {
         let shape = (images, size.channels, size.height, size.width);
         let x = Tensor::from_vec(case.x.clone(), shape, &Device::Cpu).unwrap();
         let theta = Var::from_vec(case.theta.clone(), case.theta.len(), &Device::Cpu).unwrap();
-        let backbone = Backbone::new(case.plan.clone());
-        let (ours, _) = backbone.forward(&x, &theta).unwrap();
+        let backbone = Backbone::new(case.plan.clone()).unwrap();
+        let (ours, _) = backbone.forward(&x, &theta, true).unwrap();
         let mut plain = Plain { theta: &theta, at: 0 };
         let theirs = plain.chain(x.clone(), &case.layers).mean((2, 3)).unwrap();
         let weights = Tensor::from_vec(case.weights(), ours.shape(), &Device::Cpu).unwrap();
@@ -86,8 +86,10 @@ fn the_operation_agrees_with_candles_own() {
             assert!(error < 2e-3, "{what}: {error}");
         };
         close(&ours, &theirs, "features");
-        let (our, their) = (gradients(&ours), gradients(&theirs));
-        close(our.get(&theta).unwrap(), their.get(&theta).unwrap(), "gradient by theta");
+        let their = gradients(&theirs);
+        gradients(&ours);
+        let our = Tensor::new(backbone.take_gradient().unwrap(), &Device::Cpu).unwrap();
+        close(&our, their.get(&theta).unwrap(), "gradient by theta");
     }
 }
 
@@ -96,12 +98,14 @@ fn a_second_forward_pass_before_the_backward_pass_is_an_error() {
     let case = Case::new(size(1, 4, 4), vec![conv(4, 3, 1)], 2, 91);
     let x = Tensor::from_vec(case.x.clone(), (2, 1, 4, 4), &Device::Cpu).unwrap();
     let theta = Var::from_vec(case.theta.clone(), case.theta.len(), &Device::Cpu).unwrap();
-    let backbone = Backbone::new(case.plan.clone());
-    let loss = || backbone.forward(&x, &theta).unwrap().0.sqr().unwrap().sum_all().unwrap();
+    let backbone = Backbone::new(case.plan.clone()).unwrap();
+    let loss = || backbone.forward(&x, &theta, true).unwrap().0.sqr().unwrap().sum_all().unwrap();
     let (first, second) = (loss(), loss());
     assert!(first.backward().unwrap_err().to_string().contains("ran forward again"));
-    assert!(second.backward().unwrap().get(&theta).is_some());
+    assert!(backbone.take_gradient().is_none());
+    second.backward().unwrap();
+    assert!(backbone.take_gradient().is_some() && backbone.take_gradient().is_none());
     let tracked = Var::from_tensor(&x).unwrap();
-    let error = backbone.forward(&tracked, &theta).unwrap_err().to_string();
+    let error = backbone.forward(&tracked, &theta, true).unwrap_err().to_string();
     assert!(error.contains("no gradient by images"));
 }

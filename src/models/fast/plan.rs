@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use candle_core::{Result, bail};
 
-use super::point::Unfold;
-use super::simd::blocks;
+use super::simd::{LANES, blocks};
+use super::stem::Stem;
 
 /// One layer of a convolution net.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub(crate) struct Conv {
     pub(crate) kernel: usize,
     pub(crate) stride: usize,
     pub(crate) relu: bool,
-    /// Of the weights in PyTorch's order, which `kernel` and `input` of the first convolution, being
-    /// one of 1x1 over unfolded images, do not show.
+    /// Of the weights in PyTorch's order, which `kernel` and `input` of the first convolution do not
+    /// show: its taps count as channels of a 1x1 convolution.
     pub(crate) shape: [usize; 4],
     /// In theta: the weights in that order, then the factors of the norm, then its offsets.
     pub(crate) theta: Range<usize>,
@@ -70,6 +70,8 @@ pub(crate) struct Conv {
     pub(super) joins: Option<usize>,
     /// What the source's gradient is made of.
     pub(super) role: Role,
+    /// How the first convolution reads images.
+    pub(super) stem: Option<Stem>,
 }
 
 /// What becomes of a convolution's gradient by its input.
@@ -111,7 +113,7 @@ pub(super) struct Node {
 impl Node {
     pub(super) fn reads(&self, node: usize) -> bool {
         match &self.kind {
-            Kind::Unfold(_) => false,
+            Kind::Images(_) => false,
             Kind::Conv(conv) => conv.source == node,
             Kind::Pool { source, .. } => *source == node,
             Kind::Join { left, right } => *left == node || *right == node,
@@ -121,8 +123,8 @@ impl Node {
 
 #[derive(Clone, Debug)]
 pub(super) enum Kind {
-    /// The images, ready for the first convolution.
-    Unfold(Unfold),
+    /// The images, with the border that the first convolution needs.
+    Images(Stem),
     Conv(Conv),
     Pool {
         source: usize,
@@ -224,7 +226,7 @@ impl Plan {
         self.nodes.len().checked_sub(1)
     }
 
-    /// The first convolution: a 1x1 convolution over unfolded images.
+    /// The first convolution, which reads bordered images.
     fn first(&mut self, layer: &Layer) -> Result<()> {
         let (input, Layer::Conv { outputs, kernel, stride, relu }) = (self.input, layer) else {
             bail!("a net for the fast path begins with a convolution");
@@ -234,12 +236,16 @@ impl Plan {
             bail!("the fast path has no {layer:?} over {input:?}");
         }
         let output = input.strided(input.channels * kernel * kernel, stride);
-        let unfold = Unfold { input, output, kernel, stride };
-        self.nodes.push(Node { kind: Kind::Unfold(unfold), size: output });
+        let stem = Stem::new(input, output, kernel, stride);
+        // As the convolution sees its input: a channel for each tap.
+        self.nodes.push(Node { kind: Kind::Images(stem.clone()), size: output });
         self.conv(&Layer::Conv { outputs, kernel: 1, stride: 1, relu }, 0, Role::Only)?;
         if let Some(Node { kind: Kind::Conv(conv), .. }) = self.nodes.last_mut() {
             conv.shape = [outputs, input.channels, kernel, kernel];
+            conv.stem = Some(stem.clone());
         }
+        // As it lies in memory.
+        self.nodes[0].size = Size { channels: LANES, height: 1, width: stem.bordered_len() };
         Ok(())
     }
 
@@ -268,6 +274,7 @@ impl Plan {
             statistics,
             source,
             role,
+            stem: None,
         };
         self.nodes.push(Node { kind: Kind::Conv(conv), size: output });
         Ok(())

@@ -1,15 +1,11 @@
-//! 1x1 convolutions, and the unfolding that makes the first convolution one.
-//!
-//! Images have one or three channels, which would leave most of sixteen lanes empty: unfolded, the
-//! taps of the first kernel fill them, whatever its size.
+//! 1x1 convolutions: their tiles are pixels.
 
 use std::ops::Range;
 
 use pulp::Simd;
 
-use super::plan::Size;
 use super::rows::{Input, InputGradient, Output, OutputGradient, Row};
-use super::simd::{LANES, Pixel, per_pixel, vectors, vectors_mut};
+use super::simd::{LANES, per_pixel, vectors, vectors_mut};
 
 impl Row {
     /// Where the row starts in a block of the picture.
@@ -80,45 +76,5 @@ pub(super) fn input_gradient<S: Simd>(_: S, task: &mut InputGradient) {
         for (out, product) in out.iter_mut().step_by(row.stride).zip(products) {
             out.iter_mut().zip(product).for_each(|(out, product)| *out += product);
         }
-    }
-}
-
-/// A first convolution's kernel over images of size `input`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Unfold {
-    pub(super) input: Size,
-    pub(super) output: Size,
-    pub(super) kernel: usize,
-    pub(super) stride: usize,
-}
-
-impl Unfold {
-    /// Unfolds an image `[channel, height, width]`: `[tap of channel]` per output pixel.
-    pub(super) fn run(self, image: &[f32], out: &mut [Pixel]) {
-        let Self { input, output, kernel, .. } = self;
-        out.fill([0.0; LANES]);
-        for q in 0..output.channels {
-            let (channel, tap) = (q / (kernel * kernel), q % (kernel * kernel));
-            let block = &mut out[q / LANES * output.plane()..][..output.plane()];
-            let (rows, top) = self.inside(tap / kernel, input.height, output.height);
-            let (columns, left) = self.inside(tap % kernel, input.width, output.width);
-            for (i, row) in rows.enumerate() {
-                let start = channel * input.plane() + (top + i * self.stride) * input.width + left;
-                let out = &mut block[row * output.width..][columns.clone()];
-                for (out, x) in out.iter_mut().zip(image[start..].iter().step_by(self.stride)) {
-                    out[q % LANES] = *x;
-                }
-            }
-        }
-    }
-
-    /// Along one axis, the outputs for which a tap falls into the image, and where it first does.
-    fn inside(self, tap: usize, input: usize, output: usize) -> (Range<usize>, usize) {
-        let padding = self.kernel / 2;
-        let first = padding.saturating_sub(tap).div_ceil(self.stride);
-        let end = (input + padding).saturating_sub(tap).div_ceil(self.stride).min(output);
-        let place = (first * self.stride + tap).saturating_sub(padding);
-        // `start` of an empty range may lie beyond the image.
-        if first < end { (first..end, place) } else { (0..0, 0) }
     }
 }

@@ -3,7 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::plan::Size;
-use super::simd::{LANES, Pixel, View, at_least, per_pixel, vectors, vectors_mut};
+use super::simd::{AffineVector, LANES, Pixel, View, at_least, per_pixel, vectors, vectors_mut};
 
 /// The larger; not a number if either is not.
 #[inline(always)]
@@ -12,37 +12,56 @@ fn larger<S: Simd>(simd: S, a: S::f32s, b: S::f32s) -> S::f32s {
     simd.select_f32s(simd.less_than_or_equal_f32s(a, a), larger, a)
 }
 
-/// The pixels of windows with stride 2.
-#[derive(Clone, Copy)]
-struct Windows<const KERNEL: usize> {
-    height: usize,
-    width: usize,
-}
-
-impl<const KERNEL: usize> Windows<KERNEL> {
-    fn over(Size { height, width, .. }: Size) -> Self {
-        Self { height, width }
-    }
-
-    /// Where the input is that a tap of the window of output `(y, x)` reads. Outside of the image it
-    /// is the nearest pixel, which is in the window too and changes no maximum.
-    #[inline(always)]
-    fn pixel(self, (y, x): (usize, usize), tap: usize) -> usize {
-        let along = |at: usize, tap: usize, len: usize| {
-            (2 * at + tap).saturating_sub((KERNEL - 1) / 2).min(len - 1)
-        };
-        along(y, tap / KERNEL, self.height) * self.width + along(x, tap % KERNEL, self.width)
-    }
-}
-
-/// The largest of a window; not a number if one is not.
+/// The pixels along one axis that a window with stride 2 reads. Outside of the image it is the
+/// nearest pixel, which is in the window too and changes no maximum.
 #[inline(always)]
-fn largest<S: Simd, const KERNEL: usize>(simd: S, value: impl Fn(usize) -> S::f32s) -> S::f32s {
-    let mut top = value(0);
-    for tap in 1..KERNEL * KERNEL {
-        top = larger(simd, top, value(tap));
+fn along<const KERNEL: usize>(at: usize, len: usize) -> [usize; KERNEL] {
+    let mut pixels = [0; KERNEL];
+    for tap in 0..KERNEL {
+        pixels[tap] = (2 * at + tap).saturating_sub((KERNEL - 1) / 2).min(len - 1);
     }
-    top
+    pixels
+}
+
+/// One vector of the pixels of a window. Their values are read at once and without a closure, which
+/// would be compiled without wide instructions.
+struct Window<S: Simd, const KERNEL: usize> {
+    places: [[usize; KERNEL]; KERNEL],
+    values: [[S::f32s; KERNEL]; KERNEL],
+}
+
+impl<S: Simd, const KERNEL: usize> Window<S, KERNEL> {
+    /// Vector `v` of the window of output `(y, x)` over a picture of size `input`.
+    #[inline(always)]
+    fn read(
+        simd: S,
+        (y, x): (usize, usize),
+        input: Size,
+        (plane, affine, v): (&[S::f32s], &AffineVector<S>, usize),
+    ) -> Self {
+        let (rows, columns) = (along::<KERNEL>(y, input.height), along::<KERNEL>(x, input.width));
+        let mut places = [[0; KERNEL]; KERNEL];
+        let mut values = [[simd.splat_f32s(0.0); KERNEL]; KERNEL];
+        for r in 0..KERNEL {
+            for c in 0..KERNEL {
+                places[r][c] = (rows[r] * input.width + columns[c]) * per_pixel::<S>() + v;
+                values[r][c] = affine.of(simd, plane[places[r][c]]);
+            }
+        }
+        Self { places, values }
+    }
+
+    /// The largest; not a number if one is not.
+    #[inline(always)]
+    fn largest(&self, simd: S) -> S::f32s {
+        let mut top = self.values[0][0];
+        for r in 0..KERNEL {
+            for c in 0..KERNEL {
+                top = larger(simd, top, self.values[r][c]);
+            }
+        }
+        top
+    }
 }
 
 /// Pools one image.
@@ -59,18 +78,17 @@ impl<const KERNEL: usize> WithSimd for Pool<'_, KERNEL> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (per, width) = (per_pixel::<S>(), self.output.width);
-        let windows = Windows::<KERNEL>::over(self.input);
         let planes = self.view.pixels.chunks_exact(self.input.plane());
         let outs = self.out.chunks_exact_mut(self.output.plane());
-        for (block, (x, out)) in planes.zip(outs).enumerate() {
-            let (x, out) = (vectors::<S>(x), vectors_mut::<S>(out));
+        for (block, (plane, out)) in planes.zip(outs).enumerate() {
+            let (plane, out) = (vectors::<S>(plane), vectors_mut::<S>(out));
             for v in 0..per {
                 let affine = self.view.affine.vector(simd, block, v);
                 for (y, out) in out.chunks_exact_mut(width * per).enumerate() {
-                    for column in 0..width {
-                        let value =
-                            |tap| affine.of(simd, x[windows.pixel((y, column), tap) * per + v]);
-                        out[column * per + v] = largest::<S, KERNEL>(simd, value);
+                    for x in 0..width {
+                        let from = (plane, &affine, v);
+                        let window = Window::<S, KERNEL>::read(simd, (y, x), self.input, from);
+                        out[x * per + v] = window.largest(simd);
                     }
                 }
             }
@@ -93,28 +111,34 @@ impl<const KERNEL: usize> WithSimd for PoolGradient<'_, KERNEL> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let (zero, per) = (simd.splat_f32s(0.0), per_pixel::<S>());
-        let (windows, width) = (Windows::<KERNEL>::over(self.input), self.output.width);
-        vectors_mut::<S>(self.out).fill(zero);
+        let (zero, per, width) = (simd.splat_f32s(0.0), per_pixel::<S>(), self.output.width);
+        // Windows of 2x2 do not overlap, and cover all but what is cropped.
+        let (apart, Size { height, width: columns, .. }) = (KERNEL == 2, self.input);
+        if !apart || (height | columns) % 2 == 1 {
+            vectors_mut::<S>(self.out).fill(zero);
+        }
         let planes = self.view.pixels.chunks_exact(self.input.plane());
         let gradients = self.gradient.chunks_exact(self.output.plane());
         let outs = self.out.chunks_exact_mut(self.input.plane());
-        for (block, (out, (x, gradient))) in outs.zip(planes.zip(gradients)).enumerate() {
-            let (x, gradient) = (vectors::<S>(x), vectors::<S>(gradient));
+        for (block, (out, (plane, gradient))) in outs.zip(planes.zip(gradients)).enumerate() {
+            let (plane, gradient) = (vectors::<S>(plane), vectors::<S>(gradient));
             let out = vectors_mut::<S>(out);
             for v in 0..per {
                 let affine = self.view.affine.vector(simd, block, v);
                 for (y, gradient) in gradient.chunks_exact(width * per).enumerate() {
-                    for column in 0..width {
-                        let place = |tap| windows.pixel((y, column), tap) * per + v;
-                        let value = |tap| affine.of(simd, x[place(tap)]);
-                        let top = largest::<S, KERNEL>(simd, value);
-                        let mut rest = gradient[column * per + v];
-                        for tap in 0..KERNEL * KERNEL {
-                            let first = simd.less_than_or_equal_f32s(top, value(tap));
-                            let share = simd.select_f32s(first, rest, zero);
-                            out[place(tap)] = simd.add_f32s(out[place(tap)], share);
-                            rest = simd.select_f32s(first, zero, rest);
+                    for x in 0..width {
+                        let from = (plane, &affine, v);
+                        let window = Window::<S, KERNEL>::read(simd, (y, x), self.input, from);
+                        let top = window.largest(simd);
+                        let mut rest = gradient[x * per + v];
+                        for r in 0..KERNEL {
+                            for c in 0..KERNEL {
+                                let out = &mut out[window.places[r][c]];
+                                let first = simd.less_than_or_equal_f32s(top, window.values[r][c]);
+                                let share = simd.select_f32s(first, rest, zero);
+                                *out = if apart { share } else { simd.add_f32s(*out, share) };
+                                rest = simd.select_f32s(first, zero, rest);
+                            }
                         }
                     }
                 }

@@ -4,6 +4,11 @@
 //! crate stays without `unsafe`. Kernels are generic over the width: sixteen channels are one vector
 //! of AVX-512, two of AVX2, four of NEON. No sum ever runs across channels, hence the width does not
 //! change the order of any sum.
+//!
+//! What a kernel calls must be inlined into it, or it is compiled without wide instructions, with a call
+//! for each of them. For functions `inline(always)` says so; a closure has no such word, and one in a pool
+//! once halved the speed of a net. Arrays of vectors stay in registers only if all loops over them are plain:
+//! over ranges of known length, with nothing else in them.
 
 use pulp::{Arch, Simd, WithSimd};
 

@@ -41,7 +41,7 @@ pub(super) fn convnet(width: usize, blocks: usize) -> Vec<Layer> {
 }
 
 /// Numbers in -1..1 that look random.
-fn numbers(count: usize, salt: u64) -> Vec<f32> {
+pub(super) fn numbers(count: usize, salt: u64) -> Vec<f32> {
     let mut state = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut next = || {
         state ^= state << 13;

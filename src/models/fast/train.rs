@@ -139,7 +139,7 @@ impl Plan {
     /// of the largest convolutions. Working memory, some megabytes per thread, is not counted.
     pub(crate) fn training_bytes(&self, images: usize) -> usize {
         let results: usize = self.nodes.iter().map(|node| node.size.len()).sum();
-        // The first node is the unfolded images, of which there is no gradient.
+        // The first node is the images, of which there is no gradient.
         let largest = self.nodes.iter().skip(1).map(|node| node.size.len()).max();
         let packed = self.convs().map(|c| c.packed_len(false).max(c.packed_len(true))).max();
         let partial = self.convs().map(Conv::partial_len).max();

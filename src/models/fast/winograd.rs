@@ -58,6 +58,15 @@ impl<'a, S: Simd> Strip<'a, S> {
         Self { vectors, wide, step: row.tiles.step(), across: row.across }
     }
 
+    /// Zeros the pixels that a padded row of `width` has beside it.
+    #[inline(always)]
+    fn clear_border(&mut self, zero: S::f32s, width: usize) {
+        for row in self.vectors.chunks_exact_mut(self.wide * per_pixel::<S>()) {
+            row[..per_pixel::<S>()].fill(zero);
+            row[(1 + width) * per_pixel::<S>()..].fill(zero);
+        }
+    }
+
     /// One vector of a column.
     #[inline(always)]
     fn column(&self, simd: S, x: usize) -> [S::f32s; 6] {
@@ -136,7 +145,7 @@ pub(super) fn input<S: Simd>(simd: S, task: &mut Input) {
     let (zero, per, row) = (simd.splat_f32s(0.0), per_pixel::<S>(), task.row);
     let width = row.size.width;
     let mut strip = Strip::<S>::new(task.strip, row, 2);
-    strip.vectors.fill(zero);
+    strip.clear_border(zero, width);
     for block in 0..row.tiles.blocks {
         let plane = vectors::<S>(&task.view.pixels[block * row.size.plane()..]);
         let rows = row.under().map(|y| y.map(|y| &plane[y * width * per..][..width * per]));

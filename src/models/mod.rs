@@ -18,7 +18,8 @@ mod transformer;
 
 pub(crate) use body::training_bytes;
 pub use checkpoint::{Checkpoint, ModelCard, Scaling};
-pub use device::open;
+pub use device::{devices, open};
+pub(crate) use device::{full, is_full};
 pub use net::{Net, Pass};
 pub use plan::Architecture;
 pub(crate) use plan::{Step, embedding_width};

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::body::Body;
 use super::ops;
 use super::plan::{Architecture, Parameter, Role, Step};
 use super::transformer::{self, Affine, Block};
+use crate::recipe::Precision;
 use crate::samples::Shape;
 use crate::seed::Seed;
 use crate::{Error, Result};
@@ -34,8 +35,10 @@ pub struct Net {
     steps: Vec<Step>,
     shape: Shape,
     tensors: BTreeMap<String, (Role, Var)>,
-    /// Computes all steps but the last, if `fast` does that: on the CPU, for convolution nets.
+    /// Computes all steps but the last, if `fast` does that: on the CPU, for convolution nets, in f32.
     body: Option<Body>,
+    /// The kind of activations in training; see [`Net::training_in`].
+    trained_in: DType,
 }
 
 impl Net {
@@ -78,7 +81,19 @@ impl Net {
             tensors.insert(p.name, (p.role, var));
         }
         let body = if device.is_cpu() { Body::of(&steps, shape)? } else { None };
-        Ok(Self { steps, shape, tensors, body })
+        Ok(Self { steps, shape, tensors, body, trained_in: DType::F32 })
+    }
+
+    /// The same network, whose steps of training compute in these numbers what lies between the inputs and
+    /// the last layer. Its tensors, and with them their gradients, stay f32, and so do all other passes.
+    #[must_use]
+    pub(crate) fn training_in(self, precision: Precision) -> Self {
+        let trained_in = match precision {
+            Precision::F32 => DType::F32,
+            Precision::Bf16 => DType::BF16,
+            Precision::F16 => DType::F16,
+        };
+        Self { trained_in, ..self }
     }
 
     /// The same network without `fast`.
@@ -89,7 +104,7 @@ impl Net {
 
     /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`. On the CPU the inputs of a
     /// convolution net cannot be tracked, and it holds one forward pass: after another one the
-    /// backward pass of the first is an error.
+    /// backward pass of the first is an error. Inputs and logits are f32.
     ///
     /// # Errors
     /// `Internal` if a tensor operation fails, such as for inputs of another shape.
@@ -105,9 +120,11 @@ impl Net {
     pub fn forward_embedding(&self, inputs: &Tensor, pass: Pass) -> Result<(Tensor, Tensor)> {
         let (head, body) =
             self.steps.split_last().ok_or_else(|| Error::internal("a model without steps"))?;
+        let narrow = pass == Pass::Train && !body.is_empty();
+        let kind = if narrow { self.trained_in } else { DType::F32 };
         let embeddings = match &self.body {
-            Some(fast) => fast.forward(self, inputs, pass)?.t()?,
-            None => self.walk(body, self.first(inputs)?, pass)?,
+            Some(fast) if kind == DType::F32 => fast.forward(self, inputs, pass)?.t()?,
+            _ => ops::wide(&self.walk(body, self.first(inputs)?.to_dtype(kind)?, pass)?)?,
         };
         let logits = self.walk(std::slice::from_ref(head), embeddings.clone(), pass)?;
         Ok((logits.t()?, embeddings.t()?))
@@ -133,7 +150,7 @@ impl Net {
                 }
                 Step::Relu => x.relu()?,
                 Step::Pool { kernel } => ops::max_pool(&x, *kernel)?,
-                Step::Average => x.flatten_from(2)?.mean(2)?,
+                Step::Average => ops::average(&x)?,
                 Step::Tokens { .. } => self.tokens(&x, pass)?,
                 Step::Block { name, heads, .. } => {
                     transformer::block(&x, &self.block(name, pass)?, *heads)?
@@ -213,6 +230,7 @@ impl Net {
     }
 
     fn norm(&self, x: &Tensor, name: &str, pass: Pass) -> Result<Tensor> {
+        let (kind, x) = (x.dtype(), &ops::wide(x)?);
         let scale = self.weight(name, "weight", pass)?;
         let offset = self.weight(name, "bias", pass)?;
         let running = (self.var(name, "running_mean")?, self.var(name, "running_var")?);
@@ -224,7 +242,7 @@ impl Net {
             ops::follow(running.0, &mean.detach())?;
             ops::follow(running.1, &ops::unbiased(&var, x.elem_count() / x.dim(0)?)?)?;
         }
-        Ok(ops::norm(x, (&mean, &var), &scale, &offset)?)
+        Ok(ops::norm(x, (&mean, &var), &scale, &offset)?.to_dtype(kind)?)
     }
 }
 

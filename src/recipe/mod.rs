@@ -15,6 +15,7 @@
 mod address;
 mod change;
 mod check;
+mod devices;
 mod document;
 mod expand;
 mod file;
@@ -26,6 +27,7 @@ mod suggest;
 mod types;
 
 pub use address::{Address, Scheme};
+pub use devices::Devices;
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
 pub(crate) use sql::words;

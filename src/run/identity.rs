@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::recipe::{Evaluate, Recipe, Storage, Sweep};
+use crate::recipe::{Devices, Evaluate, Recipe, Storage, Sweep};
 use crate::storage::crash::Point;
 use crate::storage::{Dir, FORMAT, Object, Written, seal, sha256_hex, unseal};
 
@@ -77,13 +77,16 @@ impl RunFile {
         Ok(sha256_hex(&serde_json::to_vec(&what)?))
     }
 
-    /// The recipe without what cannot change a result: the place of the run, which may move, how
-    /// stores are reached, how often trainings keep checkpoints, what a coreset is measured on, the grid
+    /// The recipe without what cannot change a result: the place of the run, which may move, which of
+    /// several devices of a kind, how stores are reached, how often trainings keep checkpoints, what a coreset is measured on, the grid
     /// it may be part of, and the limits that stopped it, which may be raised.
     fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
         recipe.storage = Storage::default();
+        if let Ok(devices) = recipe.device.parse::<Devices>() {
+            devices.kind().clone_into(&mut recipe.device);
+        }
         (recipe.train.checkpoint_epochs, recipe.train.checkpoint_minutes) = (None, 0.0);
         (recipe.evaluate, recipe.sweep) = (Evaluate::default(), Sweep::default());
         recipe.data.max_quarantined = 0.0;

@@ -2,6 +2,8 @@
 //! run directory holds them together.
 
 use super::Observer;
+use super::fit;
+use super::rounds::dealt;
 use super::status::{known_tasks, open};
 use super::task::{PUBLISH, Task};
 use super::worker::Run;
@@ -72,7 +74,12 @@ impl Run {
                     let room = self.split()?.spill;
                     self.spill(|| self.read_shards(room, |shard| shard == index))?;
                 }
-                self.do_task(*task, 0, 0, observer).map(|()| TaskEnd::Done)
+                // Whoever does the others may sit beside: each model has its device.
+                let device = match task.model() {
+                    Some(model) => dealt(&fit::devices(&self.recipe)?, model).to_owned(),
+                    None => String::new(),
+                };
+                self.do_task(*task, &device, 0, 0, observer).map(|()| TaskEnd::Done)
             }
         }
     }

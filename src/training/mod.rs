@@ -7,8 +7,10 @@
 
 mod batches;
 mod epochs;
+mod full;
 mod inputs;
 mod loss;
+mod loss_scale;
 mod optimizer;
 mod predict;
 mod pretrained;
@@ -20,7 +22,7 @@ pub use batches::steps_per_epoch;
 pub use epochs::{EpochReport, Follow, Job, OnEpoch, Trained, Training, train};
 pub use predict::{Batch, Predictor, Request, Sink, View, predict};
 pub use pretrained::{fresh_tensors, pretrained};
-pub use sizing::{check, checkpoint_bytes, embedding_width, memory_bytes, parameters};
+pub use sizing::{check, checkpoint_bytes, embedding_width, host_bytes, memory_bytes, parameters};
 pub use snapshot::Moment;
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! SGD with momentum and AdamW, with PyTorch's semantics.
 
-use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
 
-use crate::Result;
+use super::loss_scale::LossScale;
 use crate::models::Net;
 use crate::recipe::{Optimizer as Kind, Train};
+use crate::{Error, Result};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -18,6 +19,7 @@ pub(super) struct Optimizer {
     nesterov: bool,
     weight_decay: f64,
     steps: i32,
+    scale: Option<LossScale>,
     /// Per trained tensor in name order: the momentum buffer, or Adam's two moments.
     state: Vec<Vec<Tensor>>,
 }
@@ -30,6 +32,7 @@ impl Optimizer {
             nesterov: train.nesterov,
             weight_decay: train.weight_decay,
             steps: 0,
+            scale: LossScale::new(train),
             state: Vec::new(),
         }
     }
@@ -42,25 +45,42 @@ impl Optimizer {
         }
     }
 
-    /// The steps done, and the buffers of each trained tensor.
-    pub(super) fn state(&self) -> (i32, &[Vec<Tensor>]) {
-        (self.steps, &self.state)
+    /// The steps done, the scale of the loss, and the buffers of each trained tensor.
+    pub(super) fn state(&self) -> (i32, Option<LossScale>, &[Vec<Tensor>]) {
+        (self.steps, self.scale, &self.state)
     }
 
     /// Goes on from such a state.
-    pub(super) fn resume(&mut self, steps: i32, state: Vec<Vec<Tensor>>) {
-        (self.steps, self.state) = (steps, state);
+    pub(super) fn resume(&mut self, steps: i32, scale: Option<LossScale>, state: Vec<Vec<Tensor>>) {
+        (self.steps, self.scale, self.state) = (steps, scale, state);
     }
 
-    /// One step at learning rate `lr`.
+    /// What the gradients of the next step have to be multiplied by; see [`LossScale`].
+    pub(super) fn loss_scale(&self) -> f64 {
+        self.scale.map_or(1.0, LossScale::factor)
+    }
+
+    /// One step at learning rate `lr` by scaled gradients. Where the loss is scaled and they are not finite,
+    /// nothing moves but the scale.
     pub(super) fn step(&mut self, net: &Net, gradients: &GradStore, lr: f64) -> Result<()> {
+        let inverse = 1.0 / self.loss_scale();
+        if let Some(scale) = self.scale {
+            let finite = are_finite(net, gradients)?;
+            self.scale = Some(scale.after(finite).ok_or_else(overflow)?);
+            if !finite {
+                return Ok(());
+            }
+        }
         self.steps += 1;
-        let trained = net.tensors().filter(|(_, role, _)| role.trained());
-        for (i, (_, role, var)) in trained.enumerate() {
+        for (i, (decayed, var)) in trained(net).enumerate() {
             let Some(gradient) = gradients.get(var) else { continue };
             // A gradient remembers how it was made; kept in the state it would keep all of the step.
-            let gradient = &gradient.detach();
-            let decay = if role.decayed() { self.weight_decay } else { 0.0 };
+            let mut gradient = gradient.detach();
+            if self.scale.is_some() {
+                gradient = times(&gradient, inverse)?;
+            }
+            let gradient = &gradient;
+            let decay = if decayed { self.weight_decay } else { 0.0 };
             let weight = var.as_detached_tensor();
             self.state.resize(self.state.len().max(i + 1), Vec::new());
             var.set(&match self.kind {
@@ -117,6 +137,28 @@ impl Optimizer {
         self.state[index] = vec![first, second];
         plus(&times(weight, 1.0 - lr * decay)?, -rate, &update)
     }
+}
+
+/// The tensors that move, in name order, each with whether it decays.
+fn trained(net: &Net) -> impl Iterator<Item = (bool, &Var)> {
+    let trained = net.tensors().filter(|(_, role, _)| role.trained());
+    trained.map(|(_, role, var)| (role.decayed(), var))
+}
+
+/// Whether all gradients are numbers: 0 times any other is none.
+fn are_finite(net: &Net, gradients: &GradStore) -> Result<bool> {
+    let mut sum = 0.0_f32;
+    for gradient in trained(net).filter_map(|(_, var)| gradients.get(var)) {
+        sum += (gradient.detach() * 0.0)?.sum_all()?.to_scalar::<f32>()?;
+    }
+    Ok(sum.is_finite())
+}
+
+fn overflow() -> Error {
+    Error::input(
+        "training diverged: gradients overflow f16, however little the loss is scaled. Lower train.lr, or \
+         set train.precision = \"bf16\"",
+    )
 }
 
 /// `a + factor * b`.

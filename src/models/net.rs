@@ -276,3 +276,11 @@ pub(super) fn initial_values(parameter: &Parameter, seed: &Seed) -> Vec<f32> {
 #[cfg(test)]
 #[path = "net_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "half_tests.rs"]
+mod half_tests;
+
+#[cfg(all(test, feature = "cuda"))]
+#[path = "cuda_tests.rs"]
+mod cuda_tests;

@@ -109,7 +109,7 @@ fn pooling_has_the_right_gradient_and_crops() {
 
 #[test]
 fn of_equal_maxima_the_first_gets_the_gradient() {
-    let even = Var::ones((1, 1, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let even = Var::ones((1, 1, 4, 4), DType::F32, &Device::Cpu).unwrap();
     for (kernel, wanted) in [
         (2, [1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]),
         (3, [1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
@@ -133,7 +133,7 @@ fn batch_norm_has_the_right_gradient() {
 #[test]
 fn batch_norm_makes_mean_0_and_variance_1() {
     let x = (var(&[1, 2, 20, 30], 9).as_detached_tensor() + 10.0).unwrap();
-    let one = Tensor::ones(1, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let one = Tensor::ones(1, DType::F32, &Device::Cpu).unwrap();
     let (mean, var) = moments(&x).unwrap();
     let zero = one.zeros_like().unwrap();
     let normal = moments(&norm(&x, (&mean, &var), &one, &zero).unwrap()).unwrap();

@@ -25,10 +25,14 @@ pub use pretrained::{fresh_tensors, pretrained};
 pub use sizing::{check, checkpoint_bytes, embedding_width, host_bytes, memory_bytes, parameters};
 pub use snapshot::Moment;
 
+#[cfg(all(test, feature = "cuda"))]
+mod cuda_tests;
 #[cfg(test)]
 mod embedding_tests;
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod precision_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

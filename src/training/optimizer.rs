@@ -177,6 +177,7 @@ mod tests {
 
     use super::*;
     use crate::models::Architecture;
+    use crate::recipe::Precision;
     use crate::samples::Shape;
     use crate::seed::Seed;
 
@@ -234,6 +235,36 @@ mod tests {
     fn without_momentum_it_is_plain_descent() {
         let plain = Train { momentum: 0.0, nesterov: false, weight_decay: 0.0, ..Train::default() };
         close(&path(&plain, &[0.1, 0.1]), &[(0.8, 0.7), (0.64, 0.4)]);
+    }
+
+    /// As `torch.amp.GradScaler`: a step by gradients that are no numbers is left out.
+    #[test]
+    fn without_finite_gradients_only_the_scale_moves() {
+        let f16 = Train { precision: Precision::F16, ..sgd(false) };
+        let net = || {
+            let (seed, shape) = (Seed::new(0), Shape::Features { width: 1 });
+            Net::new(&Architecture::Linear, shape, 1, &seed, &Device::Cpu).unwrap()
+        };
+        let (net, fresh, mut optimizer) = (net(), net(), Optimizer::new(&f16));
+        let step = |optimizer: &mut Optimizer, slope: f64| {
+            let weight = net.tensors().find(|(name, ..)| *name == "head.weight").unwrap().2;
+            let loss = (weight.as_tensor() * slope).unwrap().sum_all().unwrap();
+            optimizer.step(&net, &loss.backward().unwrap(), 0.1).unwrap();
+        };
+        let same = || {
+            net.tensors().zip(fresh.tensors()).all(|((.., a), (.., b))| {
+                let number = |v: &Var| v.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                number(a) == number(b)
+            })
+        };
+        for slope in [f64::INFINITY, f64::NAN] {
+            step(&mut optimizer, slope);
+            assert!(same(), "{slope}");
+            assert!(optimizer.state().0 == 0 && optimizer.state().2.is_empty(), "{slope}");
+        }
+        assert!((optimizer.loss_scale() - 16_384.0).abs() < f64::EPSILON);
+        step(&mut optimizer, 16_384.0);
+        assert!(!same() && optimizer.state().0 == 1);
     }
 
     /// The formulas of `torch.optim.AdamW`, in f64.

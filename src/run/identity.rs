@@ -190,3 +190,24 @@ fn input_changes(old: &[InputObject], new: &[InputObject]) -> Vec<String> {
     changes.extend(added.map(|o| format!("input {} is new", o.uri)));
     changes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::parse;
+
+    #[test]
+    fn which_device_of_a_kind_is_no_part_of_a_run() {
+        let run = |device: &str| {
+            let text = "data = {uri = 'a', image = 'i'}\nselect.keep = 0.5\noutput.uri = 'b'";
+            let recipe = parse(&format!("device = '{device}'\n{text}"), "r.toml", &[]).unwrap();
+            RunFile::new(&recipe, &[], &[], None).unwrap()
+        };
+        for device in ["cuda", "cuda:0", "cuda:2,1"] {
+            run(device).same_as(&run("cuda:1")).unwrap();
+            let error = run(device).same_as(&run("cpu")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict);
+            assert!(error.to_string().contains("device: \"cpu\" -> \"cuda\""), "{error}");
+        }
+    }
+}

@@ -44,6 +44,7 @@ impl LossScale {
 }
 
 #[cfg(test)]
+#[allow(clippy::float_cmp)] // powers of two are exact
 mod tests {
     use super::*;
 

@@ -29,6 +29,7 @@ mod race;
 mod recipe;
 mod recipe_words;
 mod report;
+mod results;
 mod s3;
 mod schemas;
 mod scores;

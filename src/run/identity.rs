@@ -207,7 +207,7 @@ mod tests {
             run(device).same_as(&run("cuda:1")).unwrap();
             let error = run(device).same_as(&run("cpu")).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Conflict);
-            assert!(error.to_string().contains("device: \"cpu\" -> \"cuda\""), "{error}");
+            assert!(error.to_string().contains("device: cpu -> cuda"), "{error}");
         }
     }
 }

@@ -75,11 +75,12 @@ impl Run {
                     self.spill(|| self.read_shards(room, |shard| shard == index))?;
                 }
                 // Whoever does the others may sit beside: each model has its device.
-                let device = match task.model() {
-                    Some(model) => dealt(&fit::devices(&self.recipe)?, model).to_owned(),
-                    None => String::new(),
+                let devices = match task.model() {
+                    Some(_) => fit::devices(&self.recipe)?,
+                    None => Vec::new(),
                 };
-                self.do_task(*task, &device, 0, 0, observer).map(|()| TaskEnd::Done)
+                let device = dealt(&devices, task.model().unwrap_or(0));
+                self.do_task(*task, device, 0, 0, observer).map(|()| TaskEnd::Done)
             }
         }
     }

@@ -1,12 +1,13 @@
 //! Scoring models: what they compute, their weights, and how they are stored.
 //!
 //! `plan` turns a recipe into a list of steps, which is all that is known of an architecture;
-//! `net` holds the weights and walks the steps; `ops` and `transformer` compute them. On the CPU
+//! `net` holds the weights and walks the steps; `ops`, with `conv`, and `transformer` compute them. On the CPU
 //! convolution nets go through `body` to `fast` instead, which computes the same several times as
 //! fast. `checkpoint` stores the weights, `pretrained` takes those of others, and only `device` knows which devices exist.
 
 mod body;
 mod checkpoint;
+mod conv;
 mod device;
 mod fast;
 mod kernels;

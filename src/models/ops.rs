@@ -9,6 +9,7 @@
 
 use candle_core::{DType, Result, Tensor, Var, bail};
 
+use super::conv::convolution;
 use super::kernels::TimesConstant;
 
 /// Added to variances, as in PyTorch's `BatchNorm2d`.
@@ -44,23 +45,16 @@ fn product(weight: &Tensor, x: &Tensor) -> Result<Tensor> {
 }
 
 /// A convolution with padding `kernel / 2`: `x [in, batch, h, w]`, `weight [out, in, kernel,
-/// kernel]`, result `[out, batch, h / stride, w / stride]`, rounded up.
-///
-/// Candle 0.11 takes what the backward pass has to add to the width from the height. Zeros up to a
-/// multiple of the stride change no result and make both the same. Its convolutions on the CPU know no
-/// bf16: there the same numbers go in as f32.
+/// kernel]`, result `[out, batch, h / stride, w / stride]`, rounded up. Candle's convolutions on the CPU
+/// know no bf16: there the same numbers go in as f32.
 pub(super) fn conv(x: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor> {
     let kind = x.dtype();
-    if x.device().is_cpu() && kind != DType::F32 {
-        return conv(&wide(x)?, &wide(&weight.to_dtype(kind)?)?, stride)?.to_dtype(kind);
-    }
     let weight = weight.to_dtype(kind)?;
-    let (_, _, height, width) = x.dims4()?;
-    let missing = |len: usize| len.next_multiple_of(stride) - len;
-    let x = x.pad_with_zeros(2, 0, missing(height))?.pad_with_zeros(3, 0, missing(width))?;
+    if x.device().is_cpu() && kind != DType::F32 {
+        return conv(&wide(x)?, &wide(&weight)?, stride)?.to_dtype(kind);
+    }
     let batch_major = x.transpose(0, 1)?.contiguous()?;
-    let padding = weight.dim(2)? / 2;
-    batch_major.conv2d(&weight, padding, stride, 1, 1)?.transpose(0, 1)?.contiguous()
+    convolution(&batch_major, &weight, stride)?.transpose(0, 1)?.contiguous()
 }
 
 /// Max-pooling of `[channels, batch, h, w]` with stride 2: 2x2, where an odd last row or column is

@@ -77,10 +77,21 @@ fn a_convolution_keeps_its_axes_in_order() {
 #[test]
 fn a_convolution_has_the_right_gradient_for_sides_of_any_parity() {
     for (height, width) in [(5, 4), (4, 5), (5, 3), (4, 2), (1, 2)] {
-        for (kernel, stride) in [(3, 1), (3, 2), (1, 2)] {
+        for (kernel, stride) in [(3, 1), (3, 2), (1, 2), (7, 2)] {
             let inputs = [var(&[2, 3, height, width], 1), var(&[4, 2, kernel, kernel], 2)];
             assert_differences(&inputs, &|| conv(&inputs[0], &inputs[1], stride).unwrap());
         }
+    }
+}
+
+/// Where Candle's own gradient is right: without a stride.
+#[test]
+fn a_convolution_has_candles_gradient() {
+    for kernel in [1, 3, 5] {
+        let inputs = [var(&[3, 2, 6, 5], 1), var(&[4, 2, kernel, kernel], 2)];
+        let [x, weight] = &inputs;
+        let theirs = x.conv2d(weight, kernel / 2, 1, 1, 1).unwrap();
+        assert_same(&inputs, &convolution(x, weight, 1).unwrap(), &theirs);
     }
 }
 

@@ -2,14 +2,16 @@
 //!
 //! ```text
 //! cargo run --example training_speed -- ours|candle mlp|convnet|resnet18-16|resnet18-64 train|evaluate BATCHES
+//! cargo run --example training_speed -- cuda|cuda-bf16|cuda-f16 NET train|evaluate BATCHES
 //! cargo run --example training_speed -- gemm|scores|read
 //! ```
 //!
 //! Works off `BATCHES` batches for each line on its standard input, after one for warming up, and answers
 //! with how much that was (images, operations of a matrix product, or bytes of logits that were scored or
 //! only read) and the seconds it took. `ours` is
-//! the whole way of a training of this program; `candle` is the same net built from the layers and the
-//! optimiser of `candle-nn`.
+//! the whole way of a training of this program; `cuda` the same on the first CUDA device, with steps of
+//! training in that precision; `candle` is the same net built from the layers and the optimiser of
+//! `candle-nn`. A single run by hand: `yes '' | head -5 | cargo run ...`.
 #![allow(clippy::print_stdout)]
 #![allow(clippy::disallowed_methods, reason = "it measures time")]
 
@@ -22,7 +24,7 @@ use candle_nn::{
     batch_norm, conv2d_no_bias, linear,
 };
 use rayon::prelude::*;
-use unseen::recipe::{Arch, Method, Model, Train};
+use unseen::recipe::{Arch, Method, Model, Precision, Train};
 use unseen::samples::{Inputs, Samples, Shape};
 use unseen::scoring::{Block, Values, criterion, score_block};
 use unseen::seed::Seed;
@@ -49,9 +51,9 @@ fn main() -> Outcome {
         ["gemm"] => gemm(),
         ["scores"] => scores(),
         ["read"] => read(),
-        ["ours", net, "train", batches] => ours_train(net, batches.parse()?),
-        ["ours", net, "evaluate", batches] => ours_evaluate(net, batches.parse()?),
         ["candle", net, mode, batches] => candle(net, mode == "train", batches.parse()?),
+        [side, net, "train", batches] => ours_train(on(side)?, net, batches.parse()?),
+        [side, net, "evaluate", batches] => ours_evaluate(on(side)?, net, batches.parse()?),
         _ => Err("see the head of this file for the arguments".into()),
     }
 }
@@ -155,10 +157,21 @@ fn model(net: &str) -> Outcome<Model> {
     Ok(Model { arch, width, blocks: 3, hidden: vec![512, 512], ..Model::default() })
 }
 
-fn ours_train(net: &str, batches: usize) -> Outcome {
+/// The device and the precision of a side.
+fn on(side: &str) -> Outcome<(&str, Precision)> {
+    Ok(match side {
+        "ours" => ("cpu", Precision::F32),
+        "cuda" => ("cuda", Precision::F32),
+        "cuda-bf16" => ("cuda", Precision::Bf16),
+        "cuda-f16" => ("cuda", Precision::F16),
+        _ => return Err(format!("no side {side}").into()),
+    })
+}
+
+fn ours_train((device, precision): (&str, Precision), net: &str, batches: usize) -> Outcome {
     let samples = samples(batches * BATCH);
     let mut clock = Clock::new(batches * BATCH);
-    let settings = Train { epochs: 10_000, batch_size: BATCH, ..Train::default() };
+    let settings = Train { epochs: 10_000, batch_size: BATCH, precision, ..Train::default() };
     let members: Vec<u32> = (0..samples.len() as u32).collect();
     let job = Job {
         samples: &samples,
@@ -166,7 +179,7 @@ fn ours_train(net: &str, batches: usize) -> Outcome {
         model: &model(net)?,
         train: &settings,
         seed: Seed::new(1),
-        device: "cpu",
+        device,
         start: None,
     };
     train(&job, &mut |_, _| {
@@ -176,16 +189,16 @@ fn ours_train(net: &str, batches: usize) -> Outcome {
     Ok(())
 }
 
-fn ours_evaluate(net: &str, batches: usize) -> Outcome {
+fn ours_evaluate((device, precision): (&str, Precision), net: &str, batches: usize) -> Outcome {
     let samples = samples(batches * EVALUATED);
-    let settings = Train { epochs: 1, warmup_epochs: 0.0, ..Train::default() };
+    let settings = Train { epochs: 1, warmup_epochs: 0.0, precision, ..Train::default() };
     let job = Job {
         samples: &samples,
         members: &(0..BATCH as u32).collect::<Vec<_>>(),
         model: &model(net)?,
         train: &settings,
         seed: Seed::new(1),
-        device: "cpu",
+        device,
         start: None,
     };
     let trained = train(&job, &mut |_, _| Ok(()))?.checkpoint;
@@ -193,7 +206,7 @@ fn ours_evaluate(net: &str, batches: usize) -> Outcome {
     let request = Request { indices: &indices, view: View::Clean, embeddings: false };
     let mut clock = Clock::new(samples.len());
     loop {
-        predict(&trained, &samples, "cpu", &request, &mut |_| Ok(()))?;
+        predict(&trained, &samples, device, &request, &mut |_| Ok(()))?;
         clock.tick();
     }
 }

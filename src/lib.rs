@@ -42,7 +42,7 @@
 //! # Features
 //!
 //! - `train` (default): Candle models. Without it tables can be read, verified and selected from.
-//! - `cuda`: CUDA devices; needs the CUDA toolkit to build, hence off.
+//! - `cuda`: CUDA devices; needs the CUDA toolkit to build, hence off. `cudnn`: their convolutions by cuDNN.
 //!
 //! # Promises
 //!

@@ -133,6 +133,10 @@ pub struct OnRecipe {
     /// Change one field, such as `select.keep=0.3`; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
+    /// Where models run, instead of the recipe's `device`: `cpu`, `cuda:0`, `cuda:0,1` for several, or
+    /// `cuda` for all
+    #[arg(long)]
+    pub device: Option<String>,
 }
 
 impl OnRecipe {
@@ -141,7 +145,9 @@ impl OnRecipe {
     /// # Errors
     /// `InvalidRecipe` if the file cannot be read or the recipe is wrong.
     pub fn load(&self) -> Result<Recipe> {
-        parse(&read_text(&self.recipe)?, &self.recipe, &self.set)
+        let device = |value: &String| Override { key: "device".to_owned(), value: value.clone() };
+        let set: Vec<_> = self.set.iter().cloned().chain(self.device.iter().map(device)).collect();
+        parse(&read_text(&self.recipe)?, &self.recipe, &set)
     }
 }
 
@@ -320,6 +326,7 @@ mod tests {
         let set: Vec<_> = run.on.set.iter().map(|s| (s.key.as_str(), s.value.as_str())).collect();
         assert_eq!(run.on.recipe, "r.toml");
         assert_eq!(set, [("seed", "1"), ("select.by", "margin")]);
+        assert_eq!(run.on.device, None);
         assert_eq!((run.effort.threads, run.effort.quiet, run.json), (Some(2), true, false));
     }
 

@@ -48,6 +48,10 @@ mod tests {
         let recipe = parse(&toml, "shown", &[]).unwrap();
         assert_eq!((recipe.seed, recipe.folds.k), (9, 5));
         line.push("--json");
+        let on_device = |device| printed(&[&line[..], &["--device", device]].concat());
+        let json = on_device("cuda:0,1").unwrap();
+        assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap().device, "cuda:0,1");
+        assert!(on_device("gpu").unwrap_err().to_string().contains("`gpu` is not a device"));
         let json = printed(&line).unwrap();
         assert_eq!(serde_json::from_str::<Recipe>(&json).unwrap(), recipe);
         line[5] = "sed=9";

@@ -32,9 +32,11 @@ pub(super) fn plan(plan: &Plan) -> String {
         counted(plan.files as u64, "file"),
         size(plan.input_bytes)
     );
+    let on_cpu = plan.devices == ["cpu"];
+    let place = if on_cpu { String::new() } else { format!(" on {}", plan.devices.join(", ")) };
     let _ = writeln!(
         text,
-        "Models    {} of {} parameters, {} sample-epochs of training, {} side by side",
+        "Models    {} of {} parameters, {} sample-epochs of training, {} side by side{place}",
         plan.models,
         grouped(plan.parameters as u64),
         grouped(plan.sample_epochs),
@@ -51,9 +53,10 @@ pub(super) fn plan(plan: &Plan) -> String {
         stages.join(" + ")
     );
     let inputs = if plan.inputs_in_memory { "in memory" } else { "in a scratch file" };
+    let beside = if on_cpu { "" } else { "; what lies on devices is not counted" };
     let _ = writeln!(
         text,
-        "Memory    about {} of {} allowed, decoded inputs {inputs}",
+        "Memory    about {} of {} allowed, decoded inputs {inputs}{beside}",
         size(plan.memory_bytes),
         size(plan.memory_limit)
     );

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 use super::body::Body;
 use super::fast::Dense;
 use super::ops;
 use super::plan::{Architecture, Parameter, Role, Step};
 use super::transformer::{self, Affine, Block};
+use crate::recipe::Precision;
 use crate::samples::Shape;
 use crate::seed::Seed;
 use crate::{Error, Result};
@@ -36,10 +37,12 @@ pub struct Net {
     steps: Vec<Step>,
     shape: Shape,
     tensors: BTreeMap<String, (Role, Var)>,
-    /// Computes all steps but the last, if `fast` does that: on the CPU, for convolution nets.
+    /// Computes all steps but the last, if `fast` does that: on the CPU, for convolution nets, in f32.
     body: Option<Body>,
-    /// Computes dense layers with their ReLU, on the CPU.
+    /// Computes dense layers with their ReLU, on the CPU, in f32.
     dense: Option<Dense>,
+    /// The kind of activations in training; see [`Net::training_in`].
+    trained_in: DType,
 }
 
 impl Net {
@@ -83,7 +86,19 @@ impl Net {
         }
         let body = if device.is_cpu() { Body::of(&steps, shape)? } else { None };
         let dense = device.is_cpu().then(Dense::default);
-        Ok(Self { steps, shape, tensors, body, dense })
+        Ok(Self { steps, shape, tensors, body, dense, trained_in: DType::F32 })
+    }
+
+    /// The same network, whose steps of training compute in these numbers what lies between the inputs and
+    /// the last layer. Its tensors, and with them their gradients, stay f32, and so do all other passes.
+    #[must_use]
+    pub(crate) fn training_in(self, precision: Precision) -> Self {
+        let trained_in = match precision {
+            Precision::F32 => return self,
+            Precision::Bf16 => DType::BF16,
+            Precision::F16 => DType::F16,
+        };
+        Self { trained_in, body: None, dense: None, ..self }
     }
 
     /// The same network without `fast`.
@@ -94,7 +109,8 @@ impl Net {
 
     /// Logits `[batch, classes]` of inputs `[batch, shape.len()]`. On the CPU the inputs of a
     /// convolution net cannot be tracked, and it holds one forward pass: after another one the
-    /// backward pass of the first is an error. Gradients by weights are those of [`Net::backward`].
+    /// backward pass of the first is an error. Inputs and logits are f32. Gradients by weights are those of
+    /// [`Net::backward`].
     ///
     /// # Errors
     /// `Internal` if a tensor operation fails, such as for inputs of another shape.
@@ -110,9 +126,11 @@ impl Net {
     pub fn forward_embedding(&self, inputs: &Tensor, pass: Pass) -> Result<(Tensor, Tensor)> {
         let (head, body) =
             self.steps.split_last().ok_or_else(|| Error::internal("a model without steps"))?;
+        let narrow = pass == Pass::Train && !body.is_empty();
+        let kind = if narrow { self.trained_in } else { DType::F32 };
         let embeddings = match &self.body {
-            Some(fast) => fast.forward(self, inputs, pass)?.t()?,
-            None => self.walk(body, self.first(inputs)?, pass)?,
+            Some(fast) if kind == DType::F32 => fast.forward(self, inputs, pass)?.t()?,
+            _ => ops::wide(&self.walk(body, self.first(inputs)?.to_dtype(kind)?, pass)?)?,
         };
         let logits = self.walk(std::slice::from_ref(head), embeddings.clone(), pass)?;
         Ok((logits.t()?, embeddings.t()?))
@@ -161,7 +179,7 @@ impl Net {
                 }
                 Step::Relu => x.relu()?,
                 Step::Pool { kernel } => ops::max_pool(&x, *kernel)?,
-                Step::Average => x.flatten_from(2)?.mean(2)?,
+                Step::Average => ops::average(&x)?,
                 Step::Tokens { .. } => self.tokens(&x, pass)?,
                 Step::Block { name, heads, .. } => {
                     transformer::block(&x, &self.block(name, pass)?, *heads)?
@@ -241,6 +259,7 @@ impl Net {
     }
 
     fn norm(&self, x: &Tensor, name: &str, pass: Pass) -> Result<Tensor> {
+        let (kind, x) = (x.dtype(), &ops::wide(x)?);
         let scale = self.weight(name, "weight", pass)?;
         let offset = self.weight(name, "bias", pass)?;
         let running = (self.var(name, "running_mean")?, self.var(name, "running_var")?);
@@ -252,7 +271,7 @@ impl Net {
             ops::follow(running.0, &mean.detach())?;
             ops::follow(running.1, &ops::unbiased(&var, x.elem_count() / x.dim(0)?)?)?;
         }
-        Ok(ops::norm(x, (&mean, &var), &scale, &offset)?)
+        Ok(ops::norm(x, (&mean, &var), &scale, &offset)?.to_dtype(kind)?)
     }
 }
 
@@ -286,3 +305,11 @@ pub(super) fn initial_values(parameter: &Parameter, seed: &Seed) -> Vec<f32> {
 #[cfg(test)]
 #[path = "net_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "half_tests.rs"]
+mod half_tests;
+
+#[cfg(all(test, feature = "cuda"))]
+#[path = "cuda_tests.rs"]
+mod cuda_tests;

@@ -3,8 +3,13 @@
 //!
 //! This is what nets run on CUDA. On the CPU convolution nets and dense layers run in `fast`, which the
 //! tests hold against these operations.
+//!
+//! Parameters are f32. Each operation takes them as numbers of the kind that its activations have, bf16
+//! or f16 as well, and sums what many samples add to one number in f32, forward and backward.
 
-use candle_core::{Result, Tensor, Var, bail};
+use candle_core::{DType, Result, Tensor, Var, bail};
+
+use super::conv::convolution;
 
 /// Added to variances, as in PyTorch's `BatchNorm2d`.
 const EPSILON: f64 = 1e-5;
@@ -14,21 +19,32 @@ const MOMENTUM: f64 = 0.1;
 
 /// `weight [out, in] * x [in, batch] + bias [out]`.
 pub(super) fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
-    weight.matmul(x)?.broadcast_add(&bias.unsqueeze(1)?)
+    let out = weight.to_dtype(x.dtype())?.matmul(x)?;
+    &out + spread(&bias.unsqueeze(1)?, &out)?
+}
+
+/// An f32 parameter repeated to the shape of `x`, as numbers of its kind. Its gradient is widened before
+/// it is summed: Candle sums numbers of 16 bits in 16 bits.
+pub(super) fn spread(parameter: &Tensor, x: &Tensor) -> Result<Tensor> {
+    parameter.broadcast_as(x.shape())?.to_dtype(x.dtype())
+}
+
+/// The numbers of `x` in 32 bits.
+pub(super) fn wide(x: &Tensor) -> Result<Tensor> {
+    x.to_dtype(DType::F32)
 }
 
 /// A convolution with padding `kernel / 2`: `x [in, batch, h, w]`, `weight [out, in, kernel,
-/// kernel]`, result `[out, batch, h / stride, w / stride]`, rounded up.
-///
-/// Candle 0.11 takes what the backward pass has to add to the width from the height. Zeros up to a
-/// multiple of the stride change no result and make both the same.
+/// kernel]`, result `[out, batch, h / stride, w / stride]`, rounded up. Candle's convolutions on the CPU
+/// know no bf16: there the same numbers go in as f32.
 pub(super) fn conv(x: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor> {
-    let (_, _, height, width) = x.dims4()?;
-    let missing = |len: usize| len.next_multiple_of(stride) - len;
-    let x = x.pad_with_zeros(2, 0, missing(height))?.pad_with_zeros(3, 0, missing(width))?;
+    let kind = x.dtype();
+    let weight = weight.to_dtype(kind)?;
+    if x.device().is_cpu() && kind != DType::F32 {
+        return conv(&wide(x)?, &wide(&weight)?, stride)?.to_dtype(kind);
+    }
     let batch_major = x.transpose(0, 1)?.contiguous()?;
-    let padding = weight.dim(2)? / 2;
-    batch_major.conv2d(weight, padding, stride, 1, 1)?.transpose(0, 1)?.contiguous()
+    convolution(&batch_major, &weight, stride)?.transpose(0, 1)?.contiguous()
 }
 
 /// Max-pooling of `[channels, batch, h, w]` with stride 2: 2x2, where an odd last row or column is
@@ -60,7 +76,7 @@ fn bordered(x: &Tensor, axis: usize, kernel: usize) -> Result<Tensor> {
     let border = |count: usize| {
         let mut shape = x.dims().to_vec();
         shape[axis] = count;
-        Tensor::full(f32::NEG_INFINITY, shape, x.device())
+        Tensor::full(f32::NEG_INFINITY, shape, x.device())?.to_dtype(x.dtype())
     };
     let x = x.narrow(axis, 0, len.min(wanted - before))?;
     let mut parts = vec![x.clone()];
@@ -83,7 +99,7 @@ fn every_second(x: &Tensor, axis: usize, tap: usize, kernel: usize) -> Result<Te
     x.narrow(axis + 1, tap % 2, 1)?.squeeze(axis + 1)?.contiguous()
 }
 
-/// Mean and population variance of each channel, differentiable.
+/// Mean and population variance of each channel of `x`, which is f32; differentiable.
 pub(super) fn moments(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let rows = x.flatten_from(1)?;
     let mean = rows.mean_keepdim(1)?;
@@ -97,7 +113,7 @@ pub(super) fn unbiased(var: &Tensor, count: usize) -> Result<Tensor> {
     var.detach() * (count / (count - 1.0).max(1.0))
 }
 
-/// Batch norm of `x [channels, ...]` by given `(mean, variance)` per channel.
+/// Batch norm of `x [channels, ...]`, which is f32, by given `(mean, variance)` per channel.
 pub(super) fn norm(
     x: &Tensor,
     (mean, var): (&Tensor, &Tensor),
@@ -108,6 +124,11 @@ pub(super) fn norm(
     let centred = x.flatten_from(1)?.broadcast_sub(&mean.unsqueeze(1)?)?;
     let rows = centred.broadcast_mul(&factor.unsqueeze(1)?)?;
     rows.broadcast_add(&offset.unsqueeze(1)?)?.reshape(x.shape())
+}
+
+/// The mean over each channel's pixels in f32, `[channels, batch]`.
+pub(super) fn average(x: &Tensor) -> Result<Tensor> {
+    wide(x)?.flatten_from(2)?.mean(2)
 }
 
 /// Moves a running statistic towards that of a batch.

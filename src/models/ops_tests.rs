@@ -28,6 +28,17 @@ fn assert_close(ours: &Tensor, theirs: &Tensor, what: &str) {
     }
 }
 
+/// Values and gradients of two forms of one operation are equal.
+fn assert_same(inputs: &[Var], ours: &Tensor, theirs: &Tensor) {
+    assert_close(ours, theirs, "value");
+    let (our_grads, their_grads) =
+        (weighed(ours).backward().unwrap(), weighed(theirs).backward().unwrap());
+    for (i, input) in inputs.iter().enumerate() {
+        let what = format!("gradient by input {i}");
+        assert_close(our_grads.get(input).unwrap(), their_grads.get(input).unwrap(), &what);
+    }
+}
+
 /// The gradient agrees with central differences of the same function.
 fn assert_differences(inputs: &[Var], f: &dyn Fn() -> Tensor) {
     let grads = weighed(&f()).backward().unwrap();
@@ -66,10 +77,21 @@ fn a_convolution_keeps_its_axes_in_order() {
 #[test]
 fn a_convolution_has_the_right_gradient_for_sides_of_any_parity() {
     for (height, width) in [(5, 4), (4, 5), (5, 3), (4, 2), (1, 2)] {
-        for (kernel, stride) in [(3, 1), (3, 2), (1, 2)] {
+        for (kernel, stride) in [(3, 1), (3, 2), (1, 2), (7, 2)] {
             let inputs = [var(&[2, 3, height, width], 1), var(&[4, 2, kernel, kernel], 2)];
             assert_differences(&inputs, &|| conv(&inputs[0], &inputs[1], stride).unwrap());
         }
+    }
+}
+
+/// Where Candle's own gradient is right: without a stride.
+#[test]
+fn a_convolution_has_candles_gradient() {
+    for kernel in [1, 3, 5] {
+        let inputs = [var(&[3, 2, 6, 5], 1), var(&[4, 2, kernel, kernel], 2)];
+        let [x, weight] = &inputs;
+        let theirs = x.conv2d(weight, kernel / 2, 1, 1, 1).unwrap();
+        assert_same(&inputs, &convolution(x, weight, 1).unwrap(), &theirs);
     }
 }
 
@@ -89,7 +111,7 @@ fn pooling_has_the_right_gradient_and_crops() {
 
 #[test]
 fn of_equal_maxima_the_first_gets_the_gradient() {
-    let even = Var::ones((1, 1, 4, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let even = Var::ones((1, 1, 4, 4), DType::F32, &Device::Cpu).unwrap();
     for (kernel, wanted) in [
         (2, [1, 0, 1, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0]),
         (3, [1, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
@@ -113,7 +135,7 @@ fn batch_norm_has_the_right_gradient() {
 #[test]
 fn batch_norm_makes_mean_0_and_variance_1() {
     let x = (var(&[1, 2, 20, 30], 9).as_detached_tensor() + 10.0).unwrap();
-    let one = Tensor::ones(1, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let one = Tensor::ones(1, DType::F32, &Device::Cpu).unwrap();
     let (mean, var) = moments(&x).unwrap();
     let zero = one.zeros_like().unwrap();
     let normal = moments(&norm(&x, (&mean, &var), &one, &zero).unwrap()).unwrap();

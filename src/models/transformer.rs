@@ -1,7 +1,9 @@
 //! The arithmetic of transformers by Candle's differentiable operations, on tokens `[batch, places,
-//! width]`. Formulas and names as in timm's `vision_transformer.py`.
+//! width]`. Formulas and names as in timm's `vision_transformer.py`. Kinds of numbers as in `ops`.
 
 use candle_core::{D, Result, Tensor};
+
+use super::ops::{spread, wide};
 
 /// Added to variances, as in the layer norms of timm's vision transformers.
 const EPSILON: f64 = 1e-6;
@@ -35,8 +37,9 @@ pub(super) fn tokens(
     let patches = patches.permute([0, 2, 4, 1, 3, 5])?.contiguous()?;
     let patches = patches.reshape((batch, rows * columns, channels * patch * patch))?;
     let tokens = linear(&patches, &[weight.reshape((outputs, ()))?, bias.clone()])?;
-    let class = class.broadcast_as((batch, 1, outputs))?;
-    Tensor::cat(&[&class, &tokens], 1)?.broadcast_add(positions)
+    let class = class.broadcast_as((batch, 1, outputs))?.to_dtype(tokens.dtype())?;
+    let tokens = Tensor::cat(&[&class, &tokens], 1)?;
+    &tokens + spread(positions, &tokens)?
 }
 
 /// `x + attention(norm1(x))`, then that plus `mlp(norm2(...))`.
@@ -60,7 +63,7 @@ fn attention(x: &Tensor, qkv: &Affine, heads: usize) -> Result<Tensor> {
     let qkv = qkv.permute([2, 0, 3, 1, 4])?.contiguous()?;
     let (q, k, v) = (qkv.get(0)?, qkv.get(1)?, qkv.get(2)?);
     let scores = (q / (each as f64).sqrt())?.matmul(&k.t()?)?;
-    let mixed = softmax(&scores)?.matmul(&v)?;
+    let mixed = softmax(&wide(&scores)?)?.to_dtype(v.dtype())?.matmul(&v)?;
     mixed.transpose(1, 2)?.contiguous()?.reshape((batch, places, width))
 }
 
@@ -73,13 +76,16 @@ fn softmax(x: &Tensor) -> Result<Tensor> {
 /// `x weight^T + bias`, as one product.
 fn linear(x: &Tensor, [weight, bias]: &Affine) -> Result<Tensor> {
     let (batch, places, inputs) = x.dims3()?;
-    let out = x.reshape((batch * places, inputs))?.matmul(&weight.t()?)?.broadcast_add(bias)?;
-    out.reshape((batch, places, ()))
+    let weight = weight.to_dtype(x.dtype())?;
+    let out = x.reshape((batch * places, inputs))?.matmul(&weight.t()?)?;
+    (&out + spread(bias, &out)?)?.reshape((batch, places, ()))
 }
 
-/// Layer norm over the last axis.
+/// Layer norm over the last axis, computed in f32.
 pub(super) fn norm(x: &Tensor, [scale, offset]: &Affine) -> Result<Tensor> {
+    let (kind, x) = (x.dtype(), wide(x)?);
     let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
     let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + EPSILON)?.sqrt()?;
-    centred.broadcast_div(&deviation)?.broadcast_mul(scale)?.broadcast_add(offset)
+    let scaled = centred.broadcast_div(&deviation)?.broadcast_mul(scale)?;
+    scaled.broadcast_add(offset)?.to_dtype(kind)
 }

@@ -8,7 +8,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::address;
-use super::types::{Arch, FoldsBy, OneOrMany, Optimizer, Recipe, Schedule};
+use super::devices::Devices;
+use super::types::{Arch, FoldsBy, OneOrMany, Optimizer, Precision, Recipe, Schedule};
 use crate::secret::holds_user;
 
 /// Shares are compared with this tolerance, because 0.1 + 0.2 is not 0.3.
@@ -131,13 +132,16 @@ fn lies_within(output: &Path, input: &Path) -> bool {
 }
 
 fn device(laws: &mut Laws, recipe: &Recipe) {
-    let cuda = |n: &str| !n.is_empty() && n.len() < 5 && n.chars().all(|c| c.is_ascii_digit());
-    let device = recipe.device.as_str();
+    let devices = recipe.device.parse::<Devices>();
     laws.hold(
-        device == "cpu" || device.strip_prefix("cuda:").is_some_and(cuda),
-        &["device"],
-        format!("`{device}` is not a device; write `cpu` or `cuda:0`"),
+        recipe.train.precision == Precision::F32 || devices != Ok(Devices::Cpu),
+        &["train.precision", "device"],
+        "`bf16` and `f16` are for CUDA devices, on the CPU they are slower than `f32`: set `train.precision` \
+         to `f32`, or `device` to `cuda`",
     );
+    if let Err(why) = devices {
+        laws.hold(false, &["device"], why);
+    }
 }
 
 fn model(laws: &mut Laws, recipe: &Recipe) {

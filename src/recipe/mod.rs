@@ -17,6 +17,7 @@ mod address;
 mod auto;
 mod change;
 mod check;
+mod devices;
 mod document;
 mod expand;
 mod file;
@@ -28,6 +29,7 @@ mod suggest;
 mod types;
 
 pub use address::{Address, Scheme};
+pub use devices::Devices;
 pub use document::Override;
 pub use file::{json_schema, parse, parse_with};
 pub(crate) use sql::words;

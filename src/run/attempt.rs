@@ -36,6 +36,11 @@ impl<'a> Attempt<'a> {
         Ok(Self { ledger, record })
     }
 
+    /// The device that computes it.
+    pub(super) fn device(&self) -> &str {
+        &self.record.device
+    }
+
     /// The checked bytes of another task's output; the record will name it as an input.
     pub(super) fn read(&mut self, task: &str, name: &str) -> Result<Bytes> {
         let record = self.ledger.get(task)?;

@@ -42,13 +42,14 @@ impl Run {
         };
         let scored = self.scored(samples, &members, stage);
         let watch = Watch::begin(&self.recipe, samples, scored, seed.of("outputs"));
+        let device = attempt.device().to_owned();
         let job = training::Job {
             samples,
             members: &members,
             model: &self.recipe.model,
             train: &self.recipe.train,
             seed,
-            device: &self.recipe.device,
+            device: &device,
             start: start.as_ref(),
         };
         let task = Task::Train { stage, model }.to_string();
@@ -108,7 +109,7 @@ impl Run {
         };
         let task = Task::Score { stage, model }.to_string();
         let mut done = 0;
-        training::predict(&checkpoint, samples, &self.recipe.device, &request, &mut |batch| {
+        training::predict(&checkpoint, samples, attempt.device(), &request, &mut |batch| {
             table.push(batch)?;
             done += batch.indices.len() as u64;
             observer.advance(&task, done, "");
@@ -119,7 +120,8 @@ impl Run {
             let schema = tables::dynamics(&watched, self.recipe.score.outputs);
             table.join(&attempt.table(&train, DYNAMICS, &schema)?)?;
         }
-        let chosen = self.chosen(&checkpoint, samples, &members, stage, &outputs)?;
+        let chosen =
+            self.chosen(&checkpoint, samples, attempt.device(), &members, stage, &outputs)?;
         self.compare(&mut table, samples, &scored, (stage, &seed.of("embeddings")), &chosen)?;
         let folds = self.folds_of(attempt, &scored)?;
         let accuracy = table.accuracy();
@@ -136,6 +138,7 @@ impl Run {
         &self,
         checkpoint: &Checkpoint,
         samples: &Samples,
+        device: &str,
         kept: &[u32],
         stage: usize,
         outputs: &Seed,
@@ -148,7 +151,7 @@ impl Run {
         let view = view(&self.recipe, outputs);
         let request = training::Request { indices: kept, view, embeddings: true };
         let mut chosen = Vec::new();
-        training::predict(checkpoint, samples, &self.recipe.device, &request, &mut |batch| {
+        training::predict(checkpoint, samples, device, &request, &mut |batch| {
             chosen.extend_from_slice(batch.embeddings.unwrap_or_default());
             Ok(())
         })?;
@@ -280,13 +283,26 @@ fn indices(samples: &Samples, members: &RecordBatch) -> Result<Vec<u32>> {
     strings(members, "id")?.iter().flatten().map(index).collect()
 }
 
+/// The devices that models of the recipe run on.
+///
+/// # Errors
+/// `DeviceUnavailable` if this machine has none of the kind.
+pub(super) fn devices(recipe: &Recipe) -> Result<Vec<String>> {
+    models::devices(&recipe.device)
+}
+
 /// What a model of the recipe takes.
 ///
 /// # Errors
 /// `DeviceUnavailable` without the device, `InvalidRecipe` if the model does not fit the data.
 pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Sizes> {
-    models::open(&recipe.device)?;
+    let devices = devices(recipe)?;
+    for device in &devices {
+        models::open(device)?;
+    }
+    let on_cpu = devices == ["cpu"];
     let model = &recipe.model;
+    let memory = if on_cpu { training::memory_bytes } else { training::host_bytes };
     training::check(model, &recipe.train, shape, classes)?;
     let checkpoint = if recipe.train.keeps_checkpoints() {
         training::checkpoint_bytes(model, &recipe.train, shape, classes)?
@@ -296,8 +312,9 @@ pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Siz
     Ok(Sizes {
         parameters: training::parameters(model, shape, classes)?,
         checkpoint,
-        training: training::memory_bytes(model, shape, classes, recipe.train.batch_size)?,
+        training: memory(model, shape, classes, recipe.train.batch_size)?,
         embedding: training::embedding_width(model, shape, classes)?,
+        places: if on_cpu { rayon::current_num_threads() } else { devices.len() },
     })
 }
 

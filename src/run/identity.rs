@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Place, Result};
-use crate::recipe::{Evaluate, Recipe, Storage, Sweep};
+use crate::recipe::{Devices, Evaluate, Recipe, Storage, Sweep};
 use crate::storage::crash::Point;
 use crate::storage::{Dir, FORMAT, Object, Written, seal, sha256_hex, unseal};
 
@@ -77,13 +77,16 @@ impl RunFile {
         Ok(sha256_hex(&serde_json::to_vec(&what)?))
     }
 
-    /// The recipe without what cannot change a result: the place of the run, which may move, how
-    /// stores are reached, how often trainings keep checkpoints, what a coreset is measured on, the grid
+    /// The recipe without what cannot change a result: the place of the run, which may move, which of
+    /// several devices of a kind, how stores are reached, how often trainings keep checkpoints, what a coreset is measured on, the grid
     /// it may be part of, and the limits that stopped it, which may be raised.
     fn decisive_recipe(&self) -> Recipe {
         let mut recipe = self.recipe.clone();
         recipe.output.uri.clear();
         recipe.storage = Storage::default();
+        if let Ok(devices) = recipe.device.parse::<Devices>() {
+            devices.kind().clone_into(&mut recipe.device);
+        }
         (recipe.train.checkpoint_epochs, recipe.train.checkpoint_minutes) = (None, 0.0);
         (recipe.evaluate, recipe.sweep) = (Evaluate::default(), Sweep::default());
         recipe.data.max_quarantined = 0.0;
@@ -199,4 +202,25 @@ fn input_changes(old: &[InputObject], new: &[InputObject]) -> Vec<String> {
     let added = new.iter().filter(|o| find(old, &o.uri).is_none());
     changes.extend(added.map(|o| format!("input {} is new", o.uri)));
     changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe::parse;
+
+    #[test]
+    fn which_device_of_a_kind_is_no_part_of_a_run() {
+        let run = |device: &str| {
+            let text = "data = {uri = 'a', image = 'i'}\nselect.keep = 0.5\noutput.uri = 'b'";
+            let recipe = parse(&format!("device = '{device}'\n{text}"), "r.toml", &[]).unwrap();
+            RunFile::new(&recipe, &[], &[], None).unwrap()
+        };
+        for device in ["cuda", "cuda:0", "cuda:2,1"] {
+            run(device).same_as(&run("cuda:1")).unwrap();
+            let error = run(device).same_as(&run("cpu")).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Conflict);
+            assert!(error.to_string().contains("device: cpu -> cuda"), "{error}");
+        }
+    }
 }

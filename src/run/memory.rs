@@ -112,7 +112,7 @@ impl Needs {
         let copies = if sizes.checkpoint > 0 { 2 } else { 1 };
         let watching = watching.saturating_mul(copies);
         let training = sizes.training.saturating_add(watching);
-        let (comparing, trainings) = (comparing.max(near), most_trainings(recipe));
+        let (comparing, trainings) = (comparing.max(near), most_trainings(recipe, sizes.places));
         let decode = ingest::lane_memory(survey, shape)?;
         let shards = Self::of_shards(run, kept)?;
         Ok(Self { decoded, decode, training, trainings, comparing, ..shards })
@@ -190,12 +190,11 @@ impl Needs {
     }
 }
 
-/// The most trainings that could run side by side: on the CPU one for each thread, as far as a stage
-/// has models; a device of its own does one after another.
-fn most_trainings(recipe: &Recipe) -> u64 {
+/// The most trainings that could run side by side: one for each place, as far as a stage has models. What
+/// lies on devices of their own is not counted: nobody knows their memory.
+fn most_trainings(recipe: &Recipe, places: usize) -> u64 {
     let models = (1..=stages(recipe)).map(|stage| models(recipe, stage)).max().unwrap_or(1);
-    let threads = if recipe.device == "cpu" { rayon::current_num_threads() } else { 1 };
-    threads.min(models) as u64
+    places.min(models) as u64
 }
 
 /// The bytes of a row's thin tables: all scores of stage 1 are in memory when it ends.

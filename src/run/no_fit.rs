@@ -38,6 +38,10 @@ pub(super) fn sizes(_: &Recipe, _: Shape, _: usize) -> Result<Sizes> {
     Err(no_models())
 }
 
+pub(super) fn devices(_: &Recipe) -> Result<Vec<String>> {
+    Err(no_models())
+}
+
 pub(super) fn no_models() -> Error {
     let message =
         "this build has no models; build it with the feature `train` (it is on by default)";

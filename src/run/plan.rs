@@ -44,6 +44,8 @@ pub struct Plan {
     pub shards: u64,
     /// Rows that each stage adds.
     pub stage_rows: Vec<u64>,
+    /// The devices that models run on, of which each does one at a time unless it is the CPU.
+    pub devices: Vec<String>,
     /// How many trainings run side by side in one process.
     pub trainings_side_by_side: usize,
     /// Estimated peak of the resident memory in bytes, within the memory that is allowed.
@@ -117,6 +119,7 @@ impl Plan {
             keep_bytes,
             shards: keep_bytes.div_ceil(recipe.output.shard_bytes.0).max(1),
             stage_rows,
+            devices: fit::devices(recipe)?,
             trainings_side_by_side: split.trainings,
             memory_bytes: split.peak,
             memory_limit: run.memory.bytes,

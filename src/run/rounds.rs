@@ -1,9 +1,11 @@
 //! Does the open tasks of a run round by round, and shares them with other processes by claims.
 //!
 //! A round is one task on all threads, or several trainings side by side, each on its share of the
-//! threads: a small model trains faster on a thread of its own than on all of them in turn.
+//! threads: a small model trains faster on a thread of its own than on all of them in turn. Of several
+//! CUDA devices each trains or scores with one model of a round.
 
 use std::collections::BTreeSet;
+use std::mem::discriminant;
 use std::panic::resume_unwind;
 use std::thread;
 
@@ -13,6 +15,7 @@ use super::status::known_tasks;
 use super::task::Task;
 use super::worker::Run;
 use crate::error::{Error, Result};
+use crate::recipe::Needs;
 use crate::storage::claim::{Claim, Claims, Taken};
 use crate::storage::process::Worker;
 
@@ -51,7 +54,7 @@ impl Run {
             if open.is_empty() {
                 return Ok(());
             }
-            match self.next(&claims, &done, &open, plan.trainings_side_by_side)? {
+            match self.next(&claims, &done, &open, plan)? {
                 Next::Do(round) => {
                     let left = open.iter().map(|task| plan.work(*task)).sum();
                     let tasks: Vec<Task> = round.iter().map(|(task, _)| *task).collect();
@@ -79,20 +82,30 @@ impl Run {
         Ok((done.into_iter().collect(), open))
     }
 
-    /// The first open task that can be begun and that nobody works on; if it is a training, with
-    /// others like it, `trainings` at most.
+    /// How many tasks of this kind run side by side.
+    fn at_once(&self, task: Task, plan: &Plan) -> usize {
+        // Vectors are compared with memory for one comparison.
+        let compares = !self.recipe.score.computed(Needs::Embeddings).is_empty();
+        match task {
+            Task::Train { .. } => plan.trainings_side_by_side,
+            Task::Score { .. } if !compares => plan.devices.len(),
+            _ => 1,
+        }
+    }
+
+    /// The first open task that can be begun and that nobody works on, with others of its kind if they
+    /// run side by side.
     fn next(
         &self,
         claims: &Claims,
         done: &BTreeSet<Task>,
         open: &[Task],
-        trainings: usize,
+        plan: &Plan,
     ) -> Result<Next> {
-        let is_training = |task: &Task| matches!(task, Task::Train { .. });
         let ready = |task: &Task| task.needs(&self.recipe).iter().all(|need| done.contains(need));
-        let (mut round, mut busy) = (Vec::new(), None);
+        let (mut round, mut busy): (Vec<(Task, Option<Claim>)>, _) = (Vec::new(), None);
         for task in open.iter().filter(|task| ready(task)) {
-            if !round.is_empty() && !is_training(task) {
+            if round.first().is_some_and(|(first, _)| discriminant(first) != discriminant(task)) {
                 continue;
             }
             match claims.take(&task.to_string())? {
@@ -105,8 +118,7 @@ impl Run {
                 Taken::Busy(_) if task.is_shared() => round.push((*task, None)),
                 Taken::Busy(worker) => busy = busy.or(Some((*task, worker))),
             }
-            let most = if is_training(task) { trainings } else { 1 };
-            if round.len() >= most {
+            if round.len() >= self.at_once(*task, plan) {
                 break;
             }
         }
@@ -118,8 +130,7 @@ impl Run {
         Ok(Next::Wait(task, worker))
     }
 
-    /// One task on all threads, or each of several on its share of them. All come to their end: what
-    /// one has trained is not lost when another fails.
+    /// The tasks of a round, each on the device that falls to it.
     fn do_round(
         &self,
         tasks: &[Task],
@@ -127,29 +138,90 @@ impl Run {
         left: u64,
         observer: &dyn Observer,
     ) -> Result<()> {
-        let one = |task: Task| self.do_task(task, plan.work(task), left, observer);
-        if let [task] = tasks {
-            return one(*task);
+        let one = |place: usize| {
+            let (task, device) = (tasks[place], dealt(&plan.devices, place));
+            self.do_task(task, device, plan.work(task), left, observer)
+        };
+        if tasks.len() > 1 {
+            // By all threads, before they are shared out.
+            self.loaded()?;
         }
-        // By all threads, before they are shared out.
-        self.loaded()?;
-        let (all, count) = (rayon::current_num_threads(), tasks.len());
-        thread::scope(|scope| {
-            let share = |(i, task): (usize, &Task)| {
-                let (task, threads) = (*task, all / count + usize::from(i < all % count));
-                let one = &one;
-                scope.spawn(move || pool(threads)?.install(|| one(task)))
-            };
-            let begun: Vec<_> = tasks.iter().enumerate().map(share).collect();
-            let ends = begun.into_iter().map(thread::ScopedJoinHandle::join);
-            let ends: Vec<_> =
-                ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic))).collect();
-            ends.into_iter().collect()
-        })
+        side_by_side(tasks.len(), one)
     }
+}
+
+/// The device that falls to the task at this place of a round, or to the model of this number.
+pub(super) fn dealt(devices: &[String], place: usize) -> &str {
+    match devices.len() {
+        0 => "cpu",
+        count => &devices[place % count],
+    }
+}
+
+/// Does `work` for each place below `count`: one on all threads, each of several on its share of them. All
+/// come to their end: what one has trained is not lost when another fails.
+pub(super) fn side_by_side(count: usize, work: impl Fn(usize) -> Result<()> + Sync) -> Result<()> {
+    if count == 1 {
+        return work(0);
+    }
+    let all = rayon::current_num_threads();
+    thread::scope(|scope| {
+        let share = |place: usize| {
+            let (threads, work) = (threads_of(place, count, all), &work);
+            scope.spawn(move || pool(threads)?.install(|| work(place)))
+        };
+        let begun: Vec<_> = (0..count).map(share).collect();
+        let ends = begun.into_iter().map(thread::ScopedJoinHandle::join);
+        let ends: Vec<_> =
+            ends.map(|end| end.unwrap_or_else(|panic| resume_unwind(panic))).collect();
+        ends.into_iter().collect()
+    })
+}
+
+/// The share of `all` threads of one of `count` tasks; at least one, as there may be more devices.
+fn threads_of(place: usize, count: usize, all: usize) -> usize {
+    (all / count + usize::from(place < all % count)).max(1)
 }
 
 fn pool(threads: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|e| Error::internal("the thread pool cannot be made").because(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn devices_are_dealt_out_in_turn() {
+        let devices = ["cuda:2", "cuda:0"].map(str::to_owned);
+        let dealt = |devices: &[String]| {
+            (0..5).map(|place| dealt(devices, place).to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(dealt(&devices), ["cuda:2", "cuda:0", "cuda:2", "cuda:0", "cuda:2"]);
+        assert_eq!(dealt(&devices[..1]), ["cuda:2"; 5]);
+        assert_eq!(dealt(&[]), ["cpu"; 5]);
+    }
+
+    #[test]
+    fn threads_are_shared_out_and_nobody_goes_without() {
+        let shares = |count, all| (0..count).map(|i| threads_of(i, count, all)).collect::<Vec<_>>();
+        assert_eq!(shares(3, 8), [3, 3, 2]);
+        assert_eq!(shares(2, 2), [1, 1]);
+        assert_eq!(shares(4, 2), [1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn all_of_a_round_come_to_their_end_and_the_first_error_is_told() {
+        let ended = AtomicUsize::new(0);
+        let outcome = side_by_side(4, |place| {
+            ended.fetch_add(1, Ordering::Relaxed);
+            if place % 2 == 1 { Err(Error::input(format!("no {place}"))) } else { Ok(()) }
+        });
+        assert_eq!(ended.into_inner(), 4);
+        assert_eq!(outcome.unwrap_err().to_string(), "no 1");
+        side_by_side(0, |_| Err(Error::input("nobody"))).unwrap();
+    }
 }

@@ -18,6 +18,8 @@ pub(super) struct Sizes {
     pub(super) checkpoint: u64,
     /// The numbers of an embedding.
     pub(super) embedding: usize,
+    /// How many trainings find a place at once: on the CPU a thread, else a device.
+    pub(super) places: usize,
 }
 
 /// Scores of a stage that are the same for every model: the stage, and a column over all open samples

@@ -2,7 +2,9 @@
 //! run directory holds them together.
 
 use super::Observer;
+use super::fit;
 use super::identity::RunFile;
+use super::rounds::dealt;
 use super::status::known_tasks;
 use super::task::{PUBLISH, Task};
 use super::worker::Run;
@@ -78,7 +80,13 @@ impl Run {
                     let room = self.split()?.spill;
                     self.spill(|| self.read_shards(room, |shard| shard == index))?;
                 }
-                self.do_task(*task, 0, 0, observer).map(|()| TaskEnd::Done)
+                // Whoever does the others may sit beside: each model has its device.
+                let devices = match task.model() {
+                    Some(_) => fit::devices(&self.recipe)?,
+                    None => Vec::new(),
+                };
+                let device = dealt(&devices, task.model().unwrap_or(0));
+                self.do_task(*task, device, 0, 0, observer).map(|()| TaskEnd::Done)
             }
         }
     }

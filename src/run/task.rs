@@ -49,6 +49,14 @@ pub enum Task {
 }
 
 impl Task {
+    /// The number of the model that trains or scores within its stage.
+    pub(super) fn model(self) -> Option<usize> {
+        match self {
+            Self::Train { model, .. } | Self::Score { model, .. } => Some(model),
+            _ => None,
+        }
+    }
+
     /// The tasks whose outputs this one reads, or which must be done before it for their own sake.
     pub(super) fn needs(self, recipe: &Recipe) -> Vec<Self> {
         match self {

@@ -210,9 +210,11 @@ impl Run {
             .ok_or_else(|| Error::corrupt("the coreset's record names no shards"))
     }
 
+    /// Does a task; `device` is for its model, if it has one.
     pub(super) fn do_task(
         &self,
         task: Task,
+        device: &str,
         work: u64,
         left: u64,
         observer: &dyn Observer,
@@ -220,8 +222,8 @@ impl Run {
         let name = task.to_string();
         // What is made of parts tells how these go on.
         observer.begin(&name, if task.is_shared() { 0 } else { work }, left);
-        let mut attempt =
-            Attempt::begin(&self.ledger, &name, self.recipe.seed, &self.recipe.device)?;
+        let device = if task.model().is_some() { device } else { "cpu" };
+        let mut attempt = Attempt::begin(&self.ledger, &name, self.recipe.seed, device)?;
         let note = match task {
             Task::Ingest => self.ingest(&mut attempt),
             Task::Metadata => self.metadata(&mut attempt),

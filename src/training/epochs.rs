@@ -7,7 +7,7 @@ use super::optimizer::Optimizer;
 use super::predict::Predictor;
 use super::schedule::learning_rate;
 use super::snapshot::{Moment, Progress};
-use super::{batches, inputs, loss, sizing, snapshot};
+use super::{batches, full, inputs, loss, sizing, snapshot};
 use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, open};
 use crate::recipe;
 use crate::samples::Samples;
@@ -142,15 +142,16 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// `InvalidRecipe` if model and data do not go together; `InvalidInput` without members or for a
-    /// start of another kind; `DeviceUnavailable`.
+    /// start of another kind; `DeviceUnavailable`; `LimitExceeded` if the model does not fit the device.
     pub fn begin(job: &'a Job<'a>) -> Result<Self> {
         check(job)?;
         let device = open(job.device)?;
         let card = card(job)?;
         let net = match job.start {
-            Some(start) => start.net(&device)?,
-            None => Net::new(&card.model, card.input, card.classes, &job.seed.of("init"), &device)?,
+            Some(start) => start.net(&device),
+            None => Net::new(&card.model, card.input, card.classes, &job.seed.of("init"), &device),
         };
+        let net = net.map_err(|e| full::in_net(e, &device))?.training_in(job.train.precision);
         Ok(Self {
             job,
             augment: Augment::new(job.train, card.input)?,
@@ -191,7 +192,8 @@ impl<'a> Training<'a> {
     /// Trains to the end.
     ///
     /// # Errors
-    /// `InvalidInput` if the loss stops being finite; and whatever `follow` returns.
+    /// `InvalidInput` if the loss stops being finite; `LimitExceeded` if the memory of the device is full,
+    /// with the batch size to try; and whatever `follow` returns.
     pub fn run(mut self, follow: &mut dyn Follow) -> Result<Trained> {
         while self.epochs_done() < self.job.train.epochs {
             let report = self.epoch(follow)?;
@@ -229,13 +231,12 @@ impl<'a> Training<'a> {
         gather.ahead(left, augment, |batch, values| {
             follow.step(&Moment { net, optimizer, progress })?;
             let lr = learning_rate(train, epoch * steps + progress.step, steps);
-            let inputs = Tensor::from_vec(values, (batch.len(), ()), device)?;
             let labels: Vec<u32> = batch.iter().map(|i| job.samples.labels[*i as usize]).collect();
-            let loss = loss::cross_entropy(&net.forward(&inputs, Pass::Train)?, &labels)?;
+            let loss = step(net, optimizer, device, values, &labels, lr);
+            let loss = loss.map_err(|e| full::in_step(e, device, batch.len()))?;
             if !loss.sum.is_finite() {
                 return Err(diverged(epoch + 1));
             }
-            optimizer.step(net, &net.backward(&loss.objective)?, lr)?;
             progress.loss += loss.sum;
             progress.correct += loss.correct;
             progress.step += 1;
@@ -246,6 +247,24 @@ impl<'a> Training<'a> {
         let epochs = train.epochs;
         Ok(EpochReport { epoch: epoch + 1, epochs, loss, accuracy, samples: members.len() })
     }
+}
+
+/// One step on the inputs `values` of a batch; nothing moves if its loss is not finite.
+fn step(
+    net: &Net,
+    optimizer: &mut Optimizer,
+    device: &Device,
+    values: Vec<f32>,
+    labels: &[u32],
+    lr: f64,
+) -> Result<loss::BatchLoss> {
+    let inputs = Tensor::from_vec(values, (labels.len(), ()), device)?;
+    let logits = net.forward(&inputs, Pass::Train)?;
+    let loss = loss::cross_entropy(&logits, labels, optimizer.loss_scale())?;
+    if loss.sum.is_finite() {
+        optimizer.step(net, &net.backward(&loss.objective)?, lr)?;
+    }
+    Ok(loss)
 }
 
 fn diverged(epoch: usize) -> Error {

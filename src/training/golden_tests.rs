@@ -19,7 +19,7 @@ fn steps_of_sgd_agree_with_pytorch() {
     let mut optimizer = Optimizer::new(&train);
     for _ in 0..3 {
         let logits = net.forward(&golden.inputs(), Pass::Train).unwrap();
-        let loss = loss::cross_entropy(&logits, &golden.labels()).unwrap();
+        let loss = loss::cross_entropy(&logits, &golden.labels(), 1.0).unwrap();
         optimizer.step(&net, &net.backward(&loss.objective).unwrap(), 0.05).unwrap();
     }
     for (name, _, var) in net.tensors() {

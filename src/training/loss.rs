@@ -10,15 +10,15 @@ pub(super) struct BatchLoss {
     pub(super) sum: f64,
     /// How many samples have their largest logit at their label.
     pub(super) correct: usize,
-    /// A scalar whose gradient by the weights is that of the mean cross-entropy.
+    /// A scalar whose gradient by the weights is that of the mean cross-entropy, scaled.
     pub(super) objective: Tensor,
 }
 
-/// The loss of `logits [batch, classes]` for `labels`.
+/// The loss of `logits [batch, classes]` for `labels`; gradients are `scale` times those of its mean.
 ///
 /// The gradient by the logits is `(softmax - onehot) / batch`; weighting the logits with it gives
 /// a scalar with the same gradient by the weights.
-pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<BatchLoss> {
+pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32], scale: f64) -> Result<BatchLoss> {
     let (_, classes) = logits.dims2()?;
     let values = logits.contiguous()?.flatten_all()?.to_vec1::<f32>()?;
     let (mut sum, mut correct) = (0.0, 0);
@@ -32,7 +32,7 @@ pub(super) fn cross_entropy(logits: &Tensor, labels: &[u32]) -> Result<BatchLoss
         correct += usize::from(row.iter().position(|z| *z >= top) == Some(label as usize));
         gradient.extend(row.iter().enumerate().map(|(class, z)| {
             let onehot = if class == label as usize { 1.0 } else { 0.0 };
-            ((exp(*z) / total - onehot) / labels.len() as f64) as f32
+            ((exp(*z) / total - onehot) / labels.len() as f64 * scale) as f32
         }));
     }
     let gradient = Tensor::from_vec(gradient, logits.shape(), logits.device())?;
@@ -51,20 +51,24 @@ mod tests {
         let logits = Var::new(&data, &Device::Cpu).unwrap();
         let labels = Tensor::new(&[2_u32, 1], &Device::Cpu).unwrap();
         let theirs = candle_nn::loss::cross_entropy(&logits, &labels).unwrap();
-        let ours = cross_entropy(&logits, &[2, 1]).unwrap();
+        let [ours, scaled] = [1.0, 1024.0].map(|s| cross_entropy(&logits, &[2, 1], s).unwrap());
         let value = f64::from(theirs.to_scalar::<f32>().unwrap());
         assert!((ours.sum / 2.0 - value).abs() < 1e-6);
         assert_eq!(ours.correct, 1);
+        assert_eq!((scaled.sum.to_bits(), scaled.correct), (ours.sum.to_bits(), 1));
         let grad = |t: &Tensor| {
             t.backward().unwrap().get(&logits).unwrap().flatten_all().unwrap().to_vec1::<f32>()
         };
-        let pairs = grad(&theirs).unwrap().into_iter().zip(grad(&ours.objective).unwrap());
-        assert!(pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-6));
+        let [theirs, ours, scaled] =
+            [&theirs, &ours.objective, &scaled.objective].map(|t| grad(t).unwrap());
+        assert!(theirs.iter().zip(&ours).all(|(a, b)| (a - b).abs() < 1e-6));
+        // A power of two changes no digit.
+        assert!(ours.iter().zip(&scaled).all(|(a, b)| (a * 1024.0).to_bits() == b.to_bits()));
     }
 
     #[test]
     fn is_not_finite_for_logits_that_are_not() {
         let logits = Tensor::new(&[[f32::NAN, 0.0]], &Device::Cpu).unwrap();
-        assert!(!cross_entropy(&logits, &[0]).unwrap().sum.is_finite());
+        assert!(!cross_entropy(&logits, &[0], 1.0).unwrap().sum.is_finite());
     }
 }

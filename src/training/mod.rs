@@ -7,8 +7,10 @@
 
 mod batches;
 mod epochs;
+mod full;
 mod inputs;
 mod loss;
+mod loss_scale;
 mod optimizer;
 mod predict;
 mod pretrained;
@@ -21,13 +23,17 @@ pub use batches::steps_per_epoch;
 pub use epochs::{EpochReport, Follow, Job, OnEpoch, Trained, Training, train};
 pub use predict::{Batch, Predictor, Request, Sink, View, predict};
 pub use pretrained::{fresh_tensors, pretrained};
-pub use sizing::{check, checkpoint_bytes, embedding_width, memory_bytes, parameters};
+pub use sizing::{check, checkpoint_bytes, embedding_width, host_bytes, memory_bytes, parameters};
 pub use snapshot::Moment;
 
+#[cfg(all(test, feature = "cuda"))]
+mod cuda_tests;
 #[cfg(test)]
 mod embedding_tests;
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod precision_tests;
 #[cfg(test)]
 mod snapshot_tests;
 #[cfg(test)]

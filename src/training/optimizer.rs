@@ -1,12 +1,13 @@
 //! SGD with momentum and AdamW, with PyTorch's semantics.
 
-use candle_core::Tensor;
 use candle_core::backprop::GradStore;
+use candle_core::{Tensor, Var};
 
-use super::update::Rule;
-use crate::Result;
+use super::loss_scale::LossScale;
+use super::update::{Rule, times};
 use crate::models::Net;
 use crate::recipe::{Optimizer as Kind, Train};
+use crate::{Error, Result};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
@@ -20,6 +21,7 @@ pub(super) struct Optimizer {
     /// Buffers of each trained tensor.
     buffers: usize,
     steps: i32,
+    scale: Option<LossScale>,
     /// Per trained tensor in name order: the momentum buffer, or Adam's two moments.
     state: Vec<Vec<Tensor>>,
 }
@@ -33,6 +35,7 @@ impl Optimizer {
             weight_decay: train.weight_decay,
             buffers: Self::buffers(train),
             steps: 0,
+            scale: LossScale::new(train),
             state: Vec::new(),
         }
     }
@@ -45,26 +48,41 @@ impl Optimizer {
         }
     }
 
-    /// The steps done, and the buffers of each trained tensor.
-    pub(super) fn state(&self) -> (i32, &[Vec<Tensor>]) {
-        (self.steps, &self.state)
+    /// The steps done, the scale of the loss, and the buffers of each trained tensor.
+    pub(super) fn state(&self) -> (i32, Option<LossScale>, &[Vec<Tensor>]) {
+        (self.steps, self.scale, &self.state)
     }
 
     /// Goes on from such a state.
-    pub(super) fn resume(&mut self, steps: i32, state: Vec<Vec<Tensor>>) {
-        (self.steps, self.state) = (steps, state);
+    pub(super) fn resume(&mut self, steps: i32, scale: Option<LossScale>, state: Vec<Vec<Tensor>>) {
+        (self.steps, self.scale, self.state) = (steps, scale, state);
     }
 
-    /// One step at learning rate `lr`.
+    /// What the gradients of the next step have to be multiplied by; see [`LossScale`].
+    pub(super) fn loss_scale(&self) -> f64 {
+        self.scale.map_or(1.0, LossScale::factor)
+    }
+
+    /// One step at learning rate `lr` by scaled gradients. Where the loss is scaled and they are not finite,
+    /// nothing moves but the scale.
     pub(super) fn step(&mut self, net: &Net, gradients: &GradStore, lr: f64) -> Result<()> {
+        let inverse = 1.0 / self.loss_scale();
+        if let Some(scale) = self.scale {
+            let finite = are_finite(net, gradients)?;
+            self.scale = Some(scale.after(finite).ok_or_else(overflow)?);
+            if !finite {
+                return Ok(());
+            }
+        }
         self.steps += 1;
-        let trained = net.tensors().filter(|(_, role, _)| role.trained());
-        for (i, (_, role, var)) in trained.enumerate() {
+        for (i, (decayed, var)) in trained(net).enumerate() {
             let Some(gradient) = gradients.get(var) else { continue };
             // A gradient remembers how it was made; kept in the state it would keep all of the step.
-            let gradient = gradient.detach().contiguous()?;
-            let decay = if role.decayed() { self.weight_decay } else { 0.0 };
-            let rule = self.rule(decay, lr);
+            let mut gradient = gradient.detach().contiguous()?;
+            if self.scale.is_some() {
+                gradient = times(&gradient, inverse as f32)?;
+            }
+            let rule = self.rule(if decayed { self.weight_decay } else { 0.0 }, lr);
             self.make_buffers(i, var)?;
             rule.apply(var, &mut self.state[i], &gradient)?;
         }
@@ -99,12 +117,35 @@ impl Optimizer {
     }
 }
 
+/// The tensors that move, in name order, each with whether it decays.
+fn trained(net: &Net) -> impl Iterator<Item = (bool, &Var)> {
+    let trained = net.tensors().filter(|(_, role, _)| role.trained());
+    trained.map(|(_, role, var)| (role.decayed(), var))
+}
+
+/// Whether all gradients are numbers: 0 times any other is none.
+fn are_finite(net: &Net, gradients: &GradStore) -> Result<bool> {
+    let mut sum = 0.0_f32;
+    for gradient in trained(net).filter_map(|(_, var)| gradients.get(var)) {
+        sum += (gradient.detach() * 0.0)?.sum_all()?.to_scalar::<f32>()?;
+    }
+    Ok(sum.is_finite())
+}
+
+fn overflow() -> Error {
+    Error::input(
+        "training diverged: gradients overflow f16, however little the loss is scaled. Lower train.lr, or \
+         set train.precision = \"bf16\"",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
     use crate::models::Architecture;
+    use crate::recipe::Precision;
     use crate::samples::Shape;
     use crate::seed::Seed;
 
@@ -162,6 +203,36 @@ mod tests {
     fn without_momentum_it_is_plain_descent() {
         let plain = Train { momentum: 0.0, nesterov: false, weight_decay: 0.0, ..Train::default() };
         close(&path(&plain, &[0.1, 0.1]), &[(0.8, 0.7), (0.64, 0.4)]);
+    }
+
+    /// As `torch.amp.GradScaler`: a step by gradients that are no numbers is left out.
+    #[test]
+    fn without_finite_gradients_only_the_scale_moves() {
+        let f16 = Train { precision: Precision::F16, ..sgd(false) };
+        let net = || {
+            let (seed, shape) = (Seed::new(0), Shape::Features { width: 1 });
+            Net::new(&Architecture::Linear, shape, 1, &seed, &Device::Cpu).unwrap()
+        };
+        let (net, fresh, mut optimizer) = (net(), net(), Optimizer::new(&f16));
+        let step = |optimizer: &mut Optimizer, slope: f64| {
+            let weight = net.tensors().find(|(name, ..)| *name == "head.weight").unwrap().2;
+            let loss = (weight.as_tensor() * slope).unwrap().sum_all().unwrap();
+            optimizer.step(&net, &loss.backward().unwrap(), 0.1).unwrap();
+        };
+        let same = || {
+            net.tensors().zip(fresh.tensors()).all(|((.., a), (.., b))| {
+                let number = |v: &Var| v.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+                number(a) == number(b)
+            })
+        };
+        for slope in [f64::INFINITY, f64::NAN] {
+            step(&mut optimizer, slope);
+            assert!(same(), "{slope}");
+            assert!(optimizer.state().0 == 0 && optimizer.state().2.is_empty(), "{slope}");
+        }
+        assert!((optimizer.loss_scale() - 16_384.0).abs() < f64::EPSILON);
+        step(&mut optimizer, 16_384.0);
+        assert!(!same() && optimizer.state().0 == 1);
     }
 
     /// The formulas of `torch.optim.AdamW`, in f64.

@@ -2,8 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use super::batches;
 use super::inputs::{Augment, Gather};
+use super::{batches, full};
 use crate::models::{Checkpoint, Net, Pass, open};
 use crate::recipe::Train;
 use crate::samples::Samples;
@@ -53,12 +53,12 @@ pub struct Batch<'a> {
 pub type Sink<'a> = dyn FnMut(&Batch<'_>) -> Result<()> + 'a;
 
 /// Runs a model over samples in the order of the request and hands its outputs to `sink` batch by
-/// batch.
+/// batch. On a device whose memory is full batches of clean outputs are halved until they fit.
 ///
 /// # Errors
 /// `InvalidInput` if the model was trained for inputs of another shape; `InvalidRecipe` for an
 /// augmentation that the inputs cannot have; `CorruptData` for an unusable checkpoint;
-/// `DeviceUnavailable`; and whatever `sink` returns.
+/// `DeviceUnavailable`; `LimitExceeded` if the memory of the device is full; and whatever `sink` returns.
 pub fn predict(
     checkpoint: &Checkpoint,
     samples: &Samples,
@@ -71,7 +71,7 @@ pub fn predict(
         return Err(Error::input(format!("the model was trained for {trained}, not for {given}")));
     }
     let device = open(device)?;
-    let net = &checkpoint.net(&device)?;
+    let net = &checkpoint.net(&device).map_err(|e| full::in_net(e, &device))?;
     let gather = &Gather::new(&samples.inputs, &checkpoint.card.scaling);
     Predictor { net, gather, samples, device: &device }.predict(request, sink)
 }
@@ -102,13 +102,37 @@ impl Predictor<'_> {
                 (Pass::Batch, augment.map(|augment| (augment, seed)), cut)
             }
         };
+        let mut most = usize::MAX;
         self.gather.ahead(cut.into_iter(), augment, |indices, values| {
-            let inputs = Tensor::from_vec(values, (indices.len(), ()), self.device)?;
-            let (logits, embeddings) = self.net.forward_embedding(&inputs, pass)?;
-            let logits = &row_major(&logits)?;
-            let embeddings = request.embeddings.then(|| row_major(&embeddings)).transpose()?;
-            sink(&Batch { indices, logits, embeddings: embeddings.as_deref() })
+            let mut whole = Some(values);
+            let mut hand = |part: &[u32]| {
+                let values = whole.take().filter(|_| part.len() == indices.len());
+                let values = values.map_or_else(|| self.gather.batch(part, None), Ok)?;
+                self.hand(part, values, pass, request.embeddings, sink)
+            };
+            // The statistics of a batch need all of it at once.
+            let handed = match pass {
+                Pass::Batch => hand(indices),
+                _ => full::in_parts(indices, &mut most, hand),
+            };
+            handed.map_err(|e| full::in_outputs(e, self.device, indices.len().min(most)))
         })
+    }
+
+    /// Computes the outputs of a batch and hands them on.
+    fn hand(
+        &self,
+        indices: &[u32],
+        values: Vec<f32>,
+        pass: Pass,
+        embeddings: bool,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        let inputs = Tensor::from_vec(values, (indices.len(), ()), self.device)?;
+        let (logits, embedded) = self.net.forward_embedding(&inputs, pass)?;
+        let logits = &row_major(&logits)?;
+        let embeddings = embeddings.then(|| row_major(&embedded)).transpose()?;
+        sink(&Batch { indices, logits, embeddings: embeddings.as_deref() })
     }
 }
 

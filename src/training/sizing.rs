@@ -95,6 +95,18 @@ pub fn memory_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -
     Ok(bytes.saturating_add(of_steps.unwrap_or(0)) as u64)
 }
 
+/// As [`memory_bytes`], for a training on a device with memory of its own: batches that are gathered, and
+/// the weights on their way to a checkpoint.
+///
+/// # Errors
+/// As for [`check`].
+pub fn host_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -> Result<u64> {
+    let weights = parameters(model, shape, classes)?.saturating_mul(2 * size_of::<f32>());
+    let inputs = shape.len().saturating_mul(3 * size_of::<f32>());
+    let inputs = inputs.saturating_mul(batch.max(predict::BATCH));
+    Ok(inputs.saturating_add(weights) as u64)
+}
+
 /// About how many bytes the state of a training has between two steps.
 ///
 /// # Errors
@@ -149,6 +161,7 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::LimitExceeded);
             assert!(error.to_string().contains(says), "{error}");
             assert!(memory_bytes(&model, shape, 3, 1).is_err());
+            assert!(host_bytes(&model, shape, 3, 1).is_err());
         }
     }
 
@@ -157,5 +170,6 @@ mod tests {
         let image = Shape::Image { channels: 3, height: 1 << 20, width: 1 << 20 };
         let model = Model { arch: Arch::Convnet, width: 4096, blocks: 2, ..Model::default() };
         assert_eq!(memory_bytes(&model, image, 3, usize::MAX).unwrap(), u64::MAX);
+        assert_eq!(host_bytes(&model, image, 3, usize::MAX).unwrap(), u64::MAX);
     }
 }

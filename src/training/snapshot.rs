@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::epochs::EpochReport;
+use super::loss_scale::LossScale;
 use super::optimizer::Optimizer;
 use crate::models::Net;
 use crate::samples::floats;
@@ -40,6 +41,9 @@ struct Head {
     progress: Progress,
     /// The optimiser's steps.
     steps: i32,
+    /// The scale of its loss, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scale: Option<LossScale>,
     /// The optimiser's buffers of each trained tensor.
     buffers: Vec<usize>,
 }
@@ -62,9 +66,9 @@ impl Moment<'_> {
     /// # Errors
     /// `Internal` if a tensor cannot be read back from its device.
     pub fn save(&self, bytes: &mut Vec<u8>) -> Result<()> {
-        let (steps, buffers) = self.optimizer.state();
+        let (steps, scale, buffers) = self.optimizer.state();
         let counts = buffers.iter().map(Vec::len).collect();
-        let head = Head { progress: self.progress.clone(), steps, buffers: counts };
+        let head = Head { progress: self.progress.clone(), steps, scale, buffers: counts };
         serde_json::to_writer(&mut *bytes, &head)?;
         bytes.push(b'\n');
         let weights = self.net.tensors().map(|(_, _, var)| var.as_tensor());
@@ -95,7 +99,7 @@ pub(super) fn restore(bytes: &[u8], net: &Net, optimizer: &mut Optimizer) -> Res
         .filter(|(_, role, _)| role.trained())
         .map(|(_, _, var)| var.as_tensor())
         .collect();
-    if head.buffers.len() > trained.len() {
+    if head.buffers.len() > trained.len() || head.scale.is_some() != optimizer.state().1.is_some() {
         return Err(foreign());
     }
     let mut buffers = Vec::with_capacity(head.buffers.len());
@@ -105,7 +109,7 @@ pub(super) fn restore(bytes: &[u8], net: &Net, optimizer: &mut Optimizer) -> Res
     if !numbers.0.is_empty() {
         return Err(foreign());
     }
-    optimizer.resume(head.steps, buffers);
+    optimizer.resume(head.steps, head.scale, buffers);
     Ok(head.progress)
 }
 

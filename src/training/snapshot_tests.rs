@@ -3,7 +3,7 @@
 use super::snapshot::Moment;
 use super::tests::{features, images, model, recipe};
 use super::*;
-use crate::recipe::{Arch, Model, Optimizer, Train};
+use crate::recipe::{Arch, Model, Optimizer, Precision, Train};
 use crate::samples::Samples;
 use crate::seed::Seed;
 use crate::{Error, ErrorKind, Result};
@@ -45,12 +45,14 @@ fn from_any_step_the_rest_of_a_training_has_the_same_bytes() {
     let views = Train { flip: true, crop: 2, ..train.clone() };
     let adam = Train { optimizer: Optimizer::Adamw, lr: 0.01, ..train.clone() };
     let plain = Train { momentum: 0.0, nesterov: false, ..train.clone() };
+    let scaled = Train { precision: Precision::F16, ..train.clone() };
     for (samples, arch, train) in [
         (&images(90), Arch::Convnet, &views),
         (&images(90), Arch::Resnet18, &train),
         (&features(90), Arch::Mlp, &train),
         (&features(90), Arch::Mlp, &adam),
         (&features(90), Arch::Linear, &plain),
+        (&features(90), Arch::Mlp, &scaled),
     ] {
         let model = model(arch);
         let job = job(samples, &members, &model, train);
@@ -87,10 +89,12 @@ fn a_state_of_another_training_is_refused() {
     let large = Model { hidden: vec![33], ..small.clone() };
     let short = Train { epochs: 2, ..train.clone() };
     let coarse = Train { batch_size: 60, ..train.clone() };
+    let scaled = Train { precision: Precision::F16, ..train.clone() };
     for (model, train, state) in [
         (&large, &train, &state[..]),
         (&small, &short, state),
         (&small, &coarse, state),
+        (&small, &scaled, state),
         (&small, &train, &state[..state.len() - 4]),
         (&small, &train, &[&state[..], &[0; 4]].concat()),
         (&small, &train, b"{}\n"),

@@ -93,7 +93,7 @@ fn viewed(checkpoint: &Checkpoint, samples: &Samples, indices: &[u32], view: Vie
 }
 
 /// The share of unseen samples that a model gets right.
-fn accuracy(checkpoint: &Checkpoint, samples: &Samples) -> f64 {
+pub(super) fn accuracy(checkpoint: &Checkpoint, samples: &Samples) -> f64 {
     let unseen: Vec<u32> = (0..samples.len() as u32).filter(|i| i % 3 == 0).collect();
     let all = logits(checkpoint, samples, &unseen);
     let right = |(i, row): &(&u32, &[f32])| {

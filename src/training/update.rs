@@ -106,7 +106,7 @@ fn plus(a: &Tensor, factor: f32, b: &Tensor) -> Result<Tensor> {
 }
 
 /// `factor * a`: a broadcast product is vectorised in Candle, its `affine` is not.
-fn times(a: &Tensor, factor: f32) -> Result<Tensor> {
+pub(super) fn times(a: &Tensor, factor: f32) -> Result<Tensor> {
     a.broadcast_mul(&Tensor::new(factor, a.device())?)
 }
 

@@ -382,7 +382,17 @@ const BROKEN_LAWS: &[(&str, &str, &str)] = &[
         "keep = 0.5\ntarget = { cat = 1 }\ncap = 0.5",
         "9:1: `select.target` says what every class keeps: drop it, or `select.classes`, `floor` and `cap`",
     ),
-    ("seed = 1", "device = 'gpu'", "1:1: `gpu` is not a device; write `cpu` or `cuda:0`"),
+    (
+        "seed = 1",
+        "device = 'gpu'",
+        "1:1: `gpu` is not a device; write `cpu`, `cuda:0`, `cuda:0,1` for several, or `cuda` for all",
+    ),
+    ("seed = 1", "device = 'cuda:1,1'", "1:1: `cuda:1,1` names device 1 twice"),
+    (
+        "seed = 1",
+        "train.precision = 'bf16'",
+        "1:7: `bf16` and `f16` are for CUDA devices, on the CPU they are slower than `f32`: set `train.precision` to `f32`, or `device` to `cuda`",
+    ),
     (
         "seed = 1",
         "model.hidden = []",

@@ -20,7 +20,7 @@ pub use evaluate::{Evaluate, TrainBudget};
 pub use folds::{Duplicates, FitOn, Folds, FoldsBy};
 pub use join::{Join, Missing};
 pub use judge::Judge;
-pub use model::{Arch, Model, Optimizer, Schedule, Stem, Train};
+pub use model::{Arch, Model, Optimizer, Precision, Schedule, Stem, Train};
 pub use output::{Bytes, Form, Output};
 pub use score::{
     Aggregate, Average, By, Embedding, EmbeddingFrom, End, Method, Needs, NeverLearned, Outputs,
@@ -40,9 +40,10 @@ pub struct Recipe {
     /// Who scores a sample in stage 1: models that never saw it, or one model that saw everything.
     #[serde(default)]
     pub mode: Mode,
-    /// Where models run: `cpu` or `cuda:N`.
+    /// Where models run: `cpu`, `cuda:0`, several CUDA devices as `cuda:0,1`, or all of them as `cuda`. Of
+    /// several, each trains a model of its own; which one does changes no result.
     #[serde(default = "cpu")]
-    #[schemars(regex(pattern = r"^(cpu|cuda:[0-9]+)$"))]
+    #[schemars(regex(pattern = r"^(cpu|cuda(:[0-9]+(,[0-9]+)*)?)$"))]
     pub device: String,
     /// The dataset.
     pub data: Data,

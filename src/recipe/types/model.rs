@@ -87,6 +87,10 @@ pub struct Train {
     /// Samples a step. The last batch of an epoch may be smaller.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub batch_size: usize,
+    /// The numbers that a step of training computes with between input and last layer. Weights, optimiser,
+    /// statistics of norms, softmax, the last layer and the loss stay `f32`, and all scores come from `f32`.
+    /// `bf16` and `f16` are for CUDA devices.
+    pub precision: Precision,
     /// Weights that every training from scratch starts from: a `.safetensors` file with the names of
     /// torchvision (ResNets) or timm (`vit_tiny`). Its last layer counts if it is for as many classes.
     /// `${NAME}` takes an environment variable.
@@ -158,6 +162,7 @@ impl Default for Train {
         Self {
             epochs: 20,
             batch_size: 128,
+            precision: Precision::F32,
             init: None,
             optimizer: Optimizer::Sgd,
             lr: 0.05,
@@ -174,6 +179,20 @@ impl Default for Train {
             checkpoint_minutes: 10.0,
         }
     }
+}
+
+/// Numbers of a step of training.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(title = "precision")]
+pub enum Precision {
+    /// 32 bits, 24 of them for digits.
+    #[default]
+    F32,
+    /// 16 bits, 8 of them for digits, with the range of `f32`.
+    Bf16,
+    /// 16 bits, 11 of them for digits, with a small range: the loss is scaled so that gradients lie in it.
+    F16,
 }
 
 /// An optimiser.

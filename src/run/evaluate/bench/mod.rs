@@ -18,6 +18,8 @@ use crate::error::Result;
 use crate::ingest::Loaded;
 use crate::recipe::TrainBudget;
 use crate::run::Observer;
+use crate::run::fit;
+use crate::run::rounds::{dealt, side_by_side};
 use crate::run::worker::Run;
 use crate::storage::claim::{Claims, Taken};
 use crate::storage::{Ledger, parquet};
@@ -75,6 +77,7 @@ struct Bench<'a> {
     compared: &'static [Subset],
     seeds: u32,
     budget: TrainBudget,
+    devices: Vec<String>,
 }
 
 impl<'a> Bench<'a> {
@@ -93,6 +96,7 @@ impl<'a> Bench<'a> {
             compared: &Subset::ALL,
             seeds,
             budget: job.budget.unwrap_or(given.budget),
+            devices: fit::devices(&run.recipe)?,
         })
     }
 
@@ -117,7 +121,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Does the first open trial that nobody works on; or gives one and who works on it.
+    /// Does the first open trials that nobody works on, one on each device; or gives one and who works on
+    /// it.
     fn do_next(
         &self,
         claims: &Claims,
@@ -125,21 +130,28 @@ impl<'a> Bench<'a> {
         open: &[&Trial<'_>],
         observer: &dyn Observer,
     ) -> Result<Option<(String, String)>> {
-        let mut busy = None;
+        let (mut round, mut busy) = (Vec::new(), None);
         for trial in open {
             match claims.take(&trial.judge)? {
                 // It may have been committed since we looked.
                 Taken::Mine(_) if self.ledger.find(&trial.judge)?.is_some() => return Ok(None),
-                Taken::Mine(_claim) => {
-                    let left = open.iter().map(|trial| self.work(trial, committed)).sum();
-                    self.do_trial(trial, self.work(trial, committed), left, observer)?;
-                    return Ok(None);
-                }
+                Taken::Mine(claim) => round.push((trial, claim)),
                 Taken::Busy(worker) => {
                     busy = busy.or_else(|| Some((trial.name(), worker.to_string())));
                 }
             }
+            if round.len() >= self.devices.len() {
+                break;
+            }
         }
-        Ok(busy)
+        if round.is_empty() {
+            return Ok(busy);
+        }
+        let left = open.iter().map(|trial| self.work(trial, committed)).sum();
+        side_by_side(round.len(), |place| {
+            let (trial, device) = (round[place].0, dealt(&self.devices, place));
+            self.do_trial(trial, device, self.work(trial, committed), left, observer)
+        })?;
+        Ok(None)
     }
 }

@@ -14,6 +14,7 @@ use crate::error::{Error, Place, Result};
 use crate::evaluation::Judged;
 use crate::recipe::TrainBudget;
 use crate::run::Observer;
+use crate::run::fit;
 use crate::run::rows::{column, ids, ints};
 use crate::storage::parquet;
 use crate::tables;
@@ -66,7 +67,8 @@ fn bench<'a>(job: &Job<'a>) -> Result<Result<Bench<'a>, String>> {
     }
     let (ledger, compared, seeds) = (job.ledger.clone(), job.subsets, job.seeds);
     let budget = TrainBudget::Epochs;
-    Ok(Ok(Bench { run, ledger, train, test, subsets, compared, seeds, budget }))
+    let devices = fit::devices(&run.recipe)?;
+    Ok(Ok(Bench { run, ledger, train, test, subsets, compared, seeds, budget, devices }))
 }
 
 impl Bench<'_> {

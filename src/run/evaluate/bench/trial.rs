@@ -15,7 +15,7 @@ use crate::error::{Error, Place, Result};
 use crate::evaluation::{Judged, Metrics};
 use crate::ingest::Loaded;
 use crate::models::Checkpoint;
-use crate::recipe::{Train, TrainBudget};
+use crate::recipe::{Devices, Train, TrainBudget};
 use crate::run::Observer;
 use crate::run::attempt::Attempt;
 use crate::run::score_table::argmax;
@@ -71,8 +71,9 @@ impl Bench<'_> {
         // How often a checkpoint is kept changes no model; what the weights were at the beginning does.
         let decisive =
             Train { checkpoint_epochs: None, checkpoint_minutes: 0.0, ..training.clone() };
+        let kind = recipe.device.parse::<Devices>().map_err(Error::recipe)?.kind();
         let what = (
-            (env!("CARGO_PKG_VERSION"), &recipe.model, &decisive, &recipe.device),
+            (env!("CARGO_PKG_VERSION"), &recipe.model, &decisive, kind),
             &self.run.file.init,
             (samples.inputs.shape(), &samples.classes, set(&self.train, members)),
             (recipe.seed, seed),
@@ -106,10 +107,11 @@ impl Bench<'_> {
         training + self.test.indices.len() as u64
     }
 
-    /// Trains the model, if it is not there, and tests it.
+    /// Trains the model on a device, if it is not there, and tests it.
     pub(super) fn do_trial(
         &self,
         trial: &Trial<'_>,
+        device: &str,
         work: u64,
         left: u64,
         observer: &dyn Observer,
@@ -117,16 +119,16 @@ impl Bench<'_> {
         let name = trial.name();
         observer.begin(&name, work, left);
         if self.ledger.find(&trial.train)?.is_none() {
-            self.train(trial, observer).at(|| format!("training on {name}"))?;
+            self.train(trial, device, observer).at(|| format!("training on {name}"))?;
         }
-        let note = self.judge(trial).at(|| format!("testing {name}"))?;
+        let note = self.judge(trial, device).at(|| format!("testing {name}"))?;
         observer.end(&name, &note);
         Ok(())
     }
 
-    fn train(&self, trial: &Trial<'_>, observer: &dyn Observer) -> Result<()> {
+    fn train(&self, trial: &Trial<'_>, device: &str, observer: &dyn Observer) -> Result<()> {
         let recipe = &self.run.recipe;
-        let mut attempt = Attempt::begin(&self.ledger, &trial.train, recipe.seed, &recipe.device)?;
+        let mut attempt = Attempt::begin(&self.ledger, &trial.train, recipe.seed, device)?;
         let (samples, members) = (&self.train.samples, trial.members);
         let seed = self.run.seed.of("evaluate").of(&format!("seed={}", trial.seed));
         let start = self.run.pretrained(samples, members, &seed)?;
@@ -136,7 +138,7 @@ impl Bench<'_> {
             model: &recipe.model,
             train: &trial.training,
             seed,
-            device: &recipe.device,
+            device,
             start: start.as_ref(),
         };
         let mut done = 0;
@@ -153,12 +155,12 @@ impl Bench<'_> {
         attempt.commit().map(|_| ())
     }
 
-    fn judge(&self, trial: &Trial<'_>) -> Result<String> {
-        let recipe = &self.run.recipe;
-        let mut attempt = Attempt::begin(&self.ledger, &trial.judge, recipe.seed, &recipe.device)?;
+    fn judge(&self, trial: &Trial<'_>, device: &str) -> Result<String> {
+        let seed = self.run.recipe.seed;
+        let mut attempt = Attempt::begin(&self.ledger, &trial.judge, seed, device)?;
         let weights = attempt.read(&trial.train, "model.safetensors")?;
         let model = Checkpoint::load(&weights, &attempt.read(&trial.train, "model.json")?)?;
-        let judged = self.judged(&model)?;
+        let judged = self.judged(&model, device)?;
         attempt.write_table(JUDGED, &self.table(&judged)?)?;
         let tested = self.tested(trial, &judged)?;
         if let serde_json::Value::Object(facts) = serde_json::to_value(&tested)? {
@@ -186,13 +188,13 @@ impl Bench<'_> {
     }
 
     /// What a model says about each test sample.
-    fn judged(&self, model: &Checkpoint) -> Result<Vec<Judged>> {
+    fn judged(&self, model: &Checkpoint, device: &str) -> Result<Vec<Judged>> {
         let samples = &self.test.loaded.samples;
         let indices = &self.test.indices;
         let request = training::Request { indices, view: View::Clean, embeddings: false };
         let mut probabilities = vec![0.0; samples.classes.len()];
         let mut judged = Vec::with_capacity(indices.len());
-        training::predict(model, samples, &self.run.recipe.device, &request, &mut |batch| {
+        training::predict(model, samples, device, &request, &mut |batch| {
             let rows = batch.logits.chunks(probabilities.len());
             for (index, logits) in batch.indices.iter().zip(rows) {
                 scoring::softmax(logits, &mut probabilities);

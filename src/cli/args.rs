@@ -355,7 +355,8 @@ mod tests {
             "unseen extend r --output s",
             "unseen plot r --what scores",
             "unseen plot r --what score --out a.svg",
-            "unseen plot r --what scores --out a.png",
+            "unseen plot r --what scores --out a.pdf",
+            "unseen report r --replace",
             "unseen report",
         ];
         for line in wrong {

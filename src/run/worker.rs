@@ -6,7 +6,7 @@ use super::attempt::Attempt;
 use super::identity::RunFile;
 use super::init::init_object;
 use super::manifest::Manifest;
-use super::memory::{Memory, Needs, Split};
+use super::memory::{Beside, Memory, Needs, Split};
 use super::metadata::join_objects;
 use super::plan::{Plan, keep_bytes};
 use super::rows::texts;
@@ -233,11 +233,16 @@ impl Run {
 
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
     pub(super) fn loaded(&self) -> Result<Arc<Loaded>> {
+        self.loaded_beside(Beside::default())
+    }
+
+    /// As [`Run::loaded`], with room left for test samples.
+    pub(super) fn loaded_beside(&self, test: Beside) -> Result<Arc<Loaded>> {
         let mut held = lock(&self.loaded);
         if let Some(loaded) = &*held {
             return Ok(Arc::clone(loaded));
         }
-        let room = |shape| Ok(self.split_for(shape)?.load);
+        let room = |shape| Ok(self.split_for(shape, test)?.load);
         let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
         if let Some(record) = self.ledger.find(INGEST)? {
             let bytes = self.ledger.output(&record, "samples.parquet")?.0;
@@ -283,18 +288,23 @@ impl Run {
 
     /// How the memory is split.
     pub(super) fn split(&self) -> Result<Split> {
-        self.split_for(ingest::decoded_bytes(self.survey()?, &self.recipe.data)?.0)
+        self.split_beside(Beside::default())
+    }
+
+    /// How the memory is split if test samples need their part of it.
+    pub(super) fn split_beside(&self, test: Beside) -> Result<Split> {
+        self.split_for(ingest::decoded_bytes(self.survey()?, &self.recipe.data)?.0, test)
     }
 
     /// How the memory is split if inputs have this shape.
-    fn split_for(&self, shape: Shape) -> Result<Split> {
+    fn split_for(&self, shape: Shape, test: Beside) -> Result<Split> {
         let survey = self.survey()?;
         let decoded = survey.rows.len() as u64 * shape.bytes() as u64;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let plan = self.selection_plan(&labels, &survey.classes)?;
         let kept = keep_bytes(survey, plan.kept());
         let scored = most_scored(&self.recipe, survey.rows.len() as u64, plan.sizes(), None);
-        Needs::of_run(self, shape, decoded, kept, scored)?.split(self.memory)
+        Needs::of_run(self, shape, decoded, kept, scored)?.with(test).split(self.memory)
     }
 
     /// The rows of all shards that are left, read once.

@@ -3,19 +3,21 @@
 use std::fmt::Write as _;
 
 use super::Section;
+use super::evaluation::verdicts;
 use crate::report::markup::{Table, escaped, paragraph};
 use crate::report::words::{grouped, percent, share, size};
-use crate::run::Evidence;
+use crate::run::{Evidence, Subset};
 
 /// The head of the page.
 pub(in crate::report) fn head(run: &Evidence) -> String {
     let s = &run.summary;
     format!(
-        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, {}</p>\n</header>\n",
+        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, {}</p>\n{}</header>\n",
         grouped(s.kept),
         grouped(s.usable),
         escaped(&s.uri),
-        escaped(&s.order)
+        escaped(&s.order),
+        verdicts(run)
     )
 }
 
@@ -54,12 +56,29 @@ fn facts(run: &Evidence) -> String {
             if s.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", s.shards) };
         facts.push(("Coreset", size(s.coreset_bytes), shards));
     }
+    facts.extend(accuracy(run));
     let mut html = "<dl class=\"facts\">\n".to_owned();
     for (name, value, more) in facts {
         let (value, more) = (escaped(&value), escaped(&more));
         let _ = writeln!(html, "<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>");
     }
     html + "</dl>\n"
+}
+
+/// What the coreset is worth, on the first test.
+fn accuracy(run: &Evidence) -> Option<(&'static str, String, String)> {
+    let subsets = &run.evaluations.first()?.subsets;
+    let of = |subset| {
+        subsets.iter().find(|one| one.subset == subset).map(|one| percent(one.accuracy.mean))
+    };
+    let more = [
+        (Subset::Random, "random"),
+        (Subset::RandomStratified, "stratified"),
+        (Subset::Full, "everything"),
+    ];
+    let more =
+        more.into_iter().filter_map(|(subset, name)| Some(format!("{name} {}", of(subset)?)));
+    Some(("Accuracy", of(Subset::Coreset)?, more.collect::<Vec<_>>().join(", ")))
 }
 
 fn models(run: &Evidence) -> usize {

@@ -131,17 +131,13 @@ pub(super) fn plot(args: &Plot, out: &mut dyn Write) -> Result<()> {
 
 pub(super) fn records(args: &Records, out: &mut dyn Write) -> Result<()> {
     let (storage, run) = (args.on.storage()?, args.on.run.trim_end_matches('/'));
-    let dir = args.out.clone().unwrap_or_else(|| format!("{run}/records"));
     let said = Said {
         license: args.license.clone(),
         creator: args.creator.clone(),
         url: args.url.clone(),
     };
-    let records = records::records(&run::finished(run, &storage)?, &said)?;
-    let place = |record: &records::Record| {
-        let uri = format!("{}/{}", dir.trim_end_matches('/'), record.name);
-        derived(&uri, args.out.is_none(), &storage)
-    };
+    let records = records::records(&run::finished(run, &storage)?, &said, args.out.as_deref())?;
+    let place = |record: &records::Record| derived(&record.uri, args.out.is_none(), &storage);
     // All places are looked at before the first file is written.
     let places = records.iter().map(place).collect::<Result<Vec<_>>>()?;
     for (record, place) in records.iter().zip(&places) {

@@ -10,8 +10,7 @@ use super::scored::{
 use super::task::{models, needs_metadata, stages};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::ingest::Survey;
-use crate::recipe::{Data, EmbeddingFrom, FitOn, Mode, Recipe};
+use crate::recipe::{EmbeddingFrom, FitOn, Mode, Recipe};
 use crate::samples::Shape;
 use crate::storage::{Upload, machine_memory};
 use crate::{ingest, shards};
@@ -78,9 +77,10 @@ pub(super) struct Beside {
     decode: u64,
 }
 
+#[cfg(feature = "train")]
 impl Beside {
     /// What the samples of `survey` need, all at once.
-    pub(super) fn of(survey: &Survey, data: &Data) -> Result<Self> {
+    pub(super) fn of(survey: &ingest::Survey, data: &crate::recipe::Data) -> Result<Self> {
         let (shape, decoded) = ingest::decoded_bytes(survey, data)?;
         let decode = ingest::lane_memory(survey, shape)?;
         Ok(Self { rows: survey.rows.len() as u64, decoded, decode })

@@ -111,8 +111,8 @@ pub struct Records {
     /// The run.
     #[command(flatten)]
     pub on: OnRun,
-    /// The directory for the files (`records` in the run directory, where they replace older ones, if not
-    /// given)
+    /// The directory for all files (if not given, `records` in the run directory, and for Croissant
+    /// `coreset`; there they replace older ones)
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
     /// The licence of the dataset, for Croissant: an address, or a name of the SPDX list

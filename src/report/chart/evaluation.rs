@@ -1,7 +1,7 @@
 //! What fresh models reach that were trained on a coreset and on what it is compared with.
 
-use super::Chart;
 use super::rows::{Row, rows};
+use super::{Chart, brief};
 use crate::report::words::{percent, ranged};
 use crate::run::{Comparison, Evaluated, Subset};
 
@@ -26,7 +26,7 @@ fn colour(subset: Subset) -> &'static str {
 
 /// A row for each subset; a line where the models stand that were trained on a random one.
 pub(in crate::report) fn evaluation(one: &Comparison) -> Chart {
-    let title = format!("Accuracy on {}, same {}", one.test, one.budget.name());
+    let title = format!("Accuracy, same {}, on {}", one.budget.name(), brief(&one.test));
     let all: Vec<Row> = one.subsets.iter().map(row).collect();
     let random = one.subsets.iter().find(|one| is_random(one.subset));
     let mark = random.map(|one| (one.accuracy.percent().mean, subset(one.subset)));

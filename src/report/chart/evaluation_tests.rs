@@ -38,7 +38,7 @@ fn each_subset_has_its_models_and_its_interval() {
         [(Subset::Full, &[0.9]), (Subset::Coreset, &[0.80, 0.82]), (Subset::Random, &[0.7, 0.72])];
     let svg = evaluation(&comparison(&subsets, Standing::Better)).inline();
     assert_eq!((svg.matches("<circle").count(), svg.matches("class=\"whisker").count()), (5, 2));
-    assert!(svg.contains("Accuracy on the &lt;test&gt;, same epochs"), "{svg}");
+    assert!(svg.contains("Accuracy, same epochs, on the &lt;test&gt;"), "{svg}");
     // t(0.975, 1) = 12.7: half of the width is 12.7 points.
     assert!(svg.contains("coreset, 50.0 %: 81.00 \u{b1} 12.71 %"), "{svg}");
     assert!(svg.contains("everything: 90.00 %") && svg.contains("class=\"mark\""), "{svg}");

@@ -42,15 +42,19 @@ fn ends(interval: Interval, (low, high): (f64, f64)) -> Option<[(f64, bool); 2]>
     Some([cut(interval.mean - half), cut(interval.mean + half)])
 }
 
-/// The range of a picture of per cent: all `values`, and of the intervals as much as leaves the values room, because
-/// those of two or three seeds can be many times wider than what they hold.
-pub(super) fn range(values: impl Iterator<Item = f64> + Clone, all: &[Interval]) -> (f64, f64) {
-    let (low, high) =
-        (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max));
+/// The range of a picture of per cent: all `values`, and of the intervals no more than `room` times the span of
+/// the values, because those of two or three seeds can be many times wider than what they hold.
+pub(super) fn range(
+    values: impl Iterator<Item = f64> + Clone,
+    all: &[Interval],
+    room: f64,
+) -> (f64, f64) {
+    let low = values.clone().fold(f64::INFINITY, f64::min);
+    let high = values.fold(f64::NEG_INFINITY, f64::max);
     if low > high {
         return (0.0, 100.0);
     }
-    let room = (high - low).max(1.0);
+    let room = room * (high - low).max(1.0);
     let ends =
         |sign: f64| all.iter().filter_map(move |one| Some(one.mean + sign * one.half_width?));
     let from = ends(-1.0).fold(low, f64::min).max(low - room);
@@ -82,11 +86,11 @@ mod tests {
     #[test]
     fn wide_intervals_do_not_squeeze_the_values() {
         let wide = [Interval { mean: 85.0, half_width: Some(500.0), n: 2 }];
-        let (low, high) = range([84.0, 86.0].into_iter(), &wide);
+        let (low, high) = range([84.0, 86.0].into_iter(), &wide, 1.0);
         assert!((81.0..82.0).contains(&low) && (88.0..89.0).contains(&high), "{low} {high}");
-        let (low, high) = range([84.0, 86.0].into_iter(), &[]);
+        let (low, high) = range([84.0, 86.0].into_iter(), &[], 1.0);
         assert!((83.0..84.0).contains(&low) && high < 87.0, "{low} {high}");
-        assert!(range([99.0, 100.0].into_iter(), &[]).1 <= 100.0);
-        assert_eq!(range(std::iter::empty(), &[]), (0.0, 100.0));
+        assert!(range([99.0, 100.0].into_iter(), &[], 1.0).1 <= 100.0);
+        assert_eq!(range(std::iter::empty(), &[], 1.0), (0.0, 100.0));
     }
 }

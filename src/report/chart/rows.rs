@@ -41,11 +41,11 @@ pub(super) fn rows(
         top: if marks.is_empty() { 44.0 } else { 62.0 },
         width: WIDTH - left - NUMBERS,
         height: ROW * rows.len() as f64,
-        x: range(values, &means),
+        x: range(values, &means, 1.0),
         y: (0.0, 1.0),
     };
     let mut chart = Chart::new(title, described, panel.bottom() + 50.0);
-    chart.text("head", (16.0, 24.0), "start", &shortened(title, 84));
+    chart.text("head", (16.0, 24.0), "start", &shortened(title, 76));
     panel.x_axis(&mut chart, &ticks(panel.x, 5), |x| format!("{} %", tick(x)));
     panel.x_name(&mut chart, x_name);
     for (at, name) in marks {

@@ -71,16 +71,15 @@ fn table(one: &Comparison) -> Table {
     let columns = [
         "trained on",
         "#samples",
-        "#epochs",
         "#steps",
         "#accuracy",
-        "#coreset against it",
+        "#coreset minus it",
         "#worst class",
-        "#spread over classes",
+        "#class spread",
         "#calibration error",
     ];
     let caption = format!(
-        "Per cent on {} ({}), mean of up to {} \u{b1} half of the 95 % t interval. Against: accuracy of the coreset minus that of the row, in points",
+        "Per cent on {} ({}), mean of up to {} \u{b1} half of the 95 % t interval; the accuracy of the coreset minus that of a row in points",
         one.test,
         counted(one.test_samples, "sample"),
         counted(u64::from(one.seeds), "seed")
@@ -92,12 +91,11 @@ fn table(one: &Comparison) -> Table {
     table
 }
 
-fn row(one: &Evaluated, points: Option<Interval>) -> [String; 9] {
+fn row(one: &Evaluated, points: Option<Interval>) -> [String; 8] {
     let ranged = |interval: Interval| ranged(interval.percent());
     [
         chart::subset(one.subset).to_owned(),
         format!("{} ({})", grouped(one.samples), percent(one.keep)),
-        one.epochs.to_string(),
         grouped(one.steps),
         ranged(one.accuracy),
         points.map_or_else(|| "\u{2013}".to_owned(), signed),

@@ -42,12 +42,13 @@ pub(super) fn summary(run: &Evidence) -> Section {
 
 fn facts(run: &Evidence) -> String {
     let s = &run.summary;
-    let mut facts = vec![
-        ("Kept", percent(share(s.kept, s.usable)), format!("{} samples", grouped(s.kept))),
+    let kept = ("Kept", percent(share(s.kept, s.usable)), format!("{} samples", grouped(s.kept)));
+    let mut facts: Vec<_> = [kept].into_iter().chain(accuracy(run)).collect();
+    facts.extend([
         ("Classes", grouped(s.classes.len() as u64), balance(run)),
         ("Stages", s.stages.len().to_string(), format!("{} scoring models", models(run))),
         ("Quarantined", grouped(s.quarantined), "cannot be used".to_owned()),
-    ];
+    ]);
     if let Some(count) = s.suspected_labels {
         facts.push(("Suspected labels", grouped(count), percent(share(count, s.usable))));
     }
@@ -56,7 +57,6 @@ fn facts(run: &Evidence) -> String {
             if s.shards == 1 { "1 shard".to_owned() } else { format!("{} shards", s.shards) };
         facts.push(("Coreset", size(s.coreset_bytes), shards));
     }
-    facts.extend(accuracy(run));
     let mut html = "<dl class=\"facts\">\n".to_owned();
     for (name, value, more) in facts {
         let (value, more) = (escaped(&value), escaped(&more));
@@ -71,11 +71,7 @@ fn accuracy(run: &Evidence) -> Option<(&'static str, String, String)> {
     let of = |subset| {
         subsets.iter().find(|one| one.subset == subset).map(|one| percent(one.accuracy.mean))
     };
-    let more = [
-        (Subset::Random, "random"),
-        (Subset::RandomStratified, "stratified"),
-        (Subset::Full, "everything"),
-    ];
+    let more = [(Subset::Random, "random"), (Subset::Full, "all")];
     let more =
         more.into_iter().filter_map(|(subset, name)| Some(format!("{name} {}", of(subset)?)));
     Some(("Accuracy", of(Subset::Coreset)?, more.collect::<Vec<_>>().join(", ")))

@@ -72,13 +72,6 @@ pub(super) fn compare(rows: &[Tested]) -> Option<Comparison> {
     })
 }
 
-/// The mean of a metric over the models of a subset, in per cent.
-pub(super) fn mean_percent(rows: &[Tested], subset: &str, metric: &str) -> Option<f64> {
-    let rows = rows.iter().filter(|row| row.subset.name() == subset);
-    let values = rows.map(|row| row.metrics.get(metric)).collect::<Option<Vec<_>>>()?;
-    (!values.is_empty()).then(|| 100.0 * Interval::of(&values).mean)
-}
-
 /// A subset with its models, in the order of their seeds.
 fn evaluated(subset: Subset, rows: &[Tested]) -> Option<Evaluated> {
     let mut rows: Vec<&Tested> = rows.iter().filter(|row| row.subset == subset).collect();
@@ -169,7 +162,5 @@ mod tests {
     fn one_subset_alone_is_compared_with_nothing() {
         assert!(comparisons(vec![row("t", Subset::Full, 0, 0.9)]).is_empty());
         assert!(comparisons(vec![row("t", Subset::Coreset, 0, 0.9)]).is_empty());
-        assert_eq!(mean_percent(&rows("t", 0.7), "full", "ece"), Some(2.0));
-        assert_eq!(mean_percent(&rows("t", 0.7), "random_stratified", "ece"), None);
     }
 }

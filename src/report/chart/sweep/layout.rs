@@ -23,7 +23,7 @@ impl Layout {
     }
 
     pub(super) fn bottom(&self, panels: usize) -> f64 {
-        self.top + self.each() * panels.div_ceil(self.across) as f64 - 20.0 + 18.0
+        self.top + self.each() * panels.div_ceil(self.across) as f64 - 26.0
     }
 
     pub(super) fn panel(&self, at: usize) -> Panel {

@@ -13,7 +13,7 @@ use lines::{line, references};
 
 use super::interval::range;
 use super::rows::{Row, rows};
-use super::{Chart, shortened};
+use super::{Chart, brief, shortened};
 use crate::evaluation::Interval;
 use crate::report::words::{percent, ranged};
 use crate::run::{Swept, SweptPoint};
@@ -37,8 +37,8 @@ const AXES: [Axis; 4] = [
 /// The picture of a sweep: lines over the share kept, or rows if there is one share.
 pub(in crate::report) fn sweep(swept: &Swept) -> Chart {
     let grid = Grid::new(&swept.points);
-    let test = format!("Accuracy by what is kept, on {}", swept.test);
-    if grid.keeps.len() < 2 { grid.ranking(&swept.test) } else { grid.panels(&test) }
+    let test = format!("Accuracy by what is kept, on {}", brief(&swept.test));
+    if grid.keeps.len() < 2 { grid.ranking(&brief(&swept.test)) } else { grid.panels(&test) }
 }
 
 /// The combinations, and which of their differences are panels and which are lines.
@@ -73,7 +73,7 @@ impl<'a> Grid<'a> {
     fn range(&self) -> (f64, f64) {
         let all = |point: &SweptPoint| [point.coreset, point.random, point.full];
         let intervals: Vec<Interval> = self.points.iter().flat_map(all).collect();
-        range(self.points.iter().flat_map(all).map(|one| one.mean), &intervals)
+        range(self.points.iter().flat_map(all).map(|one| one.mean), &intervals, 0.2)
     }
 
     /// What the picture shows, for those who do not see it.
@@ -125,9 +125,9 @@ impl<'a> Grid<'a> {
             _ => 3,
         };
         let layout =
-            Layout { top: 58.0 + legend.height, across, x: self.keeps.clone(), y: self.range() };
+            Layout { top: 34.0 + legend.height, across, x: self.keeps.clone(), y: self.range() };
         let mut chart = Chart::new(title, self.described(), layout.bottom(names.len()));
-        chart.text("head", (16.0, 24.0), "start", &shortened(title, 84));
+        chart.text("head", (16.0, 24.0), "start", &shortened(title, 76));
         legend.draw(&mut chart);
         for (at, name) in names.iter().enumerate() {
             let panel = layout.panel(at);
@@ -169,4 +169,82 @@ fn sorted<'a>(points: impl Iterator<Item = &'a SweptPoint>) -> Vec<&'a SweptPoin
 
 fn same(a: f64, b: f64) -> bool {
     a.to_bits() == b.to_bits()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(by: &str, (mode, stages): (&str, &str), keep: f64, mean: f64) -> SweptPoint {
+        let of = |mean, half| Interval { mean, half_width: Some(half), n: 3 };
+        SweptPoint {
+            mode: mode.to_owned(),
+            by: by.to_owned(),
+            strategy: "top".to_owned(),
+            select_keep: keep,
+            keep,
+            stages: stages.to_owned(),
+            coreset: of(mean, 0.4),
+            full: of(90.0, 0.2),
+            random: of(80.0, 0.5),
+            random_stratified: of(80.0, 0.5),
+        }
+    }
+
+    fn swept(keeps: &[f64]) -> Swept {
+        let mut points = Vec::new();
+        for (at, by) in ["margin", "entropy", "el2n", "<own>"].into_iter().enumerate() {
+            for (of, kind) in
+                [("unseen", "1"), ("unseen", "3"), ("fitting", "1")].into_iter().enumerate()
+            {
+                for keep in keeps {
+                    points.push(point(
+                        by,
+                        kind,
+                        *keep,
+                        85.0 - 0.1 * at as f64 - of as f64 + 2.0 * keep,
+                    ));
+                }
+            }
+        }
+        let (uri, test) = ("runs/s".to_owned(), "a & b".to_owned());
+        Swept { table: String::new(), runs: points.len(), uri, test, points }
+    }
+
+    #[test]
+    fn many_combinations_are_panels_of_few_lines() {
+        let svg = sweep(&swept(&[0.3, 0.5, 0.7])).inline();
+        for panel in [">margin</text>", ">entropy</text>", ">el2n</text>", ">&lt;own&gt;</text>"] {
+            assert_eq!(svg.matches(panel).count(), 1, "{panel}");
+        }
+        let legend = 1;
+        for class in ["a", "b", "c"] {
+            assert_eq!(
+                svg.matches(&format!("class=\"line {class}\"")).count(),
+                4 + legend,
+                "{class}"
+            );
+        }
+        assert!(!svg.contains("class=\"line d\""), "three kinds of lines");
+        assert_eq!(svg.matches("class=\"whisker").count(), 4 * 3 * 3);
+        assert!(svg.contains("At 30.0 % the best is margin, unseen, 1 stage with 85.60 \u{b1} 0.40 %; random 80.00"), "{svg}");
+        assert!(svg.contains("on a &amp; b"), "{svg}");
+    }
+
+    #[test]
+    fn one_share_is_a_ranking() {
+        let mut swept = swept(&[0.5]);
+        swept.points.reverse();
+        let svg = sweep(&swept).inline();
+        assert_eq!(svg.matches("class=\"name\"").count(), 12);
+        let place = |name: &str| svg.find(&format!(">{name}</text>")).unwrap();
+        assert!(place("margin, unseen, 1 stage") < place("&lt;own&gt;, fitting, 1 stage"));
+        assert!(svg.contains(">random</text>") && svg.contains(">everything</text>"), "{svg}");
+    }
+
+    #[test]
+    fn an_empty_sweep_is_no_panic() {
+        let none = Swept { points: Vec::new(), ..swept(&[]) };
+        assert!(sweep(&none).document().ends_with("</svg>\n"));
+    }
 }

@@ -1,12 +1,12 @@
 //! What came out of an evaluation.
 
-use super::super::compare::{compare, mean_percent};
+use super::super::compare::compare;
 use super::super::results::Tested;
 use super::super::{Evaluate, Evaluation, Subset};
 use super::trial::Trial;
 use super::{Bench, TABLE};
 use crate::error::{Error, Result};
-use crate::evaluation::Gated;
+use crate::evaluation::{Gated, Interval};
 
 impl Bench<'_> {
     /// Compares the subsets, all of whose trials are done.
@@ -33,4 +33,11 @@ impl Bench<'_> {
             gates,
         })
     }
+}
+
+/// The mean of a metric over the models of a subset, in per cent.
+fn mean_percent(rows: &[Tested], subset: &str, metric: &str) -> Option<f64> {
+    let rows = rows.iter().filter(|row| row.subset.name() == subset);
+    let values = rows.map(|row| row.metrics.get(metric)).collect::<Option<Vec<_>>>()?;
+    (!values.is_empty()).then(|| 100.0 * Interval::of(&values).mean)
 }

@@ -1,6 +1,5 @@
 //! The coreset as Croissant metadata, which dataset search and `mlcroissant` read. Its addresses are relative
-//! to the place of the file, which belongs beside the dataset card: readers look for a set of shards below
-//! their own directory.
+//! to the place of the file, which is best above the shards: readers look for a set of them below its directory.
 //!
 //! Source: <https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html>.
 

@@ -37,26 +37,24 @@ pub struct Record {
     pub text: String,
 }
 
-/// All files for a finished run: in the directory `out`, or else where their readers look for them, which
-/// for Croissant is beside the dataset card.
+/// All files for a finished run: in the directory `out`, or else in `records/` and, for Croissant, in the run
+/// directory itself, as its readers look for shards below their own file.
 ///
 /// # Errors
 /// `InvalidRecipe` if an address cannot be read; `Internal` if a record cannot be written as JSON.
 pub fn records(run: &Finished, said: &Said, out: Option<&str>) -> Result<Vec<Record>> {
-    let place = |own: &str| match out {
-        Some(dir) => dir.trim_end_matches('/').to_owned(),
-        None => format!("{}/{own}", run.uri),
-    };
+    let out = out.map(|dir| dir.trim_end_matches('/').to_owned());
+    let records = out.clone().unwrap_or_else(|| format!("{}/records", run.uri));
+    let above = out.unwrap_or_else(|| run.uri.clone());
     let record = |dir: &str, name, value: &Value| -> Result<Record> {
         let text = format!("{}\n", serde_json::to_string_pretty(value)?);
         Ok(Record { uri: format!("{dir}/{name}"), text })
     };
-    let (records, coreset) = (place("records"), place("coreset"));
-    let shards = way::way(&coreset, &format!("{}/coreset", run.uri))?;
+    let way = way::way(&above, &format!("{}/coreset", run.uri))?;
     Ok(vec![
         record(&records, "openlineage.json", &openlineage::event(run)?)?,
         record(&records, "mlflow_dataset.json", &mlflow::dataset(run)?)?,
-        record(&coreset, "croissant.json", &croissant::metadata(run, said, &shards))?,
+        record(&above, "croissant.json", &croissant::metadata(run, said, &way))?,
     ])
 }
 

@@ -189,7 +189,7 @@ fn croissant_has_what_its_specification_requires() {
     assert_eq!(dataset["datePublished"], "2024-11-25");
     assert_eq!(dataset["@context"]["cr"], "http://mlcommons.org/croissant/");
     let file = &dataset["distribution"][0];
-    assert_eq!(file["contentUrl"], "data/train-00000-of-00001.parquet");
+    assert_eq!(file["contentUrl"], "coreset/data/train-00000-of-00001.parquet");
     assert_eq!((&file["sha256"], &file["contentSize"]), (&"ab".repeat(32).into(), &"700 B".into()));
     let set = &dataset["recordSet"][0];
     let fields = set["field"].as_array().unwrap();
@@ -222,7 +222,7 @@ fn many_shards_are_a_set_and_what_was_said_is_told() {
     let wanted = [
         "/one/records/openlineage.json",
         "/one/records/mlflow_dataset.json",
-        "/one/coreset/croissant.json",
+        "/one/croissant.json",
     ];
     assert_eq!(places, wanted);
     let dataset: Value = serde_json::from_str(&all[2].text).unwrap();
@@ -231,7 +231,7 @@ fn many_shards_are_a_set_and_what_was_said_is_told() {
         (&"MIT".into(), &"Me \"and\" you".into())
     );
     assert_eq!(dataset["distribution"].as_array().unwrap().len(), 3);
-    assert_eq!(dataset["distribution"][2]["includes"], "data/train-*.parquet");
+    assert_eq!(dataset["distribution"][2]["includes"], "coreset/data/train-*.parquet");
     assert_eq!(dataset["recordSet"][0]["field"][0]["source"]["fileSet"]["@id"], "shards");
     let elsewhere = records(&run, &said, Some("/two/")).unwrap();
     assert_eq!(elsewhere[2].uri, "/two/croissant.json");

@@ -5,6 +5,16 @@ use crate::error::Result;
 use crate::recipe::{Override, Storage, nearest};
 use crate::report::Plot as Picture;
 
+pub(super) const PLOT_EXAMPLES: &str = "\
+Examples:
+  unseen plot runs/quickstart --what scores --against runs/fitting --out scores.svg
+
+  # What `unseen evaluate` found, for the browser and for a slide.
+  unseen plot runs/quickstart --what evaluation --out evaluation.svg evaluation.png
+
+  # A sweep.
+  unseen plot runs/sweep --out sweep.png";
+
 /// `unseen explain`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Explain {
@@ -111,8 +121,8 @@ pub struct Records {
     /// The run.
     #[command(flatten)]
     pub on: OnRun,
-    /// The directory for all files (if not given, `records` in the run directory, and for Croissant
-    /// `coreset`; there they replace older ones)
+    /// The directory for all files (if not given, `records` in the run directory, and for Croissant the run
+    /// directory; there they replace older ones)
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
     /// The licence of the dataset, for Croissant: an address, or a name of the SPDX list

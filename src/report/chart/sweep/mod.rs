@@ -36,9 +36,8 @@ const AXES: [Axis; 4] = [
 
 /// The picture of a sweep: lines over the share kept, or rows if there is one share.
 pub(in crate::report) fn sweep(swept: &Swept) -> Chart {
-    let grid = Grid::new(&swept.points);
-    let test = format!("Accuracy by what is kept, on {}", brief(&swept.test));
-    if grid.keeps.len() < 2 { grid.ranking(&brief(&swept.test)) } else { grid.panels(&test) }
+    let (grid, test) = (Grid::new(&swept.points), brief(&swept.test));
+    if grid.keeps.len() < 2 { grid.ranking(&test) } else { grid.panels(&test) }
 }
 
 /// The combinations, and which of their differences are panels and which are lines.
@@ -115,7 +114,9 @@ impl<'a> Grid<'a> {
         rows(&title, self.described(), &all, marks.as_ref().map_or(&[][..], |marks| marks), x_name)
     }
 
-    fn panels(&self, title: &str) -> Chart {
+    /// A line for each combination over the shares, in panels.
+    fn panels(&self, test: &str) -> Chart {
+        let title = format!("Accuracy by what is kept, on {test}");
         let names = distinct(self.points, &self.panels);
         let labels = distinct(self.points, &self.lines);
         let legend = Legend::new(&labels);
@@ -126,8 +127,8 @@ impl<'a> Grid<'a> {
         };
         let layout =
             Layout { top: 34.0 + legend.height, across, x: self.keeps.clone(), y: self.range() };
-        let mut chart = Chart::new(title, self.described(), layout.bottom(names.len()));
-        chart.text("head", (16.0, 24.0), "start", &shortened(title, 76));
+        let mut chart = Chart::new(title.as_str(), self.described(), layout.bottom(names.len()));
+        chart.text("head", (16.0, 24.0), "start", &shortened(&title, 76));
         legend.draw(&mut chart);
         for (at, name) in names.iter().enumerate() {
             let panel = layout.panel(at);
@@ -135,7 +136,7 @@ impl<'a> Grid<'a> {
                 || self.points.iter().filter(|point| self::name(point, &self.panels) == *name);
             chart.text("head", (panel.left, panel.top - 8.0), "start", &shortened(name, 32));
             layout.axes(&mut chart, &panel);
-            references(&mut chart, &panel, &sorted(inside()));
+            references(&mut chart, &panel, &once(inside()));
             for (at, label) in labels.iter().enumerate() {
                 let of = inside().filter(|point| self::name(point, &self.lines) == *label);
                 let shift = (at as f64 - (labels.len() as f64 - 1.0) / 2.0) * 5.0;
@@ -164,6 +165,13 @@ fn distinct(points: &[SweptPoint], axes: &[Axis]) -> Vec<String> {
 fn sorted<'a>(points: impl Iterator<Item = &'a SweptPoint>) -> Vec<&'a SweptPoint> {
     let mut points: Vec<_> = points.collect();
     points.sort_by(|a, b| a.select_keep.total_cmp(&b.select_keep));
+    points
+}
+
+/// A point for each share, in their order: random subsets and everything are the same for all.
+fn once<'a>(points: impl Iterator<Item = &'a SweptPoint>) -> Vec<&'a SweptPoint> {
+    let mut points = sorted(points);
+    points.dedup_by(|a, b| same(a.select_keep, b.select_keep));
     points
 }
 

@@ -134,8 +134,9 @@ fn text_width(text: &str) -> f64 {
     8.0 * text.chars().count() as f64
 }
 
-/// The name of a test without the directories of its address.
+/// The name of a test for a picture: without the directories of its address, and without what pins it.
 fn brief(test: &str) -> String {
+    let test = test.split(" (content ").next().unwrap_or_default();
     let end = test.find(' ').unwrap_or(test.len());
     let start = test[..end].rfind('/').map_or(0, |slash| slash + 1);
     test[start..].to_owned()
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn long_names_are_cut() {
-        assert_eq!(brief("a/b.parquet where x = 'c/d'"), "b.parquet where x = 'c/d'");
+        assert_eq!(brief("a/b.parquet where x = 'c/d' (content 0f)"), "b.parquet where x = 'c/d'");
         assert_eq!((brief("held-out"), brief("a/")), ("held-out".into(), String::new()));
         assert_eq!((shortened("abc", 3), shortened("äbcd", 3)), ("abc".into(), "äb…".into()));
     }

@@ -50,7 +50,7 @@ fn facts(run: &Evidence) -> String {
         ("Quarantined", grouped(s.quarantined), "cannot be used".to_owned()),
     ]);
     if let Some(count) = s.suspected_labels {
-        facts.push(("Suspected labels", grouped(count), percent(share(count, s.usable))));
+        facts.push(("Suspect labels", grouped(count), percent(share(count, s.usable))));
     }
     if s.shards > 0 {
         let shards =
@@ -69,12 +69,13 @@ fn facts(run: &Evidence) -> String {
 fn accuracy(run: &Evidence) -> Option<(&'static str, String, String)> {
     let subsets = &run.evaluations.first()?.subsets;
     let of = |subset| {
-        subsets.iter().find(|one| one.subset == subset).map(|one| percent(one.accuracy.mean))
+        let one = subsets.iter().find(|one| one.subset == subset);
+        one.map(|one| percent(one.accuracy.mean).replace(' ', "\u{a0}"))
     };
-    let more = [(Subset::Random, "random"), (Subset::Full, "all")];
-    let more =
-        more.into_iter().filter_map(|(subset, name)| Some(format!("{name} {}", of(subset)?)));
-    Some(("Accuracy", of(Subset::Coreset)?, more.collect::<Vec<_>>().join(", ")))
+    let others = [(Subset::Random, "random"), (Subset::Full, "all")];
+    let others =
+        others.into_iter().filter_map(|(subset, name)| Some(format!("{name} {}", of(subset)?)));
+    Some(("Accuracy", of(Subset::Coreset)?, others.collect::<Vec<_>>().join(", ")))
 }
 
 fn models(run: &Evidence) -> usize {

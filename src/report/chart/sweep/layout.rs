@@ -45,7 +45,7 @@ impl Layout {
     pub(super) fn axes(&self, chart: &mut Chart, panel: &Panel) {
         let room = (panel.width / 52.0) as usize;
         let at = if self.x.len() <= room { self.x.clone() } else { ticks(panel.x, room) };
-        panel.y_axis(chart, &ticks(panel.y, 5), |y| format!("{} %", tick(y)));
+        panel.y_axis(chart, &ticks(panel.y, 6), |y| format!("{} %", tick(y)));
         panel.x_axis(chart, &at, |x| format!("{} %", tick(100.0 * x)));
     }
 }

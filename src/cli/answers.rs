@@ -1,6 +1,7 @@
 //! The commands that ask about runs, and those that make tables beside or without a run.
 
 use std::io::Write;
+use std::path::Path;
 
 use super::args::{
     Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Plot, Records, Report, Score, Select,
@@ -40,7 +41,7 @@ fn drawings(uris: &[String], replace: bool, storage: &Storage) -> Result<Vec<New
 /// Draws into each file what its name says.
 fn draw(chart: &report::Chart, places: &[NewFile]) -> Result<()> {
     for place in places {
-        let png = place.uri().ends_with(".png");
+        let png = Path::new(place.uri()).extension().is_some_and(|end| end == "png");
         place.write(if png { chart.png()? } else { chart.document().into_bytes() })?;
     }
     Ok(())
@@ -101,6 +102,7 @@ pub(super) fn report(args: &Report, out: &mut dyn Write) -> Result<()> {
     let question = run::Question {
         run: &args.on.run,
         against: args.against.as_deref(),
+        sweep: args.sweep.as_deref(),
         samples: true,
         text: args.text.as_deref(),
         storage: &storage,
@@ -119,8 +121,8 @@ pub(super) fn plot(args: &Plot, out: &mut dyn Write) -> Result<()> {
         report::Plot::Keep => report::Plot::keep(&run::curve(run, &storage)?),
         what => {
             let against = args.against.as_deref();
-            let question =
-                run::Question { run, against, samples: false, text: None, storage: &storage };
+            let (sweep, text, samples) = (None, None, false);
+            let question = run::Question { run, against, sweep, samples, text, storage: &storage };
             what.of(&run::evidence(&question)?)?
         }
     };

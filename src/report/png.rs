@@ -44,7 +44,9 @@ pub(super) fn png(svg: &str) -> Result<Vec<u8>> {
 fn options() -> Options<'static> {
     let mut options = Options { font_family: "Inter".to_owned(), ..Options::default() };
     let fonts = Arc::make_mut(&mut options.fontdb);
-    FONTS.into_iter().for_each(|font| fonts.load_font_data(font.to_vec()));
+    for font in FONTS {
+        fonts.load_font_data(font.to_vec());
+    }
     options
 }
 

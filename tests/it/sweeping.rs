@@ -97,6 +97,11 @@ fn a_grid_is_run_once_and_every_run_of_it_is_proven() {
     succeed(&["plot", &sweep, "--out", &svg, &png]);
     assert_eq!(std::fs::read_to_string(svg).unwrap(), picture);
     assert_eq!(&std::fs::read(png).unwrap()[1..4], b"PNG");
+    let (page, run) =
+        (place.text("page.html"), format!("{sweep}/{}", rows["run"].as_string::<i32>().value(0)));
+    succeed(&["report", &run, "--sweep", &sweep, "--out", &page]);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(">fitting, 1 stage</text>") && page.contains("found with other recipes"));
 }
 
 #[test]

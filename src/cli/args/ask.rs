@@ -70,6 +70,9 @@ pub struct Report {
     /// Another run to hold it against, such as one of the same data in mode `fitting`
     #[arg(long, value_name = "RUN")]
     pub against: Option<String>,
+    /// A sweep of the same data, whose accuracies are shown beside those of the run
+    #[arg(long, value_name = "SWEEP")]
+    pub sweep: Option<String>,
     /// The column of texts that shows samples best (`text`, if there is one)
     #[arg(long, value_name = "COLUMN")]
     pub text: Option<String>,

@@ -17,7 +17,7 @@ const FIGURE: &str = "Where intervals overlap widely, the difference is noise. A
      few seeds know little of their own scatter.";
 
 pub(super) fn evaluation(run: &Evidence) -> Option<Section> {
-    if run.evaluations.is_empty() {
+    if run.evaluations.is_empty() && run.swept.is_none() {
         return None;
     }
     let mut body = paragraph(
@@ -30,6 +30,11 @@ pub(super) fn evaluation(run: &Evidence) -> Option<Section> {
             let _ = writeln!(body, "<h3>{}</h3>", escaped(&name));
         }
         body.push_str(&compared(one));
+    }
+    if let Some(swept) = &run.swept {
+        let caption =
+            format!("What {} found with other recipes, on {}. {FIGURE}", swept.uri, swept.test);
+        body.push_str(&figure(&chart::sweep(swept).inline(), &caption));
     }
     Some(Section::new("evaluation", "Evaluation", "Does it train as well?", body))
 }

@@ -73,8 +73,9 @@ fn accuracy(run: &Evidence) -> Option<(&'static str, String, String)> {
         one.map(|one| percent(one.accuracy.mean).replace(' ', "\u{a0}"))
     };
     let others = [(Subset::Random, "random"), (Subset::Full, "all")];
-    let others =
-        others.into_iter().filter_map(|(subset, name)| Some(format!("{name} {}", of(subset)?)));
+    let others = others
+        .into_iter()
+        .filter_map(|(subset, name)| Some(format!("{name}\u{a0}{}", of(subset)?)));
     Some(("Accuracy", of(Subset::Coreset)?, others.collect::<Vec<_>>().join(", ")))
 }
 

@@ -28,6 +28,8 @@ pub struct Question<'a> {
     pub run: &'a str,
     /// A run to hold it against, such as one in mode `fitting`.
     pub against: Option<&'a str>,
+    /// A sweep of the same data, to show what other recipes reach.
+    pub sweep: Option<&'a str>,
     /// Whether to read samples from the source, to look at.
     pub samples: bool,
     /// The column of texts that shows samples best; without it, `text` if there is one.
@@ -57,6 +59,7 @@ pub fn evidence(question: &Question<'_>) -> Result<Evidence> {
         disparity: classes::disparity(&classes),
         classes,
         evaluations: comparisons(tested(&facts.ledger)?),
+        swept: question.sweep.map(|uri| super::swept(uri, question.storage)).transpose()?,
         gallery,
         suspects,
         quarantine: facts.quarantine()?,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::ingest::Glimpse;
-use crate::run::{Comparison, Difference, InputObject, Published, Summary};
+use crate::run::{Comparison, Difference, InputObject, Published, Summary, Swept};
 use crate::selection::Spread;
 
 /// Everything that a report shows of a finished run.
@@ -25,6 +25,8 @@ pub struct Evidence {
     pub disparity: Disparity,
     /// What fresh models reach, for each test and budget of an evaluation; none if it was not evaluated.
     pub evaluations: Vec<Comparison>,
+    /// What other recipes reach, if a sweep was named.
+    pub swept: Option<Swept>,
     /// Samples at the top, at the cut and at the bottom of the ranking.
     pub gallery: Gallery,
     /// Labels that may be wrong; `None` if the run did not look for them.

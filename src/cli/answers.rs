@@ -1,13 +1,14 @@
 //! The commands that ask about runs, and those that make tables beside or without a run.
 
 use std::io::Write;
+use std::path::Path;
 
 use super::args::{
     Curve, Diff, Evaluate, Explain, Extend, FoldsOf, Plot, Records, Report, Score, Select,
     Stability, Sweep, storage,
 };
 use super::progress::Progress;
-use super::{memory, pool, print, text, write_out};
+use super::{memory, pool, print, text};
 use crate::error::Result;
 use crate::external::{self, Scores, Selected};
 use crate::recipe::{Recipe, Storage, parse};
@@ -27,14 +28,30 @@ pub(super) fn explain(args: &Explain, out: &mut dyn Write) -> Result<()> {
     print(out, args.on.json, &told, text::explanation)
 }
 
+/// The place of a file that can be made again.
+fn derived(uri: &str, replace: bool, storage: &Storage) -> Result<NewFile> {
+    if replace { NewFile::over(uri, storage) } else { NewFile::at(uri, storage) }
+}
+
+/// The places of the files of a picture.
+fn drawings(uris: &[String], replace: bool, storage: &Storage) -> Result<Vec<NewFile>> {
+    uris.iter().map(|uri| derived(uri, replace, storage)).collect()
+}
+
+/// Draws into each file what its name says.
+fn draw(chart: &report::Chart, places: &[NewFile]) -> Result<()> {
+    for place in places {
+        let png = Path::new(place.uri()).extension().is_some_and(|end| end == "png");
+        place.write(if png { chart.png()? } else { chart.document().into_bytes() })?;
+    }
+    Ok(())
+}
+
 pub(super) fn curve(args: &Curve, out: &mut dyn Write) -> Result<()> {
     let storage = args.on.storage()?;
-    let place =
-        args.plot.as_ref().map(|uri| NewFile::at(uri, &storage)?.ending("svg")).transpose()?;
+    let places = drawings(&args.plot, false, &storage)?;
     let curve = run::curve(&args.on.run, &storage)?;
-    if let Some(place) = place {
-        place.write(report::Plot::keep(&curve).document())?;
-    }
+    draw(&report::Plot::keep(&curve), &places)?;
     print(out, args.on.json, &curve, text::curve)
 }
 
@@ -81,10 +98,11 @@ pub(super) fn stability(args: &Stability, out: &mut dyn Write) -> Result<bool> {
 
 pub(super) fn report(args: &Report, out: &mut dyn Write) -> Result<()> {
     let storage = args.on.storage()?;
-    let place = NewFile::at(&args.out(), &storage)?;
+    let place = derived(&args.out(), args.replaces(), &storage)?;
     let question = run::Question {
         run: &args.on.run,
         against: args.against.as_deref(),
+        sweep: args.sweep.as_deref(),
         samples: true,
         text: args.text.as_deref(),
         storage: &storage,
@@ -97,31 +115,31 @@ pub(super) fn report(args: &Report, out: &mut dyn Write) -> Result<()> {
 
 pub(super) fn plot(args: &Plot, out: &mut dyn Write) -> Result<()> {
     let (storage, run) = (args.on.storage()?, &args.on.run);
-    let place = NewFile::at(&args.out, &storage)?;
-    let chart = if args.what == report::Plot::Keep {
-        report::Plot::keep(&run::curve(run, &storage)?)
-    } else {
-        let against = args.against.as_deref();
-        let question =
-            run::Question { run, against, samples: false, text: None, storage: &storage };
-        args.what.of(&run::evidence(&question)?)?
+    let places = drawings(&args.out, args.replace, &storage)?;
+    let chart = match args.what {
+        report::Plot::Sweep => report::Plot::sweep(&run::swept(run, &storage)?),
+        report::Plot::Keep => report::Plot::keep(&run::curve(run, &storage)?),
+        what => {
+            let against = args.against.as_deref();
+            let (sweep, text, samples) = (None, None, false);
+            let question = run::Question { run, against, sweep, samples, text, storage: &storage };
+            what.of(&run::evidence(&question)?)?
+        }
     };
-    place.write(chart.document())?;
-    write_out(out, &format!("Plot       {}\n", place.uri()))
+    draw(&chart, &places)?;
+    let told: Vec<&str> = places.iter().map(NewFile::uri).collect();
+    print(out, args.on.json, &told, |told| format!("Plot       {}\n", told.join("\n           ")))
 }
 
 pub(super) fn records(args: &Records, out: &mut dyn Write) -> Result<()> {
     let (storage, run) = (args.on.storage()?, args.on.run.trim_end_matches('/'));
-    let dir = args.out.clone().unwrap_or_else(|| format!("{run}/records"));
     let said = Said {
         license: args.license.clone(),
         creator: args.creator.clone(),
         url: args.url.clone(),
     };
-    let records = records::records(&run::finished(run, &storage)?, &said)?;
-    let place = |record: &records::Record| {
-        NewFile::at(&format!("{}/{}", dir.trim_end_matches('/'), record.name), &storage)
-    };
+    let records = records::records(&run::finished(run, &storage)?, &said, args.out.as_deref())?;
+    let place = |record: &records::Record| derived(&record.uri, args.out.is_none(), &storage);
     // All places are looked at before the first file is written.
     let places = records.iter().map(place).collect::<Result<Vec<_>>>()?;
     for (record, place) in records.iter().zip(&places) {
@@ -196,7 +214,11 @@ pub(super) fn extend(args: &Extend, out: &mut dyn Write) -> Result<()> {
 pub(super) fn sweep(args: &Sweep, out: &mut dyn Write) -> Result<()> {
     pool(args.effort.threads)?;
     let progress = Progress::new(args.effort.quiet);
-    let swept = run::sweep(&args.on.load()?, memory(args.effort.memory), &progress);
+    let recipe = args.on.load()?;
+    let swept = run::sweep(&recipe, memory(args.effort.memory), &progress);
     progress.finish();
-    print(out, args.json, &swept?, text::swept)
+    let swept = swept?;
+    let place = format!("{}/sweep.svg", swept.uri.trim_end_matches('/'));
+    draw(&report::Plot::sweep(&swept), &[NewFile::over(&place, &recipe.storage)?])?;
+    print(out, args.json, &swept, |swept| format!("{}Plot       {place}\n", text::swept(swept)))
 }

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::recipe::{Bytes, Override, Recipe, Storage, parse};
 use crate::storage::read_text;
 
+use ask::PLOT_EXAMPLES;
 pub use ask::{Curve, Diff, Explain, Plot, Records, Report};
 pub use measure::{Budget, Evaluate, Stability, Sweep};
 use measure::{EVALUATE_EXAMPLES, STABILITY_EXAMPLES, SWEEP_EXAMPLES};
@@ -96,19 +97,20 @@ pub enum Command {
     ///
     /// The table `[sweep]` of the recipe, or `--set sweep.keep=[0.3,0.5]`, lists the values. Equal folds,
     /// models and scores are computed once; stopped sweeps go on, and a larger grid in the same place
-    /// does only what is new.
+    /// does only what is new. At its end stand a table, `sweep.parquet`, and a picture of it, `sweep.svg`.
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep(Sweep),
     /// Write what a run shows as one HTML page: scores, stages, classes, samples, where it comes from
     ///
     /// The page needs no network and no script; it opens from disk and can be printed or sent.
     Report(Report),
-    /// Draw one picture of that page as an SVG file
+    /// Draw one picture of that page, or that of a sweep, as SVG or PNG
+    #[command(after_help = PLOT_EXAMPLES)]
     Plot(Plot),
     /// Write a finished run as other tools record it: OpenLineage, MLflow, Croissant
     ///
     /// `openlineage.json` is a run event, `mlflow_dataset.json` a dataset for `mlflow.log_input`, and
-    /// `croissant.json` belongs beside the dataset card where the coreset is published. Nothing is sent.
+    /// `croissant.json` the metadata of the coreset, with addresses relative to its own place. Nothing is sent.
     Records(Records),
     /// Write the folds that a run of a recipe would use, for models that you train yourself
     Folds(FoldsOf),
@@ -362,7 +364,8 @@ mod tests {
             "unseen extend r --output s",
             "unseen plot r --what scores",
             "unseen plot r --what score --out a.svg",
-            "unseen plot r --what scores --out a.png",
+            "unseen plot r --what scores --out a.pdf",
+            "unseen report r --replace",
             "unseen report",
         ];
         for line in wrong {

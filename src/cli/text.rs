@@ -7,7 +7,7 @@ mod tables;
 
 use std::fmt::Write as _;
 
-use crate::report::{counted, grouped, size};
+use crate::report::{counted, grouped, ranged, size};
 use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verification};
 use crate::storage::doctor::Diagnosis;
 

@@ -37,6 +37,12 @@ impl Interval {
         Self { mean: mean_a - mean_b, half_width, n: a.len().min(b.len()) }
     }
 
+    /// The same in per cent, of a share.
+    pub fn percent(self) -> Self {
+        let half_width = self.half_width.map(|half| 100.0 * half);
+        Self { mean: 100.0 * self.mean, half_width, n: self.n }
+    }
+
     /// Whether the interval holds 0: a difference that the scatter of seeds explains. `None` if the
     /// scatter is not known.
     pub fn holds_zero(&self) -> Option<bool> {

@@ -2,7 +2,7 @@
 //! are. Pure functions of numbers.
 //!
 //! - [`Metrics`]: one trained model on a test set. [`Interval`]: several seeds together.
-//! - [`verdict`]: the plain sentence. [`Gate`]: a condition that a pipeline must hold.
+//! - [`verdict`]: the plain sentence; [`Standing`]: the same in one word. [`Gate`]: a condition that a pipeline must hold.
 //! - [`pearson`], [`spearman`], [`jaccard`]: two scores, two orders, two sets.
 
 mod correlation;
@@ -15,4 +15,4 @@ pub use correlation::{jaccard, pearson, spearman};
 pub use gate::{Gate, Gated};
 pub use interval::Interval;
 pub use metrics::{Judged, Metrics};
-pub use verdict::{Against, test_noise, verdict};
+pub use verdict::{Against, Standing, test_noise, verdict};

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::interval::Interval;
 
 /// How a coreset stands against another training set.
@@ -17,6 +19,36 @@ pub struct Against {
     pub test_noise: f64,
 }
 
+/// How a coreset stands against the random subsets of its size, in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Surely worse than one of them.
+    Worse,
+    /// Below one of them, by no more than noise explains.
+    Below,
+    /// Not surely better than each of them.
+    NotProven,
+    /// Surely better than all of them.
+    Better,
+}
+
+impl Standing {
+    /// The standing of a coreset; without a random subset there is none that it does not beat.
+    pub fn of(against: &[Against]) -> Self {
+        let random = || against.iter().filter(|other| other.random);
+        if random().any(|other| other.is_below() && other.is_sure()) {
+            Self::Worse
+        } else if random().any(Against::is_below) {
+            Self::Below
+        } else if random().all(Against::is_sure) {
+            Self::Better
+        } else {
+            Self::NotProven
+        }
+    }
+}
+
 /// The 95 % limit of the difference, in points, between two accuracies that are both `accuracy` (from 0
 /// to 1) on `samples` test samples: `1.96 sqrt(2 p (1 - p) / n)`. It takes the two for independent, which
 /// is more than two models on the same samples differ.
@@ -25,6 +57,11 @@ pub fn test_noise(accuracy: f64, samples: u64) -> f64 {
 }
 
 impl Against {
+    /// Whether the coreset is worse, however little.
+    fn is_below(&self) -> bool {
+        self.points.mean < 0.0
+    }
+
     /// Whether neither the scatter of seeds nor the number of test samples explains the difference.
     fn is_sure(&self) -> bool {
         self.points.holds_zero() == Some(false) && self.points.mean.abs() > self.test_noise
@@ -45,24 +82,20 @@ impl Against {
 pub fn verdict(keep: f64, against: &[Against]) -> String {
     let told: Vec<String> = against.iter().map(one).collect();
     let mut text = format!("{} % kept: {}.", percent(keep), told.join("; "));
-    let bad = |other: &&Against| other.random && other.points.mean < 0.0;
-    let sure = |other: &&Against| other.is_sure();
-    let worse = against.iter().filter(bad);
-    if let Some(other) = worse.clone().find(sure) {
-        let _ = write!(
-            text,
-            " WORSE than a subset drawn at random ({}): do not train on it.",
-            other.name
-        );
-    } else if let Some(other) = worse.clone().next() {
-        let _ = write!(
-            text,
-            " Below a subset drawn at random ({}): no reason to train on it.",
-            other.name
-        );
-    } else if against.iter().any(|other| other.random && !sure(&other)) {
-        text.push_str(" Not proven better than a subset drawn at random.");
-    }
+    let standing = Standing::of(against);
+    let sure = |other: &&Against| other.is_sure() || standing != Standing::Worse;
+    let mut below = against.iter().filter(|other| other.random && other.is_below());
+    let name = below.find(sure).map_or("", |other| other.name);
+    let _ = match standing {
+        Standing::Worse => {
+            write!(text, " WORSE than a subset drawn at random ({name}): do not train on it.")
+        }
+        Standing::Below => {
+            write!(text, " Below a subset drawn at random ({name}): no reason to train on it.")
+        }
+        Standing::NotProven => write!(text, " Not proven better than a subset drawn at random."),
+        Standing::Better => Ok(()),
+    };
     if against.iter().any(|other| other.points.half_width.is_none()) {
         text.push_str(" One seed: the noise is not known; take more seeds.");
     }
@@ -129,6 +162,19 @@ mod tests {
         assert!(
             verdict(0.3, &half).contains("WORSE than a subset drawn at random (stratified random)")
         );
+    }
+
+    #[test]
+    fn the_standing_is_that_of_the_sentence() {
+        let of = |mean, half| {
+            Standing::of(&[against("full", -9.0, Some(0.1)), against("random", mean, half)])
+        };
+        assert_eq!(of(-3.0, Some(1.0)), Standing::Worse);
+        assert_eq!(of(-0.5, Some(1.0)), Standing::Below);
+        assert_eq!(of(0.5, Some(1.0)), Standing::NotProven);
+        assert_eq!(of(3.0, None), Standing::NotProven);
+        assert_eq!(of(3.0, Some(1.0)), Standing::Better);
+        assert!(Standing::Worse < Standing::Below && Standing::NotProven < Standing::Better);
     }
 
     #[test]

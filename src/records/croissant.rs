@@ -1,5 +1,5 @@
 //! The coreset as Croissant metadata, which dataset search and `mlcroissant` read. Its addresses are relative
-//! to the coreset's directory: the file belongs beside the dataset card.
+//! to the place of the file, which is best above the shards: readers look for a set of them below its directory.
 //!
 //! Source: <https://docs.mlcommons.org/croissant/docs/croissant-spec-1.0.html>.
 
@@ -13,7 +13,8 @@ use crate::run::{Finished, Published};
 /// The id of the set of all shards.
 const SHARDS: &str = "shards";
 
-pub(super) fn metadata(run: &Finished, said: &Said) -> Value {
+/// `way` leads from the file to the coreset's directory.
+pub(super) fn metadata(run: &Finished, said: &Said, way: &str) -> Value {
     let mut dataset = json!({
         "@context": context(),
         "@type": "sc:Dataset",
@@ -32,7 +33,7 @@ pub(super) fn metadata(run: &Finished, said: &Said) -> Value {
     if let Some(creator) = &said.creator {
         dataset["creator"] = json!({ "@type": "sc:Organization", "name": creator });
     }
-    dataset["distribution"] = Value::Array(distribution(run));
+    dataset["distribution"] = Value::Array(distribution(run, way));
     let fields = run.columns.fields().iter().map(|column| field(run, column));
     dataset["recordSet"] = json!([{
         "@type": "cr:RecordSet",
@@ -49,13 +50,13 @@ fn relative(file: &Published) -> &str {
     file.path.strip_prefix("coreset/").unwrap_or(&file.path)
 }
 
-fn distribution(run: &Finished) -> Vec<Value> {
+fn distribution(run: &Finished, way: &str) -> Vec<Value> {
     let file = |file: &Published| {
         json!({
             "@type": "cr:FileObject",
             "@id": relative(file),
             "name": relative(file),
-            "contentUrl": relative(file),
+            "contentUrl": format!("{way}{}", relative(file)),
             "contentSize": format!("{} B", file.bytes),
             "encodingFormat": "application/x-parquet",
             "sha256": file.sha256,
@@ -68,7 +69,7 @@ fn distribution(run: &Finished) -> Vec<Value> {
             "@id": SHARDS,
             "name": SHARDS,
             "encodingFormat": "application/x-parquet",
-            "includes": format!("data/{}-*.parquet", run.file.recipe.output.split),
+            "includes": format!("{way}data/{}-*.parquet", run.file.recipe.output.split),
         }));
     }
     all

@@ -1,7 +1,7 @@
 //! A finished run as other tools record it: one file for each, from the one manifest.
 //!
 //! - `openlineage`: a run event. `mlflow`: a dataset. `croissant`: the metadata of the coreset.
-//! - `time`: a time as these files write it.
+//! - `time`: a time as these files write it. `way`: the way from a file to those that it speaks of.
 //!
 //! The files hold nothing that the run does not say: the time is that of the manifest, ids are made of
 //! digests. The same run directory gives the same bytes.
@@ -10,6 +10,7 @@ mod croissant;
 mod mlflow;
 mod openlineage;
 mod time;
+mod way;
 
 use serde_json::Value;
 
@@ -30,24 +31,30 @@ pub struct Said {
 /// One file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Its name.
-    pub name: &'static str,
+    /// Its address.
+    pub uri: String,
     /// Its text.
     pub text: String,
 }
 
-/// All files for a finished run.
+/// All files for a finished run: in the directory `out`, or else in `records/` and, for Croissant, in the run
+/// directory itself, as its readers look for shards below their own file.
 ///
 /// # Errors
-/// `InvalidRecipe` if an address of the run cannot be read; `Internal` if a record cannot be written as JSON.
-pub fn records(run: &Finished, said: &Said) -> Result<Vec<Record>> {
-    let record = |name, value: &Value| -> Result<Record> {
-        Ok(Record { name, text: format!("{}\n", serde_json::to_string_pretty(value)?) })
+/// `InvalidRecipe` if an address cannot be read; `Internal` if a record cannot be written as JSON.
+pub fn records(run: &Finished, said: &Said, out: Option<&str>) -> Result<Vec<Record>> {
+    let out = out.map(|dir| dir.trim_end_matches('/').to_owned());
+    let records = out.clone().unwrap_or_else(|| format!("{}/records", run.uri));
+    let above = out.unwrap_or_else(|| run.uri.clone());
+    let record = |dir: &str, name, value: &Value| -> Result<Record> {
+        let text = format!("{}\n", serde_json::to_string_pretty(value)?);
+        Ok(Record { uri: format!("{dir}/{name}"), text })
     };
+    let way = way::way(&above, &format!("{}/coreset", run.uri))?;
     Ok(vec![
-        record("openlineage.json", &openlineage::event(run)?)?,
-        record("mlflow_dataset.json", &mlflow::dataset(run)?)?,
-        record("croissant.json", &croissant::metadata(run, said))?,
+        record(&records, "openlineage.json", &openlineage::event(run)?)?,
+        record(&records, "mlflow_dataset.json", &mlflow::dataset(run)?)?,
+        record(&above, "croissant.json", &croissant::metadata(run, said, &way))?,
     ])
 }
 

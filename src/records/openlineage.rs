@@ -1,7 +1,7 @@
 //! The run as an OpenLineage event: which datasets became which.
 //!
 //! Source: <https://openlineage.io/spec/2-0-2/OpenLineage.json>, and the naming of datasets in
-//! <https://openlineage.io/docs/spec/naming>.
+//! <https://openlineage.io/docs/spec/naming>; versions of facets as in openlineage-python 1.54.
 
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ fn output(run: &Finished) -> Result<Value> {
         "namespace": namespace,
         "name": name,
         "facets": {
-            "schema": facet(run, "1-1-1", "SchemaDatasetFacet", json!({ "fields": fields.collect::<Vec<_>>() })),
+            "schema": facet(run, "1-2-0", "SchemaDatasetFacet", json!({ "fields": fields.collect::<Vec<_>>() })),
             "version": facet(run, "1-0-1", "DatasetVersionDatasetFacet", version),
         },
         "outputFacets": {

@@ -101,8 +101,8 @@ fn finished(uri: &str, shards: &[&str]) -> Finished {
 }
 
 fn of(run: &Finished, name: &str) -> Value {
-    let all = records(run, &Said::default()).unwrap();
-    let record = all.into_iter().find(|record| record.name == name).unwrap();
+    let all = records(run, &Said::default(), None).unwrap();
+    let record = all.into_iter().find(|record| record.uri.ends_with(&format!("/{name}"))).unwrap();
     assert!(record.text.ends_with("}\n"));
     serde_json::from_str(&record.text).unwrap()
 }
@@ -191,7 +191,7 @@ fn croissant_has_what_its_specification_requires() {
     assert_eq!(dataset["datePublished"], "2024-11-25");
     assert_eq!(dataset["@context"]["cr"], "http://mlcommons.org/croissant/");
     let file = &dataset["distribution"][0];
-    assert_eq!(file["contentUrl"], "data/train-00000-of-00001.parquet");
+    assert_eq!(file["contentUrl"], "coreset/data/train-00000-of-00001.parquet");
     assert_eq!((&file["sha256"], &file["contentSize"]), (&"ab".repeat(32).into(), &"700 B".into()));
     let set = &dataset["recordSet"][0];
     let fields = set["field"].as_array().unwrap();
@@ -218,14 +218,26 @@ fn many_shards_are_a_set_and_what_was_said_is_told() {
         creator: Some("Me \"and\" you".to_owned()),
         url: Some("https://example.org".to_owned()),
     };
-    let all = records(&run, &said).unwrap();
-    assert_eq!(all, records(&run, &said).unwrap());
+    let all = records(&run, &said, None).unwrap();
+    assert_eq!(all, records(&run, &said, None).unwrap());
+    let places: Vec<&str> = all.iter().map(|record| record.uri.as_str()).collect();
+    let wanted = [
+        "/one/records/openlineage.json",
+        "/one/records/mlflow_dataset.json",
+        "/one/croissant.json",
+    ];
+    assert_eq!(places, wanted);
     let dataset: Value = serde_json::from_str(&all[2].text).unwrap();
     assert_eq!(
         (&dataset["license"], &dataset["creator"]["name"]),
         (&"MIT".into(), &"Me \"and\" you".into())
     );
     assert_eq!(dataset["distribution"].as_array().unwrap().len(), 3);
-    assert_eq!(dataset["distribution"][2]["includes"], "data/train-*.parquet");
+    assert_eq!(dataset["distribution"][2]["includes"], "coreset/data/train-*.parquet");
     assert_eq!(dataset["recordSet"][0]["field"][0]["source"]["fileSet"]["@id"], "shards");
+    let elsewhere = records(&run, &said, Some("/two/")).unwrap();
+    assert_eq!(elsewhere[2].uri, "/two/croissant.json");
+    let dataset: Value = serde_json::from_str(&elsewhere[2].text).unwrap();
+    let first = &dataset["distribution"][0]["contentUrl"];
+    assert_eq!(first, "../one/coreset/data/train-00000-of-00002.parquet");
 }

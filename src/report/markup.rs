@@ -40,6 +40,17 @@ pub(super) fn paragraph(text: &str) -> String {
     format!("<p>{}</p>\n", escaped(text))
 }
 
+/// Something to know before what stands below.
+pub(super) fn note(text: &str) -> String {
+    format!("<p class=\"note\">{}</p>\n", escaped(text))
+}
+
+/// A judgement: what it comes to, then the whole of it. `class` says how it looks.
+pub(super) fn callout(class: &str, short: &str, text: &str) -> String {
+    let (short, text) = (escaped(short), escaped(text));
+    format!("<p class=\"verdict {class}\"><strong>{short}</strong> {text}</p>\n")
+}
+
 /// A picture that the keyboard can scroll where the window is narrow, with words below it.
 pub(super) fn figure(svg: &str, caption: &str) -> String {
     let caption = escaped(caption);
@@ -131,6 +142,8 @@ mod tests {
             table.html(),
             section("a", hostile, ""),
             paragraph(hostile),
+            note(hostile),
+            callout("worse", hostile, hostile),
             figure("", hostile),
             details(hostile, ""),
             verbatim(hostile),

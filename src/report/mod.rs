@@ -1,6 +1,7 @@
 //! What a run knows, as a page to open and pictures to print.
 //!
-//! - `section`: the parts of the page. `chart`: the pictures. `markup`: HTML and its escapes.
+//! - `section`: the parts of the page. `chart`: the pictures; `png`: the same as pixels. `markup`: HTML and
+//!   its escapes.
 //! - `words`: numbers as people read them.
 //!
 //! The page is one file: no script, no font, no request to anywhere. Texts from data and recipes are
@@ -10,10 +11,11 @@ mod chart;
 mod markup;
 mod page;
 mod plot;
+mod png;
 mod section;
 mod words;
 
 pub use chart::Chart;
 pub use page::page;
 pub use plot::Plot;
-pub(crate) use words::{counted, grouped, size};
+pub(crate) use words::{counted, grouped, ranged, size};

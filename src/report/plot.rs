@@ -2,7 +2,7 @@
 
 use super::chart::{self, Chart};
 use crate::error::{Error, Result};
-use crate::run::{Curve, Evidence};
+use crate::run::{Curve, Evidence, Swept};
 
 /// A picture of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,12 +19,21 @@ pub enum Plot {
     Evaluation,
     /// What would be kept at other shares.
     Keep,
+    /// What a sweep found.
+    Sweep,
 }
 
 impl Plot {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Scores, Self::Agreement, Self::Stages, Self::Classes, Self::Evaluation, Self::Keep];
+    pub const ALL: [Self; 7] = [
+        Self::Scores,
+        Self::Agreement,
+        Self::Stages,
+        Self::Classes,
+        Self::Evaluation,
+        Self::Keep,
+        Self::Sweep,
+    ];
 
     /// The name by which it is asked for.
     pub fn name(self) -> &'static str {
@@ -35,6 +44,7 @@ impl Plot {
             Self::Classes => "classes",
             Self::Evaluation => "evaluation",
             Self::Keep => "keep",
+            Self::Sweep => "sweep",
         }
     }
 
@@ -54,16 +64,22 @@ impl Plot {
                 Err(none("it selected in one stage, so nothing moved; set select.stages"))
             }
             Self::Stages => Ok(chart::flow(&run.flow)),
-            Self::Evaluation => chart::evaluation(&run.evaluations)
-                .into_iter()
-                .next()
+            Self::Evaluation => run
+                .evaluations
+                .first()
+                .map(chart::evaluation)
                 .ok_or_else(|| none("it was not evaluated; give `unseen evaluate` first")),
-            Self::Keep => Err(Error::internal("`keep` is drawn from a curve")),
+            Self::Keep | Self::Sweep => Err(Error::internal("this is not drawn from one run")),
         }
     }
 
     /// Draws what a run would keep at other shares.
     pub fn keep(curve: &Curve) -> Chart {
         chart::curve(curve)
+    }
+
+    /// Draws what a sweep found.
+    pub fn sweep(swept: &Swept) -> Chart {
+        chart::sweep(swept)
     }
 }

@@ -1,5 +1,7 @@
 //! Numbers as people read them.
 
+use crate::evaluation::Interval;
+
 /// `1 shard`, `2 shards`.
 pub(crate) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
@@ -51,6 +53,12 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
+/// `84.52 ± 0.31`, of per cent; without the interval where there is none.
+pub(crate) fn ranged(interval: Interval) -> String {
+    let half = interval.half_width.map(|half| format!(" \u{b1} {half:.2}"));
+    format!("{:.2}{}", interval.mean, half.unwrap_or_default())
+}
+
 /// As [`number`], or a dash where there is none.
 pub(crate) fn perhaps(value: Option<f64>) -> String {
     value.map_or_else(|| "\u{2013}".to_owned(), number)
@@ -69,5 +77,8 @@ mod tests {
         assert_eq!(told, ["0.000", "0.061", "2.50", "1234", "4.0e-5", "-0.500", "none"]);
         assert_eq!((percent(share(1, 3)), percent(share(0, 0))), ("33.3 %".into(), "0.0 %".into()));
         assert_eq!(perhaps(None), "\u{2013}");
+        let one = Interval { mean: 84.521, half_width: None, n: 1 };
+        assert_eq!(ranged(one), "84.52");
+        assert_eq!(ranged(Interval { half_width: Some(0.306), ..one }), "84.52 \u{b1} 0.31");
     }
 }

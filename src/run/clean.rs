@@ -188,3 +188,30 @@ fn under_way(dir: &Dir, storage: &Storage, now: i64) -> Result<BTreeSet<String>>
     });
     Ok(live.map(|(task, _)| task).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::claim::Claims;
+
+    #[test]
+    fn what_a_live_worker_is_about_to_commit_is_spared() {
+        let place = tempfile::tempdir().unwrap();
+        let storage = Storage::default();
+        let dir = Dir::open(place.path().to_str().unwrap(), &storage).unwrap();
+        let ledger = Ledger::new(dir.clone(), "run");
+        ledger.write("train-0f", "attempt", "model.safetensors", b"weights", None).unwrap();
+        let litter = || {
+            let (uri, litter) = (String::new(), Vec::new());
+            let mut cleaned = Cleaned { uri, litter, bytes: 0, spared: 0, removed: true };
+            let rules = CleanRules { now: 4_000_000_000, older_than_seconds: 0, remove: true };
+            cleaned.clean("evaluate/", &ledger, &storage, rules).unwrap();
+            cleaned.litter.into_iter().map(|object| object.path).collect::<Vec<_>>()
+        };
+        let claims = Claims::new(dir, &storage).unwrap();
+        let claim = claims.take("train-0f").unwrap();
+        assert!(litter().is_empty());
+        drop((claim, claims));
+        assert_eq!(litter(), ["evaluate/tasks/train-0f/attempt/model.safetensors"]);
+    }
+}

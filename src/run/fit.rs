@@ -53,7 +53,8 @@ impl Run {
             start: start.as_ref(),
         };
         let task = Task::Train { stage, model }.to_string();
-        let mut under_way = UnderWay::new(self, task, watch, observer);
+        let train = &self.recipe.train;
+        let mut under_way = UnderWay::new(&self.ledger, task, train, observer).watched(watch);
         let trained = under_way.begin(&job)?.run(&mut under_way)?;
         let ids = StringArray::from_iter_values(members.iter().map(|m| &samples.ids[*m as usize]));
         attempt.write_table(

@@ -69,6 +69,24 @@ pub(super) struct Needs {
     kept: u64,
 }
 
+/// What samples beside those of a run need, in bytes: the test samples of an evaluation.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Beside {
+    rows: u64,
+    decoded: u64,
+    decode: u64,
+}
+
+#[cfg(feature = "train")]
+impl Beside {
+    /// What the samples of `survey` need, all at once.
+    pub(super) fn of(survey: &ingest::Survey, data: &crate::recipe::Data) -> Result<Self> {
+        let (shape, decoded) = ingest::decoded_bytes(survey, data)?;
+        let decode = ingest::lane_memory(survey, shape)?;
+        Ok(Self { rows: survey.rows.len() as u64, decoded, decode })
+    }
+}
+
 /// The split of the memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Split {
@@ -125,6 +143,16 @@ impl Needs {
         let (rows, row) = (survey.rows.len() as u64, row_bytes(run, survey.classes.len()));
         let encode = shards::encode_memory(&run.recipe.output, kept, rows) + Upload::MEMORY;
         Ok(Self { rows, row, read, encode, kept, ..Self::default() })
+    }
+
+    /// The same with other samples at hand all the time.
+    pub(super) fn with(self, other: Beside) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            decoded: self.decoded + other.decoded,
+            decode: self.decode.max(other.decode),
+            ..self
+        }
     }
 
     /// What stays in memory all the time, beside decoded inputs.
@@ -258,6 +286,20 @@ mod tests {
         for (split, mib) in [(little, 300), (split(1200), 1200), (much, 4000)] {
             assert!(split.peak <= mib * MIB, "{split:?}");
         }
+    }
+
+    #[test]
+    fn test_samples_need_their_part() {
+        let row = Needs { row: 1000, ..needs() };
+        let test = Beside { rows: 100 * 1049, decoded: 200 * MIB, decode: 60 * MIB };
+        let least = |needs: Needs| needs.least() / MIB;
+        // 100 MiB of thin tables, and row groups that take more to decode than all else.
+        assert_eq!(least(row.with(test)), least(row) + 100 + 4);
+        // All inputs are in memory, or none are.
+        let fits = |mib: u64| row.with(test).split(Memory { bytes: mib * MIB }).unwrap();
+        let least = least(row.with(test));
+        assert!(!fits(least + 1199).load.inputs_in_memory);
+        assert!(fits(least + 1201).load.inputs_in_memory);
     }
 
     #[test]

@@ -62,12 +62,12 @@ pub use clean::{CleanRules, Cleaned, Litter, clean};
 pub use curve::{Curve, Point, curve};
 pub use diff::{ClassShift, Difference, Moved, Side, diff};
 pub use evaluate::{
-    Compared, Evaluate, Evaluated, Evaluation, Figures, Judgement, Subset, evaluate,
+    Compared, Comparison, Evaluate, Evaluated, Evaluation, Figures, Judgement, Subset, evaluate,
     evaluation_gate, evaluations,
 };
 pub use evidence::{
-    Agreement, Bin, ClassStory, Disparity, Evidence, Flow, Gallery, Glimpse, Histogram, Measured,
-    Provenance, Question, Shelf, Shown, Suspect, Suspects, Uneven, Unusable, evidence,
+    Agreement, Bin, ClassStory, Disparity, Evidence, Flow, Gallery, Glimpse, Histogram, Provenance,
+    Question, Shelf, Shown, Suspect, Suspects, Uneven, Unusable, evidence,
 };
 pub use explain::{Class, Cluster, Explanation, ModelOf, QuotaCell, SourceRow, StageOf, explain};
 pub use extend::{Appended, ClassDrift, Extended, extend};
@@ -82,7 +82,7 @@ pub use stability::{Dispersion, Pair, Stability, StabilityJob, stability, stabil
 pub use status::{Status, TaskState, TaskStatus, status};
 pub use stored::select_again;
 pub use summary::{ClassCount, StageSummary, Summary};
-pub use sweep::{Swept, SweptPoint, sweep};
+pub use sweep::{Swept, SweptPoint, sweep, swept};
 pub use task::Task;
 pub use verify::{Check, Verification, verify, verify_in, verify_within};
 pub use worker::Run;

@@ -8,16 +8,18 @@ use std::time::{Duration, Instant};
 use super::Observer;
 use super::task::TRAIN_WORK;
 use super::watch::Watch;
-use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Train;
 use crate::storage::Ledger;
 use crate::storage::crash::Point;
 use crate::training::{EpochReport, Follow, Job, Moment, Predictor, Training};
 
-/// A training of a run, in the eyes of the run.
+/// A training in the eyes of the run or the evaluation that it belongs to.
 pub(super) struct UnderWay<'a> {
+    /// The task, below whose name its state is kept.
     task: String,
+    /// What it is called while it is watched.
+    called: String,
     ledger: &'a Ledger,
     train: &'a Train,
     pub(super) watch: Option<Watch<'a>>,
@@ -27,14 +29,25 @@ pub(super) struct UnderWay<'a> {
 }
 
 impl<'a> UnderWay<'a> {
+    /// The training of a task of this ledger.
     pub(super) fn new(
-        run: &'a Run,
+        ledger: &'a Ledger,
         task: String,
-        watch: Option<Watch<'a>>,
+        train: &'a Train,
         observer: &'a dyn Observer,
     ) -> Self {
-        let (ledger, train) = (&run.ledger, &run.recipe.train);
-        Self { task, ledger, train, watch, observer, kept: (now(), (0, 0)) }
+        let (called, kept) = (task.clone(), (now(), (0, 0)));
+        Self { task, called, ledger, train, watch: None, observer, kept }
+    }
+
+    /// The same, watched.
+    pub(super) fn watched(self, watch: Option<Watch<'a>>) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// The same under a name for people.
+    pub(super) fn called(self, name: String) -> Self {
+        Self { called: name, ..self }
     }
 
     /// The training where it was last kept, or at its beginning.
@@ -48,7 +61,7 @@ impl<'a> UnderWay<'a> {
             Ok(Some(training)) => Ok(training),
             Ok(None) => Training::begin(job),
             Err(e) if [ErrorKind::CorruptData, ErrorKind::Conflict].contains(&e.kind()) => {
-                self.observer.warn(&format!("{} begins anew: {e}", self.task));
+                self.observer.warn(&format!("{} begins anew: {e}", self.called));
                 Training::begin(job)
             }
             Err(e) => Err(e),
@@ -96,7 +109,7 @@ impl<'a> UnderWay<'a> {
     fn tell(&self, epochs: usize, members: usize, note: &str) {
         let watched = self.watch.as_ref().map_or(0, |watch| watch.work(epochs));
         let done = TRAIN_WORK * (epochs * members) as u64 + watched;
-        self.observer.advance(&self.task, done, note);
+        self.observer.advance(&self.called, done, note);
     }
 }
 
@@ -110,7 +123,7 @@ impl Follow for UnderWay<'_> {
         }
         match self.ledger.keep(&self.task, self.state(moment)?) {
             Ok(()) => Point::Checkpointed.pass(),
-            Err(e) => self.observer.warn(&format!("{} has no new checkpoint: {e}", self.task)),
+            Err(e) => self.observer.warn(&format!("{} has no new checkpoint: {e}", self.called)),
         }
         self.kept = (now(), place);
         Ok(())

@@ -9,7 +9,7 @@ use super::auto::{settle, settle_own};
 use super::identity::RunFile;
 use super::init::init_object;
 use super::manifest::Manifest;
-use super::memory::{Memory, Needs, Split};
+use super::memory::{Beside, Memory, Needs, Split};
 use super::metadata::join_objects;
 use super::part::Part;
 use super::plan::{Plan, keep_bytes};
@@ -252,18 +252,23 @@ impl Run {
 
     /// How the memory is split.
     pub(super) fn split(&self) -> Result<Split> {
-        self.split_for(ingest::decoded_bytes(self.survey()?, &self.recipe.data)?.0)
+        self.split_beside(Beside::default())
+    }
+
+    /// How the memory is split if test samples need their part of it.
+    pub(super) fn split_beside(&self, test: Beside) -> Result<Split> {
+        self.split_for(ingest::decoded_bytes(self.survey()?, &self.recipe.data)?.0, test)
     }
 
     /// How the memory is split if inputs have this shape.
-    fn split_for(&self, shape: Shape) -> Result<Split> {
+    fn split_for(&self, shape: Shape, test: Beside) -> Result<Split> {
         let survey = self.survey()?;
         let decoded = survey.rows.len() as u64 * shape.bytes() as u64;
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let plan = self.selection_plan(&labels, &survey.classes)?;
         let kept = keep_bytes(survey, plan.kept());
         let scored = most_scored(&self.recipe, survey.rows.len() as u64, plan.sizes(), None);
-        Needs::of_run(self, shape, decoded, kept, scored)?.split(self.memory)
+        Needs::of_run(self, shape, decoded, kept, scored)?.with(test).split(self.memory)
     }
 
     /// The rows of all shards that are left, read once.

@@ -10,12 +10,13 @@ use super::upload::Upload;
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{Address, Storage};
 
-/// The place of a file that is not there yet.
+/// The place of a file that is not there yet, or that may be replaced.
 #[derive(Debug)]
 pub struct NewFile {
     dir: Dir,
     name: String,
     uri: String,
+    replaces: bool,
 }
 
 impl NewFile {
@@ -24,12 +25,21 @@ impl NewFile {
     /// # Errors
     /// `InvalidRecipe` if the address names no file; `Conflict` if something is there.
     pub fn at(uri: &str, storage: &Storage) -> Result<Self> {
-        let (parent, name) = split(uri)?;
-        let new = Self { dir: Dir::open(&parent, storage)?, name, uri: uri.to_owned() };
+        let new = Self { replaces: false, ..Self::over(uri, storage)? };
         if new.dir.exists(&new.name)? {
             return Err(new.taken());
         }
         Ok(new)
+    }
+
+    /// The place at `uri`, whatever is there: for files that can be made again. A reader finds the old one
+    /// or the new one, whole.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the address names no file.
+    pub fn over(uri: &str, storage: &Storage) -> Result<Self> {
+        let (parent, name) = split(uri)?;
+        Ok(Self { dir: Dir::open(&parent, storage)?, name, uri: uri.to_owned(), replaces: true })
     }
 
     /// Holds the address to the format of what will be written.
@@ -53,8 +63,12 @@ impl NewFile {
     /// Writes the file.
     ///
     /// # Errors
-    /// `Conflict` if something is there by now; `Unavailable` if it cannot be written.
+    /// `Conflict` if something is there by now that may not be replaced, or a symbolic link; `Unavailable`
+    /// if it cannot be written.
     pub fn write(&self, bytes: impl Into<Bytes>) -> Result<()> {
+        if self.replaces {
+            return self.dir.replace(&self.name, bytes);
+        }
         match self.dir.create(&self.name, bytes)? {
             Written::Created => Ok(()),
             Written::AlreadyThere => Err(self.taken()),
@@ -138,5 +152,7 @@ mod tests {
         assert_eq!(new.write("2").unwrap_err().kind(), ErrorKind::Conflict);
         let error = NewFile::at(&uri, &Storage::default()).unwrap_err();
         assert!(error.to_string().contains("is there already"), "{error}");
+        NewFile::over(&uri, &Storage::default()).unwrap().write("3").unwrap();
+        assert_eq!(std::fs::read(&uri).unwrap(), b"3");
     }
 }

@@ -37,7 +37,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("selection", &["error", "recipe", "scoring", "seed", "sql", "tables"]),
     ("lazy", &["error", "folds", "recipe", "scoring", "seed", "selection"]),
     ("shards", &["error", "recipe", "samples", "seed", "storage", "tables"]),
-    ("report", &["error", "run"]),
+    ("report", &["error", "evaluation", "run"]),
     ("records", &["error", "recipe", "run", "storage"]),
 ];
 
@@ -66,6 +66,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ),
     ("candle_core", &["src/models/", "src/training/", "src/error.rs"]),
     ("candle_nn", &["src/models/", "src/training/"]),
+    ("usvg", &["src/report/png.rs"]),
+    ("tiny_skia", &["src/report/png.rs"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

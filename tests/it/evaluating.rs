@@ -115,7 +115,20 @@ fn test_rows_are_those_that_were_named_and_no_training_row() {
     toy.write(std::path::Path::new(&other));
     let told = evaluated(&run, &["--seeds", "1", "--test", &other]);
     assert_eq!(told["test_copies"], 60, "the toy is the same under other names");
-    assert_eq!(told["test"], other);
+    let name = |told: &Value| told["test"].as_str().unwrap().to_owned();
+    assert!(name(&told).starts_with(&format!("{other} (content ")), "{told}");
+    // Another version of the file, with as many samples, is another test.
+    let before = std::fs::read(&other).unwrap();
+    toy.labels[0] = 1;
+    toy.write(std::path::Path::new(&other));
+    let again = evaluated(&run, &["--seeds", "1", "--test", &other]);
+    assert!(name(&again) != name(&told) && again["test_samples"] == told["test_samples"]);
+    std::fs::write(&other, before).unwrap();
+    assert_eq!(evaluated(&run, &["--seeds", "1", "--test", &other]), told);
+    let rows = unseen::run::evaluations(&run, &Storage::default()).unwrap().unwrap();
+    let of =
+        |test: &str| rows["test"].as_string::<i32>().iter().filter(|t| *t == Some(test)).count();
+    assert_eq!((of(&name(&told)), of(&name(&again))), (4, 4));
 
     let refused = |args: &[&str], says: &str| {
         let output = crate::support::run(&[&["evaluate", &run, "-q"], args].concat());
@@ -176,6 +189,56 @@ fn a_killed_evaluation_goes_on_and_threads_change_nothing() {
     assert!(litter.iter().any(|o| of_models(&o)), "{litter:?}");
     succeed(&[&args[..4], &["--delete"]].concat());
     assert_eq!(evaluated(&killed, &["--seeds", "1"])["subsets"], expected["subsets"]);
+}
+
+#[test]
+fn a_training_of_an_evaluation_goes_on_where_it_was_killed() {
+    let place = Place::new();
+    let every = "train.checkpoint_epochs=1";
+    let (whole, killed) = (pruned(&place, "whole", &[every]), pruned(&place, "killed", &[every]));
+    evaluated(&whole, &["--seeds", "1"]);
+    // `full` has 3 epochs of about 16 steps; the checkpoint is that of the second.
+    let within = |steps: usize| {
+        let mut command = unseen(&["evaluate", &killed, "-q", "--seeds", "1"]);
+        command.env("UNSEEN_CRASH_AT", format!("training-step:{steps}")).output().unwrap()
+    };
+    assert!(!within(36).status.success());
+    let kept = dir(&killed).list("evaluate/checkpoints").unwrap();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    let task = kept[0].rsplit('/').next().unwrap().to_owned();
+    // `clean` spares it, and who works on a training is known, so it spares that, too.
+    succeed(&["clean", &killed, "--older-than", "0s", "--delete"]);
+    assert_eq!(dir(&killed).list("evaluate/checkpoints").unwrap(), kept);
+    assert!(!dir(&killed).list(&format!("evaluate/claims/{task}")).unwrap().is_empty());
+    // One epoch is left of it: the second step of the next training is not reached within fewer.
+    assert!(!within(20).status.success());
+    assert_eq!(records(&killed, &task).len(), 1, "{task} was not ended within an epoch");
+    evaluated(&killed, &["--seeds", "1"]);
+    assert_eq!(results(&killed), results(&whole));
+    assert!(dir(&killed).list("evaluate/checkpoints").unwrap().is_empty());
+}
+
+#[test]
+fn the_memory_of_test_samples_is_counted() {
+    let place = Place::new();
+    let here = pruned(&place, "run", &[]);
+    let mut toy = Toy::new(20_000, 3);
+    toy.ids.iter_mut().for_each(|id| id.insert(0, 't'));
+    toy.write(&place.path("test.parquet"));
+    let test = place.text("test.parquet");
+    let least = |more: &[&str]| -> u64 {
+        let output = run(&[&["evaluate", &here, "-q", "--memory", "1MiB"], more].concat());
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && told.contains("the run needs at least"), "{told}");
+        let after = told.split("give --memory ").nth(1).unwrap();
+        after.split("MiB").next().unwrap().parse().unwrap()
+    };
+    let (alone, beside) = (least(&[]), least(&["--test", &test]));
+    // 20,000 rows of more than 650 bytes.
+    assert!(beside >= alone + 12, "{alone} MiB alone, {beside} MiB with test samples");
+    let memory = format!("{beside}MiB");
+    let told = evaluated(&here, &["--seeds", "1", "--test", &test, "--memory", &memory]);
+    assert_eq!(told["test_samples"], 20_000);
 }
 
 #[test]

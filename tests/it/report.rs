@@ -88,9 +88,83 @@ fn a_report_has_each_part_and_holds_hostile_names() {
     let again = place.text("again.html");
     succeed(&["report", &unseen, "--against", &fitting, "--out", &again]);
     assert_eq!(read(&place, "again.html"), page, "the same run gives the same bytes");
-    let taken = run(&["report", &unseen]);
+    // Its own place is that of the newest one; another file is replaced if that is asked for.
+    std::fs::write(place.path("run/report.html"), "old").unwrap();
+    succeed(&["report", &unseen, "--against", &fitting]);
+    assert_eq!(read(&place, "run/report.html"), page);
+    std::fs::write(&again, "mine").unwrap();
+    let taken = run(&["report", &unseen, "--out", &again]);
     let error = String::from_utf8_lossy(&taken.stderr).into_owned();
     assert!(!taken.status.success() && error.contains("is there already"), "{error}");
+    assert_eq!(read(&place, "again.html"), "mine");
+    succeed(&["report", &unseen, "--against", &fitting, "--out", &again, "--replace"]);
+    assert_eq!(read(&place, "again.html"), page);
+}
+
+#[test]
+fn an_evaluated_run_says_what_it_is_worth() {
+    let place = Place::new();
+    let run_dir = pruned(&place, "run", &["data.filter=id < '<id 160>'", "train.epochs=20"]);
+    let page = || {
+        succeed(&["report", &run_dir]);
+        read(&place, "run/report.html")
+    };
+    succeed(&["evaluate", &run_dir, "-q", "--seeds", "2"]);
+    let held_out = page();
+    for wanted in [
+        "<section id=\"evaluation\"",
+        "<a href=\"#evaluation\">",
+        "No test data were given",
+        "samples held out of the training data:",
+        "class=\"whisker a\"",
+        "<dt>Accuracy</dt>",
+    ] {
+        assert!(held_out.contains(wanted), "{wanted} is missing");
+    }
+    harmless(&held_out);
+    let told = held_out.matches("<p class=\"verdict").count();
+    assert!(told >= 2, "in the head and in its section");
+
+    // Test rows of its own go before; their condition is hostile, too.
+    let rows = ["--test-filter", "id >= '<id 160>'"];
+    succeed(&[&["evaluate", &run_dir, "-q", "--seeds", "2"], &rows[..]].concat());
+    let both = page();
+    let at = |text: &str| both.find(text).unwrap_or_else(|| panic!("no {text}"));
+    assert!(
+        at("where id &gt;= &#39;&lt;id 160&gt;&#39; (content ") < at("No test data were given")
+    );
+    harmless(&both);
+
+    let (svg, png) = (place.text("evaluation.svg"), place.text("evaluation.png"));
+    succeed(&["plot", &run_dir, "--what", "evaluation", "--out", &svg, &png]);
+    assert!(read(&place, "evaluation.svg").contains("where id &gt;= "));
+    let picture = image::open(png).unwrap().to_rgb8();
+    assert_eq!(picture.width(), 1440);
+    let blue = picture.pixels().filter(|pixel| pixel.0 == [0, 0x72, 0xb2]).count();
+    assert!(blue > 100, "the coreset's bar has its colour: {blue}");
+}
+
+#[test]
+fn a_coreset_that_is_worse_than_random_cannot_be_overlooked() {
+    let place = Place::new();
+    Toy::new(300, 3).write(&place.path("toy.parquet"));
+    let more = "filter = \"label = '1'\"\n[train]\nepochs = 30\n";
+    let text = toy_recipe(&place.text("toy.parquet"), &place.text("run"), "");
+    let text = text
+        .replace("[train]\nepochs = 3\n", "")
+        .replace("keep = 0.5\nstages = 2\n", &format!("keep = 0.3\nstages = 1\n{more}"))
+        .replace("batch_size = 16\n", "")
+        .replace("epochs = 30\n", "epochs = 30\nbatch_size = 16\n");
+    succeed(&["run", &place.recipe("run.toml", &text), "-q"]);
+    let told = succeed(&["evaluate", &place.text("run"), "-q"]);
+    assert!(told.contains("WORSE than a subset drawn at random"), "{told}");
+    succeed(&["report", &place.text("run")]);
+    let page = read(&place, "run/report.html");
+    let head = page.split("</header>").next().unwrap();
+    assert!(
+        head.contains("<p class=\"verdict worse\"><strong>WORSE than random</strong>"),
+        "{head}"
+    );
 }
 
 /// Nothing runs, nothing is fetched, and nothing that came from the data is markup.
@@ -161,6 +235,16 @@ fn pictures_are_whole_files_and_what_is_not_there_is_said() {
         );
         assert!(!svg.contains("<script"), "{svg}");
     }
+    let taken = plot("scores");
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("is there already"));
+    let old = read(&place, "scores.svg");
+    std::fs::write(place.path("scores.svg"), "old").unwrap();
+    let out = place.text("scores.svg");
+    succeed(&["plot", &run_dir, "--what", "scores", "--out", &out, "--replace"]);
+    assert_eq!(read(&place, "scores.svg"), old);
+    let none = run(&["plot", &run_dir, "--out", &place.text("sweep.svg")]);
+    let error = String::from_utf8_lossy(&none.stderr).into_owned();
+    assert!(!none.status.success() && error.contains("no sweep ended here"), "{error}");
     for (what, why) in [("stages", "selected in one stage"), ("evaluation", "unseen evaluate")] {
         let output = plot(what);
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -196,6 +280,9 @@ fn records_say_what_the_manifest_says() {
             read(&place, &format!("again/{same}"))
         );
     }
+    // Here they are always those of the last call.
+    succeed(&["records", &run_dir, "--license", "MIT"]);
+    assert!(read(&place, "run/croissant.json").contains("MIT"));
     let json = |name: &str| -> Value { serde_json::from_str(&read(&place, name)).unwrap() };
     let manifest = json("run/manifest.json");
     let event = json("again/openlineage.json");
@@ -207,9 +294,9 @@ fn records_say_what_the_manifest_says() {
     let files = dataset["distribution"].as_array().unwrap();
     assert!(files.len() > 2, "several shards and their set");
     for file in files.iter().filter(|file| file["@type"] == "cr:FileObject") {
-        let path = format!("coreset/{}", file["contentUrl"].as_str().unwrap());
-        let published =
-            manifest["files"].as_array().unwrap().iter().find(|f| f["path"] == path.as_str());
+        let path = file["contentUrl"].as_str().unwrap().strip_prefix("../run/").unwrap();
+        assert!(place.path("again").join("../run").join(path).exists(), "{path}");
+        let published = manifest["files"].as_array().unwrap().iter().find(|f| f["path"] == path);
         assert_eq!(file["sha256"], published.unwrap()["sha256"], "{path}");
     }
     let digest = manifest["selection_sha256"].as_str().unwrap();

@@ -126,6 +126,16 @@ fn secrets_that_work_stay_hidden() {
     watch.succeeds(&["status", &run], &[]);
     watch.succeeds(&["verify", &run, "--json"], &[]);
     watch.run(&["config", "show", &recipe], &[]);
+    watch.succeeds(&["evaluate", &run, "--seeds", "1"], &[]);
+    watch.succeeds(&["stability", &run], &[]);
+    watch.succeeds(&["report", &run], &[]);
+    watch.succeeds(&["records", &run], &[]);
+    let plot = watch.place.text("evaluation.png");
+    watch.succeeds(&["plot", &run, "--what", "evaluation", "--out", &plot], &[]);
+    let sweep = watch.recipe("sweep", "[sweep]\nkeep = [0.3, 0.5]\n[evaluate]\nseeds = 1\n");
+    watch.succeeds(&["sweep", &sweep], &[]);
+    let plot = watch.bucket.uri("plots/sweep.svg");
+    watch.succeeds(&["plot", &watch.bucket.uri("sweep"), "--out", &plot], &[]);
 
     // The same key from a profile, and nothing in the environment.
     let (access, secret) = (
@@ -180,9 +190,14 @@ fn secrets_stay_hidden_when_the_server_says_no() {
     for verb in ["plan", "run"] {
         watch.fails(&[verb, &recipe], &wrong_key, "toy.parquet");
     }
-    for verb in ["status", "verify"] {
+    for verb in ["status", "verify", "evaluate", "stability", "records"] {
         watch.fails(&[verb, &watch.bucket.uri("refused")], &wrong_key, "run.json");
     }
+    let (refused, page) = (watch.bucket.uri("refused"), watch.place.text("page.html"));
+    watch.fails(&["report", &refused, "--out", &page], &wrong_key, "run.json");
+    let picture = watch.place.text("picture.svg");
+    watch.fails(&["plot", &refused, "--out", &picture], &wrong_key, "sweep.parquet");
+    watch.fails(&["sweep", &recipe, "--set", "sweep.keep=[0.5]"], &wrong_key, "toy.parquet");
     // Input on this machine, so that the first refusal is one of a write.
     let text = toy_recipe(&watch.place.text("toy.parquet"), &watch.bucket.uri("refused"), SHORT);
     let writes = watch.place.recipe("writes.toml", &text);

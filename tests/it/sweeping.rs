@@ -84,6 +84,24 @@ fn a_grid_is_run_once_and_every_run_of_it_is_proven() {
     assert!(before.iter().all(|(name, sha256)| after[name] == *sha256));
     let text = succeed(&["sweep", &path, "--quiet"]);
     assert!(text.contains("fitting  entropy") && text.contains("12 runs in "), "{text}");
+    assert!(text.contains(&format!("Plot       {sweep}/sweep.svg")), "{text}");
+
+    // The picture follows from the table.
+    let picture = std::fs::read_to_string(place.path("sweep/sweep.svg")).unwrap();
+    for wanted in
+        [">margin</text>", ">entropy</text>", ">fitting, 1 stage</text>", "class=\"line n\""]
+    {
+        assert!(picture.contains(wanted), "{wanted} is missing");
+    }
+    let (svg, png) = (place.text("again.svg"), place.text("again.png"));
+    succeed(&["plot", &sweep, "--out", &svg, &png]);
+    assert_eq!(std::fs::read_to_string(svg).unwrap(), picture);
+    assert_eq!(&std::fs::read(png).unwrap()[1..4], b"PNG");
+    let (page, run) =
+        (place.text("page.html"), format!("{sweep}/{}", rows["run"].as_string::<i32>().value(0)));
+    succeed(&["report", &run, "--sweep", &sweep, "--out", &page]);
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains(">fitting, 1 stage</text>") && page.contains("found with other recipes"));
 }
 
 #[test]

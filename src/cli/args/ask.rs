@@ -5,6 +5,16 @@ use crate::error::Result;
 use crate::recipe::{Override, Storage, nearest};
 use crate::report::Plot as Picture;
 
+pub(super) const PLOT_EXAMPLES: &str = "\
+Examples:
+  unseen plot runs/quickstart --what scores --against runs/fitting --out scores.svg
+
+  # What `unseen evaluate` found, for the browser and for a slide.
+  unseen plot runs/quickstart --what evaluation --out evaluation.svg evaluation.png
+
+  # A sweep.
+  unseen plot runs/sweep --out sweep.png";
+
 /// `unseen explain`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Explain {
@@ -21,9 +31,9 @@ pub struct Curve {
     /// The run.
     #[command(flatten)]
     pub on: OnRun,
-    /// Draw it into a new file, such as `curve.svg`
-    #[arg(long, value_name = "FILE.svg")]
-    pub plot: Option<String>,
+    /// Draw it into new files: `curve.svg`, `curve.png` or both
+    #[arg(long, value_name = "FILE", num_args = 1.., value_parser = drawing)]
+    pub plot: Vec<String>,
 }
 
 /// `unseen diff`.
@@ -60,12 +70,18 @@ pub struct Report {
     /// Another run to hold it against, such as one of the same data in mode `fitting`
     #[arg(long, value_name = "RUN")]
     pub against: Option<String>,
+    /// A sweep of the same data, whose accuracies are shown beside those of the run
+    #[arg(long, value_name = "SWEEP")]
+    pub sweep: Option<String>,
     /// The column of texts that shows samples best (`text`, if there is one)
     #[arg(long, value_name = "COLUMN")]
     pub text: Option<String>,
-    /// The new file (`report.html` in the run directory if not given)
+    /// The new file (`report.html` in the run directory, which replaces an older one, if not given)
     #[arg(long, value_name = "FILE.html")]
     pub out: Option<String>,
+    /// Replace what is at --out
+    #[arg(long, requires = "out")]
+    pub replace: bool,
 }
 
 impl Report {
@@ -73,6 +89,11 @@ impl Report {
     pub fn out(&self) -> String {
         let beside = || format!("{}/report.html", self.on.run.trim_end_matches('/'));
         self.out.clone().unwrap_or_else(beside)
+    }
+
+    /// Whether it may replace what is there.
+    pub fn replaces(&self) -> bool {
+        self.replace || self.out.is_none()
     }
 }
 
@@ -82,15 +103,19 @@ pub struct Plot {
     /// The run.
     #[command(flatten)]
     pub on: OnRun,
-    /// What to draw: `scores`, `agreement`, `stages`, `classes`, `evaluation` or `keep`
-    #[arg(long, value_name = "NAME", value_parser = picture)]
+    /// What to draw: of a run `scores`, `agreement`, `stages`, `classes`, `evaluation` or `keep`; of a sweep
+    /// `sweep`
+    #[arg(long, value_name = "NAME", value_parser = picture, default_value = "sweep")]
     pub what: Picture,
     /// Another run to hold it against, for `scores`
     #[arg(long, value_name = "RUN")]
     pub against: Option<String>,
-    /// The new file; only SVG can be drawn
-    #[arg(long, value_name = "FILE.svg", value_parser = svg)]
-    pub out: String,
+    /// The new files: names that end in .svg or .png
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true, value_parser = drawing)]
+    pub out: Vec<String>,
+    /// Replace what is there
+    #[arg(long)]
+    pub replace: bool,
 }
 
 /// `unseen records`.
@@ -99,7 +124,8 @@ pub struct Records {
     /// The run.
     #[command(flatten)]
     pub on: OnRun,
-    /// The directory for the files (`records` in the run directory if not given)
+    /// The directory for all files (if not given, `records` in the run directory, and for Croissant the run
+    /// directory; there they replace older ones)
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
     /// The licence of the dataset, for Croissant: an address, or a name of the SPDX list
@@ -124,9 +150,10 @@ fn picture(text: &str) -> std::result::Result<Picture, String> {
     })
 }
 
-fn svg(text: &str) -> std::result::Result<String, String> {
-    if std::path::Path::new(text).extension().is_some_and(|e| e.eq_ignore_ascii_case("svg")) {
+fn drawing(text: &str) -> std::result::Result<String, String> {
+    let ending = std::path::Path::new(text).extension().unwrap_or_default();
+    if ["svg", "png"].iter().any(|known| ending == *known) {
         return Ok(text.to_owned());
     }
-    Err("only SVG can be drawn; name a file that ends in .svg (browsers and Inkscape make PNG of it)".to_owned())
+    Err("pictures are SVG or PNG; name a file that ends in .svg or .png".to_owned())
 }

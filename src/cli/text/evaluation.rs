@@ -2,19 +2,20 @@
 
 use std::fmt::Write as _;
 
-use super::{counted, grouped};
-use crate::evaluation::{Gated, Interval};
-use crate::recipe::{Mode, TrainBudget};
-use crate::run::{Evaluated, Evaluation, Pair, Stability, Swept};
+use super::{counted, grouped, ranged};
+use crate::evaluation::Gated;
+use crate::recipe::TrainBudget;
+use crate::run::{Comparison, Evaluated, Evaluation, Pair, Stability, Swept};
 
 /// An evaluation.
 pub(in crate::cli) fn evaluation(told: &Evaluation) -> String {
     let mut text = String::new();
-    let same = match told.budget {
+    let comparison = &told.comparison;
+    let same = match comparison.budget {
         TrainBudget::Epochs => "the same epochs on every subset",
         TrainBudget::Iterations => "the same optimiser steps on every subset, in whole epochs",
     };
-    let _ = writeln!(text, "\n{}\n", told.verdict);
+    let _ = writeln!(text, "\n{}\n", comparison.verdict);
     let _ = writeln!(
         text,
         "  {:<18}{:>9}{:>8}{:>9}{:>16}{:>16}{:>16}{:>16}",
@@ -27,10 +28,10 @@ pub(in crate::cli) fn evaluation(told: &Evaluation) -> String {
         "class spread",
         "calibr. error"
     );
-    told.subsets.iter().for_each(|subset| row(&mut text, subset));
-    let _ = writeln!(text, "\nTested on  {}", tested_on(told));
+    comparison.subsets.iter().for_each(|subset| row(&mut text, subset));
+    let _ = writeln!(text, "\nTested on  {}", tested_on(comparison));
     let _ = writeln!(text, "Budget     {same}");
-    let _ = writeln!(text, "Numbers    {}", numbers(told));
+    let _ = writeln!(text, "Numbers    {}", numbers(comparison));
     if told.test_copies > 0 {
         let copies = counted(told.test_copies, "test sample");
         let _ = writeln!(text, "Copies     {copies} look to models exactly like a training sample");
@@ -50,18 +51,12 @@ fn row(text: &mut String, subset: &Evaluated) {
         grouped(subset.steps)
     );
     for interval in [subset.accuracy, subset.worst_class, subset.class_spread, subset.ece] {
-        let _ = write!(text, "{:>16}", percent(interval));
+        let _ = write!(text, "{:>16}", ranged(interval.percent()));
     }
     text.push('\n');
 }
 
-/// `84.52 ± 0.31`, of a share.
-fn percent(Interval { mean, half_width, n }: Interval) -> String {
-    let half_width = half_width.map(|half| 100.0 * half);
-    ranged(Interval { mean: 100.0 * mean, half_width, n })
-}
-
-fn tested_on(told: &Evaluation) -> String {
+fn tested_on(told: &Comparison) -> String {
     let samples = counted(told.test_samples, "sample");
     if told.held_out {
         return format!(
@@ -71,7 +66,7 @@ fn tested_on(told: &Evaluation) -> String {
     format!("{samples}: {}", told.test)
 }
 
-fn numbers(told: &Evaluation) -> String {
+fn numbers(told: &Comparison) -> String {
     let accuracy = told.subsets.first().map_or(0.0, |subset| subset.accuracy.mean);
     let error = (accuracy * (1.0 - accuracy) / told.test_samples.max(1) as f64).sqrt();
     let over = match told.seeds {
@@ -159,15 +154,11 @@ pub(in crate::cli) fn swept(told: &Swept) -> String {
         "mode", "by", "strategy", "keep", "stages", "coreset", "random", "stratified", "full"
     );
     for point in &told.points {
-        let mode = match point.mode {
-            Mode::Unseen => "unseen",
-            Mode::Fitting => "fitting",
-        };
         let keep = format!("{:.1} %", 100.0 * point.keep);
         let _ = write!(
             text,
-            "  {mode:<9}{:<24}{:<18}{keep:>7}{:>8}",
-            point.by, point.strategy, point.stages
+            "  {:<9}{:<24}{:<18}{keep:>7}{:>8}",
+            point.mode, point.by, point.strategy, point.stages
         );
         for accuracy in [point.coreset, point.random, point.random_stratified, point.full] {
             let _ = write!(text, "{:>16}", ranged(accuracy));
@@ -182,10 +173,4 @@ pub(in crate::cli) fn swept(told: &Swept) -> String {
     let runs = counted(told.runs as u64, "run");
     let _ = writeln!(text, "{runs} in {}/runs, each model in {}", told.uri, told.table);
     text
-}
-
-/// `84.52 ± 0.31`, of per cent.
-fn ranged(interval: Interval) -> String {
-    let half = interval.half_width.map(|half| format!(" ± {half:.2}"));
-    format!("{:.2}{}", interval.mean, half.unwrap_or_default())
 }

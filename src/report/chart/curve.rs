@@ -24,6 +24,9 @@ const LINES: [Line; 3] = [
     ("n", "the same, expected", |point| point.overlap_expected),
 ];
 
+/// Where the name of each line begins.
+const LEGEND: [f64; 3] = [16.0, 288.0, 516.0];
+
 /// The curve of a run.
 pub(in crate::report) fn curve(curve: &Curve) -> Chart {
     let title = format!("What {} would keep", curve.uri);
@@ -41,9 +44,9 @@ pub(in crate::report) fn curve(curve: &Curve) -> Chart {
         ));
         chart.text("soft", (x + 4.0, PANEL.top + 12.0), "start", "the run");
     }
-    for (at, (class, name, of)) in LINES.iter().enumerate() {
+    for ((class, name, of), x) in LINES.iter().zip(LEGEND) {
         line(&mut chart, class, curve, *of);
-        let (x, y) = (PANEL.left + 240.0 * at as f64, PANEL.bottom() + 62.0);
+        let y = PANEL.bottom() + 62.0;
         chart.draw(format_args!("<path class=\"line {class}\" d=\"M{x} {:.1}h24\"/>", y - 4.0));
         chart.text("soft", (x + 30.0, y), "start", name);
     }

@@ -1,6 +1,7 @@
 //! Pictures: each is one SVG without scripts, readable in light and dark and without colours.
 //!
-//! - `panel`: axes and scales. The other files are a picture each.
+//! - `panel`: axes and scales. `interval`: means and how sure they are. `rows`: accuracies one below the
+//!   other. The other files are a picture each.
 //!
 //! Colours are from a palette that colour-blind people can tell apart (Okabe, Ito), darkened where text
 //! needs the contrast; lines differ in their dashes, too.
@@ -11,20 +12,26 @@ mod curve;
 mod evaluation;
 mod flow;
 mod histogram;
+mod interval;
 mod panel;
+mod rows;
 mod strip;
+mod sweep;
 
 use std::fmt::{Display, Write as _};
 
 pub(super) use agreement::agreement;
 pub(super) use bars::classes;
 pub(super) use curve::curve;
-pub(super) use evaluation::{evaluation, in_order, mean, subset};
+pub(super) use evaluation::{evaluation, subset};
 pub(super) use flow::flow;
 pub(super) use histogram::histograms;
 pub(super) use strip::strip;
+pub(super) use sweep::sweep;
 
 use super::markup::escaped;
+use super::png::png;
+use crate::error::Result;
 
 /// The colours; they hold in a page and in a file of its own.
 pub(super) const STYLE: &str = include_str!("chart.css");
@@ -48,11 +55,6 @@ impl Chart {
         Self { title, described, height, body: String::new() }
     }
 
-    /// What the picture shows, in a few words.
-    pub(super) fn title(&self) -> &str {
-        &self.title
-    }
-
     /// The picture as a file.
     pub fn document(&self) -> String {
         let (title, described) = (escaped(&self.title), escaped(&self.described));
@@ -66,6 +68,14 @@ impl Chart {
         let _ = writeln!(svg, "<rect class=\"page\" width=\"{WIDTH}\" height=\"{height}\"/>");
         let _ = writeln!(svg, "{}</svg>", self.body);
         svg
+    }
+
+    /// The picture as PNG, in its light colours and twice as many pixels as it has units.
+    ///
+    /// # Errors
+    /// `Internal` if it cannot be drawn.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        png(&self.document())
     }
 
     /// The picture as part of a page that has [`STYLE`].
@@ -101,6 +111,14 @@ impl Chart {
         ));
     }
 
+    /// Adds a shape that says what it is when pointed at.
+    fn mark(&mut self, class: &str, path: &str, says: &str) {
+        let says = escaped(says);
+        self.draw(format_args!(
+            "<path class=\"{class}\" d=\"{path}\"><title>{says}</title></path>"
+        ));
+    }
+
     /// Adds what the colours stand for, in a row from `x` on; the width of a text is guessed.
     fn legend(&mut self, (mut x, y): (f64, f64), entries: &[(&str, f64, &str)]) {
         for (class, opacity, name) in entries {
@@ -116,6 +134,14 @@ fn text_width(text: &str) -> f64 {
     8.0 * text.chars().count() as f64
 }
 
+/// The name of a test for a picture: without the directories of its address, and without what pins it.
+fn brief(test: &str) -> String {
+    let test = test.split(" (content ").next().unwrap_or_default();
+    let end = test.find(' ').unwrap_or(test.len());
+    let start = test[..end].rfind('/').map_or(0, |slash| slash + 1);
+    test[start..].to_owned()
+}
+
 /// A text of at most so many characters.
 fn shortened(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
@@ -123,6 +149,9 @@ fn shortened(text: &str, most: usize) -> String {
     }
     text.chars().take(most - 1).chain(['\u{2026}']).collect()
 }
+
+#[cfg(test)]
+pub(super) mod evaluation_tests;
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +178,8 @@ mod tests {
 
     #[test]
     fn long_names_are_cut() {
+        assert_eq!(brief("a/b.parquet where x = 'c/d' (content 0f)"), "b.parquet where x = 'c/d'");
+        assert_eq!((brief("held-out"), brief("a/")), ("held-out".into(), String::new()));
         assert_eq!((shortened("abc", 3), shortened("äbcd", 3)), ("abc".into(), "äb…".into()));
     }
 }

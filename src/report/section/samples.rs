@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Section;
 use crate::report::chart;
-use crate::report::markup::{escaped, paragraph};
+use crate::report::markup::{self, escaped, paragraph};
 use crate::report::words::{grouped, number};
 use crate::run::{Evidence, Glimpse, Shelf, Shown};
 
@@ -36,10 +36,7 @@ pub(super) fn samples(run: &Evidence) -> Option<Section> {
 /// Why the inputs cannot be shown, if so.
 fn unreadable(run: &Evidence) -> String {
     run.gallery.note.as_ref().map_or_else(String::new, |note| {
-        format!(
-            "<p class=\"note\">The source cannot be read, so there are ids only: {}.</p>\n",
-            escaped(note)
-        )
+        markup::note(&format!("The source cannot be read, so there are ids only: {note}."))
     })
 }
 

@@ -3,19 +3,21 @@
 use std::fmt::Write as _;
 
 use super::Section;
+use super::evaluation::verdicts;
 use crate::report::markup::{Table, escaped, paragraph};
 use crate::report::words::{grouped, percent, share, size};
-use crate::run::Evidence;
+use crate::run::{Evidence, Subset};
 
 /// The head of the page.
 pub(in crate::report) fn head(run: &Evidence) -> String {
     let s = &run.summary;
     format!(
-        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, {}</p>\n</header>\n",
+        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, {}</p>\n{}</header>\n",
         grouped(s.kept),
         grouped(s.usable),
         escaped(&s.uri),
-        escaped(&s.order)
+        escaped(&s.order),
+        verdicts(run)
     )
 }
 
@@ -40,14 +42,15 @@ pub(super) fn summary(run: &Evidence) -> Section {
 
 fn facts(run: &Evidence) -> String {
     let s = &run.summary;
-    let mut facts = vec![
-        ("Kept", percent(share(s.kept, s.usable)), format!("{} samples", grouped(s.kept))),
+    let kept = ("Kept", percent(share(s.kept, s.usable)), format!("{} samples", grouped(s.kept)));
+    let mut facts: Vec<_> = [kept].into_iter().chain(accuracy(run)).collect();
+    facts.extend([
         ("Classes", grouped(s.classes.len() as u64), balance(run)),
         ("Stages", s.stages.len().to_string(), format!("{} scoring models", models(run))),
         ("Quarantined", grouped(s.quarantined), "cannot be used".to_owned()),
-    ];
+    ]);
     if let Some(count) = s.suspected_labels {
-        facts.push(("Suspected labels", grouped(count), percent(share(count, s.usable))));
+        facts.push(("Suspect labels", grouped(count), percent(share(count, s.usable))));
     }
     if s.shards > 0 {
         let shards =
@@ -60,6 +63,20 @@ fn facts(run: &Evidence) -> String {
         let _ = writeln!(html, "<div><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>");
     }
     html + "</dl>\n"
+}
+
+/// What the coreset is worth, on the first test.
+fn accuracy(run: &Evidence) -> Option<(&'static str, String, String)> {
+    let subsets = &run.evaluations.first()?.subsets;
+    let of = |subset| {
+        let one = subsets.iter().find(|one| one.subset == subset);
+        one.map(|one| percent(one.accuracy.mean).replace(' ', "\u{a0}"))
+    };
+    let others = [(Subset::Random, "random"), (Subset::Full, "all")];
+    let others = others
+        .into_iter()
+        .filter_map(|(subset, name)| Some(format!("{name}\u{a0}{}", of(subset)?)));
+    Some(("Accuracy", of(Subset::Coreset)?, others.collect::<Vec<_>>().join(", ")))
 }
 
 fn models(run: &Evidence) -> usize {

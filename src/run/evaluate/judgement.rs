@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::compare::in_words;
 use super::proxies::{Job, Proxied, Proxy, proxied};
 use super::{Compared, Subset, ledger_of};
 use crate::error::{Place, Result};
@@ -90,7 +91,7 @@ impl Judgement {
         let noise = test_noise(f64::midpoint(coreset.mean, random_stratified.mean), test_samples);
         let compared = Compared { subset: Subset::RandomStratified, points };
         Self {
-            verdict: verdict(keep, &[compared.in_words(noise)]),
+            verdict: verdict(keep, &[in_words(&compared, noise)]),
             // As the verdict rounds.
             below_random: (10.0 * points.mean).round() < 0.0,
             figures: Some(Figures { test_samples, seeds, coreset, random_stratified, points }),
@@ -144,6 +145,7 @@ impl Run {
 mod tests {
     use super::*;
     use crate::evaluation::Metrics;
+    use crate::recipe::TrainBudget;
     use crate::run::evaluate::Tested;
 
     fn proxy(subset: Subset, accuracy: f64) -> Proxy {
@@ -151,8 +153,8 @@ mod tests {
         let tested = Tested {
             test: "held-out".to_owned(),
             test_samples: 1000,
-            budget: "epochs".to_owned(),
-            subset: subset.name().to_owned(),
+            budget: TrainBudget::Epochs,
+            subset,
             seed: 0,
             samples: 1,
             keep: 0.5,

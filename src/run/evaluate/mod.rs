@@ -8,31 +8,34 @@
 //! ```
 //!
 //! The records are those of any task, in a ledger of their own, so a later evaluation of the run trains
-//! only what is new to it. `bench` does it; `results` are the rows. `proxies` and `judgement` are the small
-//! evaluation that every run makes of itself.
+//! only what is new to it. `bench` does it; `results` are the rows, `compare` is what they say. `proxies` and
+//! `judgement` are the small evaluation that every run makes of itself.
 
 #[cfg(feature = "train")]
 mod bench;
 #[cfg(not(feature = "train"))]
 #[path = "no_bench.rs"]
 mod bench;
+mod compare;
 mod judgement;
 mod proxies;
 mod results;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Memory, Observer};
 use crate::error::{Error, Result};
-use crate::evaluation::{Against, Gate, Gated, Interval, Metrics};
+use crate::evaluation::{Gate, Gated, Interval, Metrics};
 use crate::recipe::{Storage, TrainBudget};
 use crate::storage::Ledger;
 
 pub(super) use bench::rows_in;
+pub use compare::Comparison;
+pub(super) use compare::comparisons;
 pub use judgement::{Figures, Judgement};
 pub(super) use proxies::{Job, Proxied, Proxy, proxied};
 pub use results::evaluations;
-pub(super) use results::{Tested, columns, evaluations_of};
+pub(super) use results::{Tested, columns, tested};
 
 /// What to evaluate, and how. What is not given here the recipe of the run says.
 #[derive(Clone, Debug)]
@@ -62,24 +65,11 @@ pub struct Evaluation {
     pub uri: String,
     /// The table with a row for each model of all evaluations of the run.
     pub table: String,
-    /// What the models were tested on.
-    pub test: String,
-    /// Whether that is a part of the training data, which the selection has seen.
-    pub held_out: bool,
-    /// Test samples.
-    pub test_samples: u64,
+    /// How the subsets compare.
+    #[serde(flatten)]
+    pub comparison: Comparison,
     /// Test samples that look to models exactly like a training sample.
     pub test_copies: u64,
-    /// What was the same for all subsets.
-    pub budget: TrainBudget,
-    /// How many models were trained on each.
-    pub seeds: u32,
-    /// The subsets.
-    pub subsets: Vec<Evaluated>,
-    /// How the accuracy of the coreset stands against each other subset.
-    pub against: Vec<Compared>,
-    /// The same in plain words.
-    pub verdict: String,
     /// The gates.
     pub gates: Vec<Gated>,
     /// Whether all gates hold.
@@ -108,6 +98,8 @@ pub struct Evaluated {
     pub class_spread: Interval,
     /// See [`Metrics::ece`].
     pub ece: Interval,
+    /// The accuracy of each model, by seed.
+    pub accuracies: Vec<f64>,
 }
 
 /// The coreset against another subset.
@@ -119,19 +111,8 @@ pub struct Compared {
     pub points: Interval,
 }
 
-impl Compared {
-    /// For the verdict; `test_noise` is that of [`Against`].
-    fn in_words(&self, test_noise: f64) -> Against {
-        let name = match self.subset {
-            Subset::RandomStratified => "stratified random",
-            other => other.name(),
-        };
-        Against { name, random: self.subset != Subset::Full, points: self.points, test_noise }
-    }
-}
-
 /// What a model is trained on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Subset {
     /// All usable samples.

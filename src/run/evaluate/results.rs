@@ -6,10 +6,10 @@ use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, StringArray};
 use arrow::record_batch::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use super::ledger_of;
+use super::{Subset, ledger_of};
 use crate::error::{Place, Result};
 use crate::evaluation::Metrics;
-use crate::recipe::Storage;
+use crate::recipe::{Storage, TrainBudget};
 use crate::run::status::open;
 use crate::storage::Ledger;
 use crate::tables;
@@ -17,13 +17,22 @@ use crate::tables;
 /// The first word of the keys of tasks that test a model.
 pub(super) const JUDGE: &str = "judge";
 
+/// The name of the part of the training data that is held out; that of given test data ends with what
+/// pins them, so none is called so.
+pub(super) const HELD_OUT: &str = "held-out";
+
+/// Whether the test with this name is a part of the training data.
+pub(super) fn is_held_out(test: &str) -> bool {
+    test == HELD_OUT
+}
+
 /// One row of the table: the facts in the record of one tested model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::run) struct Tested {
     pub(in crate::run) test: String,
     pub(in crate::run) test_samples: u64,
-    pub(in crate::run) budget: String,
-    pub(in crate::run) subset: String,
+    pub(in crate::run) budget: TrainBudget,
+    pub(in crate::run) subset: Subset,
     pub(in crate::run) seed: u32,
     pub(in crate::run) samples: u64,
     pub(in crate::run) keep: f64,
@@ -50,34 +59,38 @@ impl Tested {
 /// # Errors
 /// `InvalidInput` if no run began there; `CorruptData` if a record cannot be read.
 pub fn evaluations(uri: &str, storage: &Storage) -> Result<Option<RecordBatch>> {
-    evaluations_of(&open(uri, storage)?.1)
-}
-
-/// As [`evaluations`], of the run behind this ledger.
-///
-/// # Errors
-/// `CorruptData` if a record cannot be read.
-pub(in crate::run) fn evaluations_of(run: &Ledger) -> Result<Option<RecordBatch>> {
-    let table = table(&ledger_of(run))?;
+    let table = table(&ledger_of(&open(uri, storage)?.1))?;
     Ok(Some(table).filter(|table| table.num_rows() > 0))
 }
 
-/// The table of all tested models behind a ledger of evaluations.
-pub(super) fn table(ledger: &Ledger) -> Result<RecordBatch> {
+/// All models that were tested in evaluations of the run behind this ledger.
+///
+/// # Errors
+/// `CorruptData` if a record cannot be read.
+pub(in crate::run) fn tested(run: &Ledger) -> Result<Vec<Tested>> {
+    all(&ledger_of(run))
+}
+
+/// The rows behind a ledger of evaluations, in the order of the table.
+fn all(ledger: &Ledger) -> Result<Vec<Tested>> {
     let tasks = ledger.committed()?.into_iter();
     let judged = tasks.filter(|task| task.starts_with(JUDGE));
     let mut rows = judged.map(|task| Tested::read(ledger, &task)).collect::<Result<Vec<_>>>()?;
     rows.sort_by(|a, b| {
-        let key =
-            |row: &Tested| (row.test.clone(), row.budget.clone(), row.subset.clone(), row.seed);
+        let key = |row: &Tested| (row.test.clone(), row.budget.name(), row.subset.name(), row.seed);
         key(a).cmp(&key(b))
     });
-    Ok(RecordBatch::try_new(tables::evaluation(), columns(&rows))?)
+    Ok(rows)
+}
+
+/// The table of all tested models behind a ledger of evaluations.
+pub(super) fn table(ledger: &Ledger) -> Result<RecordBatch> {
+    Ok(RecordBatch::try_new(tables::evaluation(), columns(&all(ledger)?))?)
 }
 
 /// The columns of [`tables::evaluation`].
 pub(in crate::run) fn columns(rows: &[Tested]) -> Vec<ArrayRef> {
-    let texts = |of: fn(&Tested) -> &String| -> ArrayRef {
+    let texts = |of: fn(&Tested) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
     };
     let ints = |of: fn(&Tested) -> u32| -> ArrayRef {
@@ -92,8 +105,8 @@ pub(in crate::run) fn columns(rows: &[Tested]) -> Vec<ArrayRef> {
     vec![
         texts(|row| &row.test),
         counts(|row| row.test_samples),
-        texts(|row| &row.budget),
-        texts(|row| &row.subset),
+        texts(|row| row.budget.name()),
+        texts(|row| row.subset.name()),
         ints(|row| row.seed),
         counts(|row| row.samples),
         shares(|row| row.keep),

@@ -1,24 +1,24 @@
 //! What a report shows of a finished run, gathered from its tables and its source.
 //!
 //! - `types`: what there is to show. `facts`: the tables it comes from.
-//! - `scores`, `agreement`, `flow`, `classes`, `evaluated`, `gallery`: one part each.
+//! - `scores`, `agreement`, `flow`, `classes`, `gallery`: one part each.
 
 mod agreement;
 mod classes;
-mod evaluated;
 mod facts;
 mod flow;
 mod gallery;
 mod scores;
 mod types;
 
+use super::evaluate::{comparisons, tested};
 use crate::error::Result;
 pub use crate::ingest::Glimpse;
 use crate::recipe::Storage;
 use facts::Facts;
 pub use types::{
-    Agreement, Bin, ClassStory, Disparity, Evidence, Flow, Gallery, Histogram, Measured,
-    Provenance, Shelf, Shown, Suspect, Suspects, Uneven, Unusable,
+    Agreement, Bin, ClassStory, Disparity, Evidence, Flow, Gallery, Histogram, Provenance, Shelf,
+    Shown, Suspect, Suspects, Uneven, Unusable,
 };
 
 /// What is asked of a run.
@@ -28,6 +28,8 @@ pub struct Question<'a> {
     pub run: &'a str,
     /// A run to hold it against, such as one in mode `fitting`.
     pub against: Option<&'a str>,
+    /// A sweep of the same data, to show what other recipes reach.
+    pub sweep: Option<&'a str>,
     /// Whether to read samples from the source, to look at.
     pub samples: bool,
     /// The column of texts that shows samples best; without it, `text` if there is one.
@@ -56,7 +58,8 @@ pub fn evidence(question: &Question<'_>) -> Result<Evidence> {
         flow: flow::flow(&facts.states)?,
         disparity: classes::disparity(&classes),
         classes,
-        evaluations: evaluated::evaluations(&facts.ledger)?,
+        evaluations: comparisons(tested(&facts.ledger)?),
+        swept: question.sweep.map(|uri| super::swept(uri, question.storage)).transpose()?,
         gallery,
         suspects,
         quarantine: facts.quarantine()?,

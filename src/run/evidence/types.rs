@@ -1,11 +1,9 @@
 //! What a report shows of a run.
 
-use std::collections::BTreeMap;
-
 use serde::Serialize;
 
 use crate::ingest::Glimpse;
-use crate::run::{Difference, InputObject, Published, Summary};
+use crate::run::{Comparison, Difference, InputObject, Published, Summary, Swept};
 use crate::selection::Spread;
 
 /// Everything that a report shows of a finished run.
@@ -25,8 +23,10 @@ pub struct Evidence {
     pub classes: Vec<ClassStory>,
     /// How uneven the classes are.
     pub disparity: Disparity,
-    /// What fresh models reach, if the run was evaluated.
-    pub evaluations: Vec<Measured>,
+    /// What fresh models reach, for each test and budget of an evaluation; none if it was not evaluated.
+    pub evaluations: Vec<Comparison>,
+    /// What other recipes reach, if a sweep was named.
+    pub swept: Option<Swept>,
     /// Samples at the top, at the cut and at the bottom of the ranking.
     pub gallery: Gallery,
     /// Labels that may be wrong; `None` if the run did not look for them.
@@ -133,25 +133,6 @@ pub struct Uneven {
     pub ratio: Option<f64>,
     /// The coefficient of variation: standard deviation over mean, 0 if all are equal.
     pub variation: f64,
-}
-
-/// What fresh models that were trained on one subset reach.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Measured {
-    /// What they were measured on.
-    pub test: String,
-    /// How many samples that are.
-    pub test_samples: u64,
-    /// How long they trained: `epochs` or `iterations`.
-    pub budget: String,
-    /// What they were trained on, such as `coreset`.
-    pub subset: String,
-    /// Its share of the full set.
-    pub keep: f64,
-    /// Its samples.
-    pub samples: u64,
-    /// For each measure its value by seed.
-    pub measures: BTreeMap<String, Vec<f64>>,
 }
 
 /// Samples to look at.

@@ -23,10 +23,11 @@ use super::part::Part;
 use super::share::{Place, share_stage_1};
 use super::worker::Run;
 use super::{Manifest, Memory, Observer, Silent};
-use crate::error::{Place as _, Result};
+use crate::error::{Error, Place as _, Result};
 use crate::evaluation::Interval;
-use crate::recipe::{Mode, Recipe};
+use crate::recipe::{Mode, Recipe, Storage};
 use crate::storage::{Dir, Ledger, parquet};
+use crate::tables;
 
 /// A finished sweep.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -47,12 +48,14 @@ pub struct Swept {
 /// once; where there is one, over those of the evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SweptPoint {
-    /// Who scored.
-    pub mode: Mode,
+    /// Who scored: `unseen` or `fitting`.
+    pub mode: String,
     /// The score that decided.
     pub by: String,
     /// How it decided.
     pub strategy: String,
+    /// The share that was asked for.
+    pub select_keep: f64,
     /// The share of all samples that is kept.
     pub keep: f64,
     /// The stages.
@@ -108,8 +111,22 @@ pub fn sweep(recipe: &Recipe, memory: Memory, observer: &dyn Observer) -> Result
         first.entry(stage_1).or_insert_with(|| place.clone());
         cells.push(Cell { recipe: recipe.clone(), place, rows });
     }
-    dir.replace(TABLE, parquet::encode_table(&results::table(&cells)?)?)?;
-    Ok(results::told(&dir, &cells))
+    let table = results::table(&cells)?;
+    dir.replace(TABLE, parquet::encode_table(&table)?)?;
+    results::told(&dir, &table)
+}
+
+/// Reads what a sweep in `uri` wrote when it ended.
+///
+/// # Errors
+/// `InvalidInput` if none ended there; `CorruptData` if its table is not one.
+pub fn swept(uri: &str, storage: &Storage) -> Result<Swept> {
+    let dir = Dir::open(uri, storage)?;
+    let table = dir
+        .find(TABLE)?
+        .ok_or_else(|| Error::input(format!("{uri}: no sweep ended here; there is no {TABLE}")))?;
+    let table = parquet::decode_table(table, &tables::sweep()).at(|| dir.uri_of(TABLE))?;
+    results::told(&dir, &table)
 }
 
 /// The name of the table, below the directory of the sweep.

@@ -1,14 +1,16 @@
 //! The table of a sweep, and its summary.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, StringArray};
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
+use arrow::datatypes::Float64Type;
 use arrow::record_batch::RecordBatch;
 
 use super::super::evaluate::{Subset, columns};
+use super::super::rows::{column, strings, texts};
 use super::{Cell, Swept, SweptPoint, TABLE};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluation::Interval;
 use crate::recipe::{Recipe, Stages};
 use crate::storage::Dir;
@@ -52,62 +54,93 @@ fn stages(recipe: &Recipe) -> String {
     }
 }
 
-/// The summary of a sweep.
-pub(super) fn told(dir: &Dir, cells: &[Cell]) -> Swept {
-    let test = cells.iter().flat_map(|cell| &cell.rows).map(|row| row.test.clone()).next();
-    Swept {
+/// The summary of a sweep whose table this is.
+pub(super) fn told(dir: &Dir, table: &RecordBatch) -> Result<Swept> {
+    let rows = rows(table)?;
+    let runs: BTreeSet<&str> = rows.iter().map(|row| row.run.as_str()).collect();
+    Ok(Swept {
         uri: dir.uri().to_owned(),
         table: dir.uri_of(TABLE),
-        runs: cells.len(),
-        test: test.unwrap_or_default(),
-        points: points(cells),
-    }
+        runs: runs.len(),
+        test: texts(table, "test")?.into_iter().flatten().next().unwrap_or_default(),
+        points: points(&rows),
+    })
 }
 
-/// The combinations without their seeds, in the order of the grid.
-fn points(cells: &[Cell]) -> Vec<SweptPoint> {
-    let key = |cell: &Cell| {
-        let recipe = Recipe { seed: 0, ..cell.recipe.clone() };
-        serde_json::to_string(&recipe).unwrap_or_default()
+/// What the summary needs of one row.
+struct Row {
+    run: String,
+    /// Mode, score, strategy and stages.
+    of: [String; 4],
+    select_keep: f64,
+    keep: f64,
+    subset: String,
+    /// In per cent.
+    accuracy: f64,
+}
+
+fn rows(table: &RecordBatch) -> Result<Vec<Row>> {
+    let [run, mode, by, strategy, stages, subset] =
+        ["run", "mode", "by", "strategy", "stages", "subset"].map(|name| strings(table, name));
+    let (run, mode, by) = (run?, mode?, by?);
+    let (strategy, stages, subset) = (strategy?, stages?, subset?);
+    let float = |name| Ok::<_, Error>(column(table, name)?.as_primitive::<Float64Type>());
+    let (select_keep, keep, accuracy) = (float("select_keep")?, float("keep")?, float("accuracy")?);
+    let row = |at: usize| Row {
+        run: run.value(at).to_owned(),
+        of: [mode, by, strategy, stages].map(|column| column.value(at).to_owned()),
+        select_keep: select_keep.value(at),
+        keep: keep.value(at),
+        subset: subset.value(at).to_owned(),
+        accuracy: 100.0 * accuracy.value(at),
     };
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut groups: Vec<Vec<&Cell>> = Vec::new();
-    for cell in cells {
-        let place = *places.entry(key(cell)).or_insert(groups.len());
+    Ok((0..table.num_rows()).map(row).collect())
+}
+
+/// The combinations without their seeds, in the order of the table.
+fn points(rows: &[Row]) -> Vec<SweptPoint> {
+    let mut places = BTreeMap::new();
+    let mut groups: Vec<Vec<&Row>> = Vec::new();
+    for row in rows {
+        let key = (&row.of, row.select_keep.to_bits());
+        let place = *places.entry(key).or_insert(groups.len());
         match groups.get_mut(place) {
-            Some(group) => group.push(cell),
-            None => groups.push(vec![cell]),
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
         }
     }
     groups.iter().filter_map(|group| point(group)).collect()
 }
 
-fn point(group: &[&Cell]) -> Option<SweptPoint> {
-    let recipe = &group.first()?.recipe;
-    let mut rows = group.iter().flat_map(|cell| &cell.rows);
-    let keep = rows.find(|row| row.subset == Subset::Coreset.name())?.keep;
+fn point(group: &[&Row]) -> Option<SweptPoint> {
+    let first = group.iter().find(|row| row.subset == Subset::Coreset.name())?;
+    let [mode, by, strategy, stages] = first.of.clone();
     Some(SweptPoint {
-        mode: recipe.mode,
-        by: recipe.select.by.name().to_owned(),
-        strategy: recipe.select.strategy.name().to_owned(),
-        keep,
-        stages: stages(recipe),
-        coreset: accuracy(group, Subset::Coreset),
-        full: accuracy(group, Subset::Full),
-        random: accuracy(group, Subset::Random),
-        random_stratified: accuracy(group, Subset::RandomStratified),
+        mode,
+        by,
+        strategy,
+        select_keep: first.select_keep,
+        keep: first.keep,
+        stages,
+        coreset: accuracy(group, Subset::Coreset)?,
+        full: accuracy(group, Subset::Full)?,
+        random: accuracy(group, Subset::Random)?,
+        random_stratified: accuracy(group, Subset::RandomStratified)?,
     })
 }
 
-/// The accuracy of the models that were trained on a subset, in per cent.
-fn accuracy(group: &[&Cell], subset: Subset) -> Interval {
-    let of_run = |cell: &&Cell| -> Vec<f64> {
-        let rows = cell.rows.iter().filter(|row| row.subset == subset.name());
-        rows.map(|row| 100.0 * row.metrics.accuracy).collect()
-    };
-    let runs: Vec<Vec<f64>> = group.iter().map(of_run).collect();
+/// The accuracy of the models that were trained on a subset.
+fn accuracy(group: &[&Row], subset: Subset) -> Option<Interval> {
+    let mut runs: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for row in group.iter().filter(|row| row.subset == subset.name()) {
+        runs.entry(&row.run).or_default().push(row.accuracy);
+    }
+    let runs: Vec<Vec<f64>> = runs.into_values().collect();
     match runs.as_slice() {
-        [alone] => Interval::of(alone),
-        runs => Interval::of(&runs.iter().map(|run| Interval::of(run).mean).collect::<Vec<_>>()),
+        [] => None,
+        [alone] => Some(Interval::of(alone)),
+        runs => {
+            Some(Interval::of(&runs.iter().map(|run| Interval::of(run).mean).collect::<Vec<_>>()))
+        }
     }
 }

@@ -6,6 +6,7 @@ use super::Run;
 use crate::error::{Error, Result};
 use crate::ingest::{self, Loaded, Survey};
 use crate::recipe::{Recipe, Strategy};
+use crate::run::memory::Beside;
 use crate::run::rows::texts;
 use crate::run::scored::Shared;
 use crate::run::task::INGEST;
@@ -23,11 +24,16 @@ impl Run {
 
     /// The decoded samples, loaded once. After a resume they must be those that were committed.
     pub(in crate::run) fn loaded(&self) -> Result<Arc<Loaded>> {
+        self.loaded_beside(Beside::default())
+    }
+
+    /// As [`Run::loaded`], with room left for test samples.
+    pub(in crate::run) fn loaded_beside(&self, test: Beside) -> Result<Arc<Loaded>> {
         let mut held = lock(&self.loaded);
         if let Some(loaded) = &*held {
             return Ok(Arc::clone(loaded));
         }
-        let room = |shape| Ok(self.split_for(shape)?.load);
+        let room = |shape| Ok(self.split_for(shape, test)?.load);
         let loaded = ingest::load_within(self.survey()?, &self.recipe.data, &room)?;
         if let Some(record) = self.ledger.find(INGEST)? {
             let bytes = self.ledger.output(&record, "samples.parquet")?.0;

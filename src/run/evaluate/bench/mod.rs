@@ -21,11 +21,12 @@ use crate::run::Observer;
 use crate::run::fit;
 use crate::run::rounds::{dealt, side_by_side};
 use crate::run::worker::Run;
-use crate::storage::claim::{Claims, Taken};
+use crate::storage::claim::{Claim, Claims, Taken};
+use crate::storage::process::Worker;
 use crate::storage::{Ledger, parquet};
 use members::Subsets;
 pub(super) use proxied::proxied;
-use test_set::TestSet;
+use test_set::{Named, TestSet};
 use trial::Trial;
 
 /// The name of the table of results, below `evaluate/`.
@@ -85,8 +86,10 @@ impl<'a> Bench<'a> {
         let given = &run.recipe.evaluate;
         let seeds = job.seeds.unwrap_or(given.seeds);
         let subsets = Subsets::of(run, seeds)?;
-        let train = run.loaded()?;
-        let test = TestSet::open(run, job, &train)?;
+        let named = Named::find(run, job)?;
+        let train =
+            run.loaded_beside(named.as_ref().map(|named| named.needs).unwrap_or_default())?;
+        let test = TestSet::open(run, named, &train)?;
         Ok(Self {
             run,
             ledger,
@@ -132,14 +135,16 @@ impl<'a> Bench<'a> {
     ) -> Result<Option<(String, String)>> {
         let (mut round, mut busy) = (Vec::new(), None);
         for trial in open {
-            match claims.take(&trial.judge)? {
-                // It may have been committed since we looked.
-                Taken::Mine(_) if self.ledger.find(&trial.judge)?.is_some() => return Ok(None),
-                Taken::Mine(claim) => round.push((trial, claim)),
-                Taken::Busy(worker) => {
-                    busy = busy.or_else(|| Some((trial.name(), worker.to_string())));
-                }
+            let (mine, other) = self.take(claims, trial)?;
+            if let Some(worker) = other {
+                busy = busy.or_else(|| Some((trial.name(), worker.to_string())));
+                continue;
             }
+            // It may have been committed since we looked.
+            if self.ledger.find(&trial.judge)?.is_some() {
+                return Ok(None);
+            }
+            round.push((trial, mine));
             if round.len() >= self.devices.len() {
                 break;
             }
@@ -153,5 +158,21 @@ impl<'a> Bench<'a> {
             self.do_trial(trial, device, self.work(trial, committed), left, observer)
         })?;
         Ok(None)
+    }
+
+    /// Claims the training of a trial, unless it is done, and then its test; or gives who works on it.
+    /// Trials may share a training, so always in this order: a claim on a test alone would keep others
+    /// from it for as long as this process lives.
+    fn take(&self, claims: &Claims, trial: &Trial<'_>) -> Result<(Vec<Claim>, Option<Worker>)> {
+        let trained = self.ledger.find(&trial.train)?.is_some();
+        let tasks = (!trained).then_some(&trial.train).into_iter().chain([&trial.judge]);
+        let mut mine = Vec::new();
+        for task in tasks {
+            match claims.take(task)? {
+                Taken::Mine(claim) => mine.push(claim),
+                Taken::Busy(worker) => return Ok((mine, Some(worker))),
+            }
+        }
+        Ok((mine, None))
     }
 }

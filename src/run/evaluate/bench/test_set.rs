@@ -3,11 +3,14 @@
 use std::sync::Arc;
 
 use super::super::Evaluate;
+use super::super::results::HELD_OUT;
 use super::members::held_out;
+use super::trial::{digest, set};
 use crate::error::{Error, Place, Result};
-use crate::ingest::{self, Examples, Loaded, counted};
+use crate::ingest::{self, Examples, Loaded, Survey, counted};
 use crate::recipe::{Data, OneOrMany};
 use crate::run::extend::take_classes;
+use crate::run::memory::Beside;
 use crate::run::worker::Run;
 use crate::storage::resolve;
 
@@ -15,6 +18,8 @@ use crate::storage::resolve;
 pub(super) struct TestSet {
     /// What they are, as the table of results says.
     pub(super) name: String,
+    /// What pins them: a digest of what models see of each, its class and its id.
+    pub(super) digest: String,
     pub(super) loaded: Arc<Loaded>,
     /// Their indices in `loaded`, ascending.
     pub(super) indices: Vec<u32>,
@@ -24,17 +29,69 @@ pub(super) struct TestSet {
     held_out: bool,
 }
 
-/// The name of the part of the training data that is held out.
-const HELD_OUT: &str = "held-out";
+/// Test data that the command or the recipe names, looked at and not yet decoded.
+pub(super) struct Named {
+    data: Data,
+    survey: Survey,
+    /// What they need beside the run.
+    pub(super) needs: Beside,
+}
+
+impl Named {
+    /// Looks at the test data, if anything names some.
+    ///
+    /// # Errors
+    /// `InvalidInput` if there is no row.
+    pub(super) fn find(run: &Run, job: &Evaluate<'_>) -> Result<Option<Self>> {
+        source(run, job).map(|data| Self::look(run, data).at(|| WHERE.to_owned())).transpose()
+    }
+
+    fn look(run: &Run, data: Data) -> Result<Self> {
+        let objects = resolve(data.uri.as_slice(), &run.recipe.storage)?;
+        let survey = ingest::survey_appended(objects, &data, None)?;
+        if survey.rows.is_empty() {
+            return Err(Error::input("there is no row"));
+        }
+        let needs = Beside::of(&survey, &data)?;
+        Ok(Self { data, survey, needs })
+    }
+
+    /// Decodes the samples, and holds them against those of the run.
+    fn read(mut self, run: &Run, train: &Loaded) -> Result<TestSet> {
+        take_classes(&mut self.survey, &train.samples.classes)?;
+        let room = run.split_beside(self.needs)?.load;
+        let loaded = ingest::load(&self.survey, &self.data, &room)?;
+        refuse_known(&loaded, train)?;
+        let (given, trained) = (loaded.samples.inputs.shape(), train.samples.inputs.shape());
+        if given != trained {
+            return Err(Error::input(format!(
+                "its inputs are {given}, those of the run {trained}; give test data of the same shape"
+            )));
+        }
+        let indices: Vec<u32> = (0..loaded.samples.len() as u32).collect();
+        let digest = digest(&set(&loaded, &indices))?;
+        Ok(TestSet {
+            name: name(&self.data, &digest),
+            digest,
+            indices,
+            copies: copies(&loaded, train),
+            loaded: Arc::new(loaded),
+            held_out: false,
+        })
+    }
+}
+
+/// Where an error about test data happened.
+const WHERE: &str = "the test data";
 
 impl TestSet {
-    /// The test samples that the command or the recipe names, else a part of the training data.
+    /// The named test samples, else a part of the training data.
     ///
     /// # Errors
     /// `InvalidInput` if there is none, if the run knows them as its own, or if a class is unknown.
-    pub(super) fn open(run: &Run, job: &Evaluate<'_>, train: &Arc<Loaded>) -> Result<Self> {
-        match source(run, job) {
-            Some(data) => Self::read(run, &data, train).at(|| "the test data".to_owned()),
+    pub(super) fn open(run: &Run, named: Option<Named>, train: &Arc<Loaded>) -> Result<Self> {
+        match named {
+            Some(named) => named.read(run, train).at(|| WHERE.to_owned()),
             None => Self::part(run, train),
         }
     }
@@ -46,41 +103,14 @@ impl TestSet {
             let message = "so few samples that none would be held out for testing; give test data with --test or --test-filter";
             return Err(Error::input(message));
         }
+        let digest = digest(&set(train, &indices))?;
         let (name, loaded) = (HELD_OUT.to_owned(), Arc::clone(train));
-        Ok(Self { name, loaded, indices, copies: 0, held_out: true })
-    }
-
-    fn read(run: &Run, data: &Data, train: &Loaded) -> Result<Self> {
-        let objects = resolve(data.uri.as_slice(), &run.recipe.storage)?;
-        let mut survey = ingest::survey_appended(objects, data, None)?;
-        if survey.rows.is_empty() {
-            return Err(Error::input("there is no row"));
-        }
-        take_classes(&mut survey, &train.samples.classes)?;
-        let loaded = ingest::load(&survey, data, &run.split()?.load)?;
-        refuse_known(&loaded, train)?;
-        let (given, trained) = (loaded.samples.inputs.shape(), train.samples.inputs.shape());
-        if given != trained {
-            return Err(Error::input(format!(
-                "its inputs are {given}, those of the run {trained}; give test data of the same shape"
-            )));
-        }
-        Ok(Self {
-            name: name(data),
-            indices: (0..loaded.samples.len() as u32).collect(),
-            copies: copies(&loaded, train),
-            loaded: Arc::new(loaded),
-            held_out: false,
-        })
+        Ok(Self { name, digest, loaded, indices, copies: 0, held_out: true })
     }
 
     /// The training samples that no model may be trained on, ascending.
     pub(super) fn held_out(&self) -> &[u32] {
         if self.held_out { &self.indices } else { &[] }
-    }
-
-    pub(super) fn is_held_out(&self) -> bool {
-        self.held_out
     }
 }
 
@@ -103,10 +133,12 @@ fn source(run: &Run, job: &Evaluate<'_>) -> Option<Data> {
     Some(Data { uri: uri.unwrap_or_else(|| data.uri.clone()), filter, ..data.clone() })
 }
 
-/// The test data in words.
-fn name(data: &Data) -> String {
+/// The test data in words, and which version of them: a file that is written again at its address is
+/// another test.
+fn name(data: &Data, digest: &str) -> String {
     let uris = data.uri.as_slice().join(", ");
-    data.filter.as_ref().map_or(uris.clone(), |filter| format!("{uris} where {filter}"))
+    let rows = data.filter.as_ref().map(|filter| format!(" where {filter}")).unwrap_or_default();
+    format!("{uris}{rows} (content {})", &digest[..8])
 }
 
 /// Refuses samples that the run has, too: same id, same input.

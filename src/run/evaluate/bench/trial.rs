@@ -20,6 +20,7 @@ use crate::run::Observer;
 use crate::run::attempt::Attempt;
 use crate::run::score_table::argmax;
 use crate::run::task::TRAIN_WORK;
+use crate::run::under_way::UnderWay;
 use crate::storage::sha256_hex;
 use crate::training::{self, View, steps_per_epoch};
 use crate::{scoring, tables};
@@ -52,13 +53,12 @@ impl Trial<'_> {
 impl Bench<'_> {
     /// All models of the evaluation, seed by seed.
     pub(super) fn trials(&self) -> Result<Vec<Trial<'_>>> {
-        let tested = digest(&set(&self.test.loaded, &self.test.indices))?;
         let seeds =
             (0..self.seeds).flat_map(|seed| self.compared.iter().map(move |one| (*one, seed)));
-        seeds.map(|(subset, seed)| self.trial(subset, seed, &tested)).collect()
+        seeds.map(|(subset, seed)| self.trial(subset, seed)).collect()
     }
 
-    fn trial(&self, subset: Subset, seed: u32, tested: &str) -> Result<Trial<'_>> {
+    fn trial(&self, subset: Subset, seed: u32) -> Result<Trial<'_>> {
         let recipe = &self.run.recipe;
         let members = self.subsets.get(subset, seed);
         let steps = |members: &[u32]| steps_per_epoch(members.len(), recipe.train.batch_size);
@@ -79,8 +79,8 @@ impl Bench<'_> {
             (recipe.seed, seed),
         );
         let train = format!("train-{}", digest(&what)?);
-        let judge =
-            digest(&(&train, tested, &self.test.name, subset, self.budget, self.keep(members)))?;
+        let test = (&self.test.digest, &self.test.name);
+        let judge = digest(&(&train, test, subset, self.budget, self.keep(members)))?;
         Ok(Trial {
             subset,
             seed,
@@ -141,18 +141,18 @@ impl Bench<'_> {
             device,
             start: start.as_ref(),
         };
-        let mut done = 0;
-        let trained = training::train(&job, &mut |epoch, _| {
-            done += TRAIN_WORK * epoch.samples as u64;
-            let note = format!("epoch {}/{}, loss {:.3}", epoch.epoch, epoch.epochs, epoch.loss);
-            observer.advance(&trial.name(), done, &note);
-            Ok(())
-        })?;
+        let mut under_way =
+            UnderWay::new(&self.ledger, trial.train.clone(), &trial.training, observer)
+                .called(trial.name());
+        let trained = under_way.begin(&job)?.run(&mut under_way)?;
         let card = trained.checkpoint.card.to_json()?;
         attempt.write("model.safetensors", &trained.checkpoint.weights, None)?;
         attempt.write("model.json", &card, None)?;
         attempt.fact("samples", trial.members.len());
-        attempt.commit().map(|_| ())
+        attempt.commit()?;
+        // What is not removed is litter, which nobody reads.
+        let _ = self.ledger.forget(&trial.train);
+        Ok(())
     }
 
     fn judge(&self, trial: &Trial<'_>, device: &str) -> Result<String> {
@@ -176,8 +176,8 @@ impl Bench<'_> {
         Ok(Tested {
             test: self.test.name.clone(),
             test_samples: judged.len() as u64,
-            budget: self.budget.name().to_owned(),
-            subset: trial.subset.name().to_owned(),
+            budget: self.budget,
+            subset: trial.subset,
             seed: trial.seed,
             samples: trial.members.len() as u64,
             keep: self.keep(trial.members),
@@ -231,7 +231,7 @@ impl Bench<'_> {
 }
 
 /// SHA-256 over samples: what models see of each, its class and its id.
-fn set(loaded: &Loaded, indices: &[u32]) -> String {
+pub(super) fn set(loaded: &Loaded, indices: &[u32]) -> String {
     let mut lines = String::new();
     for index in indices {
         let at = *index as usize;
@@ -242,7 +242,7 @@ fn set(loaded: &Loaded, indices: &[u32]) -> String {
 }
 
 /// The first 64 bits of the SHA-256 of a value, in hex: enough for the keys of one run.
-fn digest(what: &impl Serialize) -> Result<String> {
+pub(super) fn digest(what: &impl Serialize) -> Result<String> {
     let mut digest = sha256_hex(&serde_json::to_vec(what)?);
     digest.truncate(16);
     Ok(digest)

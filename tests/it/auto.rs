@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
+use crate::judging::SUREST;
 use crate::options::sealed;
 use crate::support::{Place, Toy, dir, results, run, succeed, toy_recipe, unseen};
 
@@ -116,6 +117,18 @@ fn what_is_not_better_than_chance_is_not_chosen() {
     let text = succeed(&["run", &place.text("run.toml"), "--quiet", "--set", "select.keep=1.0"]);
     assert!(text.contains("no candidate of auto beat random samples, so it took"), "{text}");
     succeed(&["verify", &place.text("run")]);
+}
+
+#[test]
+fn harmful_scores_are_not_followed() {
+    let place = Place::new();
+    // The most wanted tenth is what models are surest of: next to nothing to learn from.
+    let sets = [SUREST, "select.by=surest", "select.keep=0.1", "train.epochs=30"];
+    let told = chosen(&choosing(&place, "run", &sets));
+    let auto = &told["auto"];
+    let number = auto["chosen"].as_u64().unwrap() as usize;
+    let name = auto["candidates"][number]["name"].as_str().unwrap();
+    assert!(!name.starts_with("top"), "{auto}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use crate::options::sealed;
 use crate::support::{Place, Toy, dir, results, run, succeed, toy_recipe, unseen};
 
 /// A score that keeps whatever models are surest of: with few samples a bad choice.
-const SUREST: &str = "score.own=[{ name = 'surest', sql = '0 - entropy', keep = 'high' }]";
+pub(crate) const SUREST: &str =
+    "score.own=[{ name = 'surest', sql = '0 - entropy', keep = 'high' }]";
 
 /// The arguments of a run over toy samples with a judge of two seeds.
 fn judged(place: &Place, name: &str, set: &[&str]) -> Vec<String> {

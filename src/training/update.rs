@@ -64,9 +64,9 @@ impl Rule {
                 }
                 plus(weight, -lr, &direction)
             }
-            (Self::Adamw { shrink, moments: [a, b], rate, unbias }, [first, second]) => {
-                *first = plus(&times(first, a[0])?, a[1], gradient)?;
-                *second = plus(&times(second, b[0])?, b[1], &gradient.sqr()?)?;
+            (Self::Adamw { shrink, moments: [one, two], rate, unbias }, [first, second]) => {
+                *first = plus(&times(first, one[0])?, one[1], gradient)?;
+                *second = plus(&times(second, two[0])?, two[1], &gradient.sqr()?)?;
                 let spread = (times(&second.sqrt()?, unbias)? + f64::from(EPSILON))?;
                 plus(&times(weight, shrink)?, -rate, &(&*first / spread)?)
             }
@@ -87,11 +87,14 @@ impl Rule {
                     *w += -lr * if nesterov { direction + momentum * *b } else { *b };
                 }
             }
-            (Self::Adamw { shrink, moments: [a, b], rate, unbias }, [weight, first, second]) => {
+            (
+                Self::Adamw { shrink, moments: [one, two], rate, unbias },
+                [weight, first, second],
+            ) => {
                 let moments = first.iter_mut().zip(second.iter_mut());
                 for ((w, (m, v)), g) in weight.iter_mut().zip(moments).zip(gradient) {
-                    *m = *m * a[0] + a[1] * g;
-                    *v = *v * b[0] + b[1] * (g * g);
+                    *m = *m * one[0] + one[1] * g;
+                    *v = *v * two[0] + two[1] * (g * g);
                     *w = *w * shrink + -rate * (*m / (v.sqrt() * unbias + EPSILON));
                 }
             }

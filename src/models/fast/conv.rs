@@ -266,7 +266,7 @@ impl Conv {
         for (i, image) in images.chunks_exact(stem.bordered_len()).enumerate() {
             let gradient = gradient.image(i, self.output.len());
             let strip = scratch.strip.get_mut();
-            simd::run(stem::Gradient { stem, image, gradient, strip, out });
+            simd::run(stem::Gradient { stem, image, outputs: gradient, strip, out });
         }
     }
 }

@@ -56,7 +56,9 @@ impl Dense {
                 }
                 let floor = if relu { 0.0 } else { f32::NEG_INFINITY };
                 panels.product(weight, &mut out, |row, out| {
-                    out.iter_mut().for_each(|y| *y = at_least(*y + bias[row], floor));
+                    for y in out {
+                        *y = at_least(*y + bias[row], floor);
+                    }
                 });
             });
         })?;

@@ -31,14 +31,16 @@ fn a_product_agrees_with_the_definition() {
         for transposed in [false, true] {
             let (mut panels, mut out) = (Panels::default(), vec![f32::NAN; m * n]);
             // What an earlier matrix has left does not matter.
-            panels.copy(&[f32::NAN; 5000], 50);
+            panels.copy(&vec![f32::NAN; 5000], 50);
             if transposed {
-                panels.transpose(&turned, k)
+                panels.transpose(&turned, k);
             } else {
-                panels.copy(&right, n)
+                panels.copy(&right, n);
             }
             panels.product(&left, &mut out, |row, out| {
-                out.iter_mut().for_each(|number| *number += row as f32);
+                for number in out {
+                    *number += row as f32;
+                }
             });
             assert!(error(&out, &expected) < 1e-5, "{m} {k} {n} {transposed}");
         }

@@ -30,8 +30,10 @@ struct State {
 }
 
 impl Backbone {
+    /// A net that has not run yet.
+    ///
     /// # Errors
-    /// If Candle has no memory.
+    /// None on the CPU, but Candle says that there may be.
     pub(crate) fn new(plan: Plan) -> Result<Self> {
         let features = plan.features();
         let state = State { trainer: Trainer::new(plan), generation: 0, gradient: None };

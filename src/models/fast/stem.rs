@@ -159,7 +159,7 @@ fn sweep<S: Simd, const V: usize, const P: usize>(
 pub(super) struct Gradient<'a> {
     pub(super) stem: &'a Stem,
     pub(super) image: &'a [Pixel],
-    pub(super) gradient: GradientView<'a>,
+    pub(super) outputs: GradientView<'a>,
     /// A row of outputs.
     pub(super) strip: &'a mut [Pixel],
     /// `[block][tap]`, with taps up to a multiple of sixteen.
@@ -183,16 +183,16 @@ impl WithSimd for Gradient<'_> {
 impl Gradient<'_> {
     #[inline(always)]
     fn blocked<S: Simd, const V: usize, const R: usize>(self, simd: S) {
-        let Self { stem, image, gradient, strip, out } = self;
+        let Self { stem, image, outputs, strip, out } = self;
         let Size { height, width, .. } = stem.output;
         let strip = &mut vectors_mut::<S>(strip)[..width * V];
         let outs = out.chunks_exact_mut(blocks(stem.taps()) * LANES);
         for (block, out) in outs.enumerate() {
             for y in 0..height {
                 let start = (block * height + y) * width;
-                let (g, raw) = gradient.row::<S>(start, width);
+                let (g, raw) = outputs.row::<S>(start, width);
                 for v in 0..V {
-                    let norm = gradient.vector::<S>(block, v);
+                    let norm = outputs.vector::<S>(block, v);
                     for i in (v..strip.len()).step_by(V) {
                         strip[i] = norm.of(simd, g[i], raw[i]);
                     }

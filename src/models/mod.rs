@@ -16,7 +16,7 @@ mod plan;
 mod pretrained;
 mod transformer;
 
-pub(crate) use body::training_bytes;
+pub(crate) use body::body_bytes;
 pub use checkpoint::{Checkpoint, ModelCard, Scaling};
 pub use device::open;
 pub use net::{Net, Pass};

@@ -296,7 +296,13 @@ pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Siz
     Ok(Sizes {
         parameters: training::parameters(model, shape, classes)?,
         checkpoint,
-        training: training::memory_bytes(model, shape, classes, recipe.train.batch_size)?,
+        training: training::memory_bytes(
+            model,
+            &recipe.train,
+            recipe.score.outputs,
+            shape,
+            classes,
+        )?,
         embedding: training::embedding_width(model, shape, classes)?,
     })
 }

@@ -2,8 +2,9 @@
 
 use candle_core::{Device, Tensor};
 
+use super::augment::Augment;
 use super::batches;
-use super::inputs::{Augment, Gather};
+use super::inputs::Gather;
 use crate::models::{Checkpoint, Net, Pass, open};
 use crate::recipe::Train;
 use crate::samples::Samples;

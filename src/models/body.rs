@@ -93,13 +93,23 @@ impl Body {
     }
 }
 
-/// Bytes that a convolution net holds on the CPU to train with batches of `batch` images, beside
-/// its tensors; `None` for other nets.
+/// Bytes that the body of a convolution net holds on the CPU for a pass over `batch` images, beside its
+/// tensors; `None` for other nets.
 ///
 /// # Errors
 /// `Internal` if the steps are of no net.
-pub(crate) fn training_bytes(steps: &[Step], shape: Shape, batch: usize) -> Result<Option<usize>> {
-    Ok(plan(steps, shape)?.map(|(plan, _)| plan.training_bytes(batch)))
+pub(crate) fn body_bytes(
+    steps: &[Step],
+    shape: Shape,
+    pass: Pass,
+    batch: usize,
+) -> Result<Option<usize>> {
+    let Some((plan, _)) = plan(steps, shape)? else { return Ok(None) };
+    Ok(Some(match pass {
+        Pass::Train => plan.training_bytes(batch),
+        Pass::Batch => plan.forward_bytes(batch),
+        Pass::Clean => plan.evaluation_bytes(),
+    }))
 }
 
 fn plan(steps: &[Step], shape: Shape) -> Result<Option<(Plan, Vec<[String; 2]>)>> {

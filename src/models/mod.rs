@@ -17,7 +17,7 @@ mod plan;
 mod pretrained;
 mod transformer;
 
-pub(crate) use body::training_bytes;
+pub(crate) use body::body_bytes;
 pub use checkpoint::{Checkpoint, ModelCard, Scaling};
 pub use device::{devices, open};
 pub(crate) use device::{full, is_full};

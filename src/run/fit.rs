@@ -313,7 +313,7 @@ pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Siz
     Ok(Sizes {
         parameters: training::parameters(model, shape, classes)?,
         checkpoint,
-        training: memory(model, shape, classes, recipe.train.batch_size)?,
+        training: memory(model, &recipe.train, recipe.score.outputs, shape, classes)?,
         embedding: training::embedding_width(model, shape, classes)?,
         places: if on_cpu { rayon::current_num_threads() } else { devices.len() },
     })

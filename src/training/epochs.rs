@@ -2,12 +2,13 @@
 
 use candle_core::{Device, Tensor};
 
-use super::inputs::{Augment, Gather};
+use super::augment::Augment;
+use super::inputs::Gather;
 use super::optimizer::Optimizer;
 use super::predict::Predictor;
 use super::schedule::learning_rate;
 use super::snapshot::{Moment, Progress};
-use super::{batches, full, inputs, loss, sizing, snapshot};
+use super::{batches, full, loss, scaling, sizing, snapshot};
 use crate::models::{Architecture, Checkpoint, ModelCard, Net, Pass, open};
 use crate::recipe;
 use crate::samples::Samples;
@@ -112,7 +113,7 @@ fn card(job: &Job<'_>) -> Result<ModelCard> {
     let shape = job.samples.inputs.shape();
     let scaling = match job.start {
         Some(start) => start.card.scaling.clone(),
-        None => inputs::scaling(job.model, &job.samples.inputs, job.members)?,
+        None => scaling::scaling(job.model, &job.samples.inputs, job.members)?,
     };
     let architecture = Architecture::from(job.model);
     let card = ModelCard::new(architecture, shape, job.samples.classes.len(), scaling);

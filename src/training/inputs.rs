@@ -1,177 +1,20 @@
-//! From stored pixels and features to the numbers a model sees: scaling and augmentation.
+//! From stored pixels and features to the numbers a model sees: scaled, in batches, ahead of the model.
+//! Images were decoded and resized when they were loaded, once; here a pixel costs one look into a table.
 
 use std::sync::mpsc::sync_channel;
 
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::augment::{Augment, View};
 use crate::models::Scaling;
-use crate::recipe::{Model, Train};
 use crate::samples::{Inputs, Shape, floats};
 use crate::seed::Seed;
 use crate::{Error, Result};
 
-/// How many samples are summed together; a constant, so that sums don't depend on threads.
-const CHUNK: usize = 1024;
-
-/// How a model of the recipe scales inputs: by those that it is trained on, or not at all.
-///
-/// # Errors
-/// As [`fit`].
-pub(super) fn scaling(model: &Model, inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
-    if model.standardize { fit(inputs, members) } else { Ok(Scaling::identity(inputs.shape())) }
-}
-
-/// Mean and population deviation of `members`, summed in f64: per channel over all pixels / 255, or per
-/// feature. A deviation of 0 becomes 1.
-///
-/// # Errors
-/// `Unavailable` if an input cannot be read.
-fn fit(inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
-    match inputs.shape() {
-        Shape::Image { .. } => fit_pixels(inputs, members),
-        Shape::Features { width } => fit_features(inputs, width, members),
-    }
-}
-
-/// Counts of the 256 values are exact, so their order cannot matter.
-fn fit_pixels(inputs: &Inputs, members: &[u32]) -> Result<Scaling> {
-    let shape = inputs.shape();
-    let channels = Scaling::len_for(shape);
-    let plane = shape.len() / channels;
-    let counts = over_chunks(inputs, members, &vec![[0_u64; 256]; channels], |counts, pixels| {
-        for (counts, plane) in counts.iter_mut().zip(pixels.chunks_exact(plane)) {
-            for pixel in plane {
-                counts[usize::from(*pixel)] += 1;
-            }
-        }
-    })?;
-    let mut scaling = Scaling::identity(shape);
-    let total = (members.len() * plane) as f64;
-    for channel in 0..channels {
-        let count = |p: usize| counts.iter().map(|chunk| chunk[channel][p]).sum::<u64>();
-        let counts: [u64; 256] = std::array::from_fn(count);
-        let mean_of = |f: &dyn Fn(f64) -> f64| {
-            let terms = counts.iter().enumerate().map(|(p, n)| *n as f64 * f(p as f64 / 255.0));
-            terms.sum::<f64>() / total
-        };
-        let mean = mean_of(&|x| x);
-        scaling.mean[channel] = mean as f32;
-        scaling.std[channel] = positive(mean_of(&|x| (x - mean).powi(2)).sqrt());
-    }
-    Ok(scaling)
-}
-
-fn fit_features(inputs: &Inputs, width: usize, members: &[u32]) -> Result<Scaling> {
-    let mean = mean_over(inputs, width, members, |_, x| x)?;
-    let var = mean_over(inputs, width, members, |j, x| (x - mean[j]).powi(2))?;
-    let std = var.into_iter().map(|v| positive(v.sqrt())).collect();
-    Ok(Scaling { mean: mean.into_iter().map(|m| m as f32).collect(), std })
-}
-
-/// Means of `f(feature, value)` over members: fixed chunks, added in order.
-fn mean_over(
-    inputs: &Inputs,
-    width: usize,
-    members: &[u32],
-    f: impl Fn(usize, f64) -> f64 + Sync,
-) -> Result<Vec<f64>> {
-    let sums = over_chunks(inputs, members, &vec![0.0; width], |sums, row| {
-        let row = sums.iter_mut().zip(floats(row)).enumerate();
-        row.for_each(|(j, (sum, x))| *sum += f(j, f64::from(x)));
-    })?;
-    let mut total = vec![0.0; width];
-    for sums in sums {
-        total.iter_mut().zip(sums).for_each(|(t, s)| *t += s);
-    }
-    Ok(total.into_iter().map(|t| t / members.len() as f64).collect())
-}
-
-/// For each chunk of members, in order, what `add` makes of `start` and their inputs.
-fn over_chunks<S: Clone + Send + Sync>(
-    inputs: &Inputs,
-    members: &[u32],
-    start: &S,
-    add: impl Fn(&mut S, &[u8]) + Sync,
-) -> Result<Vec<S>> {
-    let chunk = |chunk: &[u32]| {
-        let (mut state, mut buffer) = (start.clone(), Vec::new());
-        for &index in chunk {
-            add(&mut state, inputs.get(index, &mut buffer)?);
-        }
-        Ok(state)
-    };
-    members.par_chunks(CHUNK).map(chunk).collect()
-}
-
-fn positive(deviation: f64) -> f32 {
-    let deviation = deviation as f32;
-    if deviation > 0.0 { deviation } else { 1.0 }
-}
-
-/// Random changes of training images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Augment {
-    flip: bool,
-    crop: usize,
-}
-
-impl Augment {
-    /// What a recipe asks for, if anything.
-    ///
-    /// # Errors
-    /// `InvalidRecipe` for inputs that are not images, or padding that could hide all of one.
-    pub(super) fn new(train: &Train, shape: Shape) -> Result<Option<Self>> {
-        if !train.flip && train.crop == 0 {
-            return Ok(None);
-        }
-        let Shape::Image { height, width, .. } = shape else {
-            return Err(Error::recipe(
-                "train.flip and train.crop change images, but the dataset has features: \
-                 remove them",
-            ));
-        };
-        if train.crop >= height.min(width) {
-            return Err(Error::recipe(format!(
-                "train.crop = {} must be smaller than the images ({height}x{width})",
-                train.crop
-            )));
-        }
-        Ok(Some(Self { flip: train.flip, crop: train.crop }))
-    }
-
-    /// The view of one sample in one epoch: it depends on `seed` and the sample's index alone.
-    fn view(self, seed: &Seed, index: u32) -> View {
-        let mut random = seed.of(&format!("sample={index}")).rng();
-        let flip = self.flip && random.coin();
-        let mut shift = || random.below(2 * self.crop as u32 + 1) as isize - self.crop as isize;
-        View { flip, dy: shift(), dx: shift() }
-    }
-}
-
-/// One augmented view: output pixel `(y, x)` is input pixel `(y + dy, x + dx)`, where pixels
-/// outside the image are 0 as in torchvision's `RandomCrop(padding)`, then mirrored if `flip`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct View {
-    flip: bool,
-    dy: isize,
-    dx: isize,
-}
-
-impl View {
-    fn plane(self, pixels: &[u8], out: &mut [f32], width: usize, table: &[f32; 256]) {
-        let height = (pixels.len() / width) as isize;
-        for (y, out) in out.chunks_mut(width).enumerate() {
-            let y = y as isize + self.dy;
-            let inside = (0..height).contains(&y);
-            let row = if inside { &pixels[y as usize * width..][..width] } else { &[] };
-            for (x, out) in out.iter_mut().enumerate() {
-                let x = if self.flip { width - 1 - x } else { x };
-                let pixel = x.checked_add_signed(self.dx).and_then(|x| row.get(x));
-                *out = table[usize::from(pixel.copied().unwrap_or(0))];
-            }
-        }
-    }
-}
+/// So many threads that compute have one beside them that gathers, which takes a small part of the time even
+/// of a small net.
+const COMPUTE: usize = 8;
 
 /// Gathers batches: scaled, and augmented if wanted.
 pub(super) struct Gather<'a> {
@@ -218,8 +61,8 @@ impl<'a> Gather<'a> {
         Ok(out)
     }
 
-    /// Hands the gathered `batches` to `work` in their order; while it works on one, the next is
-    /// gathered.
+    /// Hands the gathered `batches` to `work` in their order; while it works on one, the next is gathered
+    /// by threads that do nothing else: those that compute are neither needed nor held up by a slow disk.
     ///
     /// # Errors
     /// As [`Gather::batch`]; and whatever `work` returns.
@@ -229,10 +72,10 @@ impl<'a> Gather<'a> {
         augment: Option<(Augment, &Seed)>,
         mut work: impl FnMut(&'b [u32], Vec<f32>) -> Result<()>,
     ) -> Result<()> {
-        std::thread::scope(|scope| {
+        readers()?.in_place_scope(|scope| {
             // No room in the channel: one batch is worked on, one waits to be taken.
             let (give, take) = sync_channel(0);
-            scope.spawn(move || {
+            scope.spawn(move |_| {
                 for batch in batches {
                     // The worker has stopped if nobody takes.
                     if give.send((batch, self.batch(batch, augment))).is_err() {
@@ -264,70 +107,73 @@ impl<'a> Gather<'a> {
     }
 }
 
+/// The threads that gather.
+fn readers() -> Result<ThreadPool> {
+    let count = rayon::current_num_threads().div_ceil(COMPUTE);
+    let pool = ThreadPoolBuilder::new().num_threads(count).build();
+    pool.map_err(|e| Error::internal("the threads that gather inputs cannot be made").because(e))
+}
+
 #[cfg(test)]
 #[allow(clippy::float_cmp)] // these numbers are exact
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
+
     use super::*;
+    use crate::samples::{Packed, ReadAt};
 
+    /// As everywhere in training, whoever calls may be a thread of a pool: if all of them wait for inputs,
+    /// somebody else must bring these.
     #[test]
-    fn scaling_is_that_of_the_members_only() {
-        let inputs = Inputs::features(&[1.0, 5.0, 3.0, 5.0, 100.0, -7.0], 2);
-        let scaling = fit(&inputs, &[0, 1]).unwrap();
-        assert_eq!(scaling, Scaling { mean: vec![2.0, 5.0], std: vec![1.0, 1.0] });
-        let batch = Gather::new(&inputs, &scaling).batch(&[1, 2], None).unwrap();
-        assert_eq!(batch, [1.0, 0.0, 98.0, -12.0]);
+    fn gathering_needs_no_thread_of_those_that_compute() {
+        let inputs = Inputs::features(&[1.0, 2.0, 3.0, 4.0], 1);
+        let gather = Gather::new(&inputs, &Scaling::identity(inputs.shape()));
+        let seen = rayon::broadcast(|_| {
+            let mut seen = Vec::new();
+            let batches = [&[0, 1][..], &[2], &[3]];
+            gather
+                .ahead(batches.into_iter(), None, |batch, values| {
+                    seen.push((batch.len(), values));
+                    Ok(())
+                })
+                .unwrap();
+            seen
+        });
+        let wanted = [(2, vec![1.0, 2.0]), (1, vec![3.0]), (1, vec![4.0])];
+        assert!(seen.iter().all(|seen| *seen == wanted), "{seen:?}");
     }
 
-    #[test]
-    fn pixels_are_scaled_per_channel() {
-        let shape = Shape::Image { channels: 2, height: 1, width: 2 };
-        let inputs = Inputs::images(vec![0, 255, 51, 51, 9, 9, 9, 9], shape);
-        let scaling = fit(&inputs, &[0]).unwrap();
-        assert_eq!((scaling.mean[0], scaling.std[0]), (0.5, 0.5));
-        assert!((scaling.mean[1] - 0.2).abs() < 1e-6 && scaling.std[1] == 1.0);
-        let batch = |scaling| Gather::new(&inputs, scaling).batch(&[0], None).unwrap();
-        assert_eq!(batch(&scaling), [-1.0, 1.0, 0.0, 0.0]);
-        let plain = batch(&Scaling::identity(shape));
-        assert_eq!(plain, [0.0, 1.0, 0.2, 0.2]);
-    }
+    /// A file of ones that counts how many samples were read.
+    #[derive(Debug, Default)]
+    struct Counted(AtomicUsize);
 
-    #[test]
-    fn sums_agree_with_a_plain_loop_over_several_chunks() {
-        let n = 3000;
-        let values: Vec<f32> = (0..n).map(|i| ((i * 37) % 101) as f32).collect();
-        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / f64::from(n);
-        let var = values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / f64::from(n);
-        let inputs = Inputs::features(&values, 1);
-        let scaling = fit(&inputs, &(0..n as u32).collect::<Vec<_>>()).unwrap();
-        assert!((f64::from(scaling.mean[0]) - mean).abs() < 1e-5);
-        assert!((f64::from(scaling.std[0]) - var.sqrt()).abs() < 1e-5);
-    }
-
-    #[test]
-    fn views_shift_mirror_and_pad_with_black() {
-        let table: [f32; 256] = std::array::from_fn(|p| p as f32);
-        let plane = |flip, dy, dx| {
-            let mut out = [9.0; 6];
-            View { flip, dy, dx }.plane(&[1, 2, 3, 4, 5, 6], &mut out, 3, &table);
-            out
-        };
-        assert_eq!(plane(false, 0, 0), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
-        assert_eq!(plane(true, 0, 0), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
-        assert_eq!(plane(false, 1, 0), [4.0, 5.0, 6.0, 0.0, 0.0, 0.0]);
-        assert_eq!(plane(false, 0, 1), [2.0, 3.0, 0.0, 5.0, 6.0, 0.0]);
-        assert_eq!(plane(true, -1, -1), [0.0, 0.0, 0.0, 2.0, 1.0, 0.0]);
-    }
-
-    #[test]
-    fn a_view_depends_on_seed_and_sample_and_uses_its_whole_range() {
-        let augment = Augment { flip: true, crop: 1 };
-        let seed = Seed::new(4);
-        let views: Vec<_> = (0..200).map(|i| augment.view(&seed, i)).collect();
-        assert_eq!(views[7], augment.view(&seed, 7));
-        for wanted in -1..=1 {
-            assert!(views.iter().any(|v| v.dy == wanted) && views.iter().any(|v| v.dx == wanted));
+    impl ReadAt for Counted {
+        fn read_at(&self, _: u64, out: &mut [u8]) -> Result<()> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            out.fill(1);
+            Ok(())
         }
-        assert!(views.iter().any(|v| v.flip) && views.iter().any(|v| !v.flip));
-        assert!(views.iter().all(|v| v.dy.abs() <= 1 && v.dx.abs() <= 1));
+    }
+
+    #[test]
+    fn one_batch_at_most_is_gathered_ahead() {
+        let counted = Arc::new(Counted::default());
+        let shape = Shape::Image { channels: 1, height: 1, width: 1 };
+        let inputs = Inputs::new(shape, Packed::Elsewhere(counted.clone()), (0..60).collect());
+        let gather = Gather::new(&inputs, &Scaling::identity(shape));
+        let all: Vec<u32> = (0..60).collect();
+        let mut taken = 0;
+        gather
+            .ahead(all.chunks(3), None, |batch, _| {
+                taken += batch.len();
+                std::thread::sleep(Duration::from_millis(2));
+                let read = counted.0.load(Ordering::SeqCst);
+                assert!((taken..=taken + 3).contains(&read), "{read} read, {taken} taken");
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(taken, 60);
     }
 }

@@ -2,7 +2,8 @@
 
 use candle_core::{Device, Tensor};
 
-use super::inputs::{Augment, Gather};
+use super::augment::Augment;
+use super::inputs::Gather;
 use super::{batches, full};
 use crate::models::{Checkpoint, Net, Pass, open};
 use crate::recipe::Train;

@@ -1,6 +1,6 @@
 //! Trainings that start from weights that others trained.
 
-use super::inputs::scaling;
+use super::scaling::scaling;
 use crate::Result;
 use crate::models::{self, Architecture, Checkpoint, ModelCard};
 use crate::recipe::Model;

@@ -1,8 +1,7 @@
-//! What a model needs, before it is built: whether it can work, its parameters, its memory.
+//! What a model needs, before it is built: whether it can work, its parameters, its checkpoint.
 
-use super::inputs::Augment;
+use super::augment::Augment;
 use super::optimizer::Optimizer;
-use super::predict;
 use crate::models::{self, Architecture, Step};
 use crate::recipe::{Arch, Model, Train};
 use crate::samples::Shape;
@@ -67,46 +66,6 @@ fn too_large(arch: Arch, shape: Shape, count: u128) -> Error {
     )
 }
 
-/// About how many bytes training on the CPU needs beside the samples themselves: weights, optimiser
-/// state and everything that a step keeps for the gradient. A number beyond 64 bits becomes the
-/// largest.
-///
-/// # Errors
-/// As for [`check`].
-pub fn memory_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -> Result<u64> {
-    let trained = parameters(model, shape, classes)?;
-    let steps = Architecture::from(model).steps(shape, classes)?;
-    let places = steps.iter().find_map(|step| match step {
-        Step::Tokens { places, .. } => Some(*places),
-        _ => None,
-    });
-    let of_blocks = steps.iter().map(|step| kept_by_block(step, places.unwrap_or(0)));
-    let of_blocks = of_blocks.fold(0, usize::saturating_add).saturating_mul(batch);
-    // The outputs of a batch as training sees them need as much as a step on it.
-    let batch = batch.max(predict::BATCH);
-    let of_steps = models::training_bytes(&steps, shape, batch)?;
-    // A weight, its gradient, up to two moments, two temporaries of the optimiser; a convolution net
-    // has weights and gradient in one piece besides.
-    let copies = if of_steps.is_some() { 8 } else { 6 };
-    let kept = steps.iter().map(kept_by).fold(shape.len(), usize::saturating_add);
-    let numbers = batch.saturating_mul(kept).saturating_add(copies * trained);
-    let numbers = numbers.saturating_add(of_blocks);
-    let bytes = numbers.saturating_mul(size_of::<f32>());
-    Ok(bytes.saturating_add(of_steps.unwrap_or(0)) as u64)
-}
-
-/// As [`memory_bytes`], for a training on a device with memory of its own: batches that are gathered, and
-/// the weights on their way to a checkpoint.
-///
-/// # Errors
-/// As for [`check`].
-pub fn host_bytes(model: &Model, shape: Shape, classes: usize, batch: usize) -> Result<u64> {
-    let weights = parameters(model, shape, classes)?.saturating_mul(2 * size_of::<f32>());
-    let inputs = shape.len().saturating_mul(3 * size_of::<f32>());
-    let inputs = inputs.saturating_mul(batch.max(predict::BATCH));
-    Ok(inputs.saturating_add(weights) as u64)
-}
-
 /// About how many bytes the state of a training has between two steps.
 ///
 /// # Errors
@@ -120,29 +79,11 @@ pub fn checkpoint_bytes(model: &Model, train: &Train, shape: Shape, classes: usi
     Ok((all * size_of::<f32>()) as u64)
 }
 
-/// Numbers that a fully connected step keeps per sample in training, with those of a ReLU after it.
-fn kept_by(step: &Step) -> usize {
-    match step {
-        Step::Linear { outputs, .. } => outputs.saturating_mul(6),
-        _ => 0,
-    }
-}
-
-/// About how many numbers a step of a transformer keeps per sample for the gradient: 44 of the width for each
-/// place, and four tables of all places by all for each head. Without a gradient nothing is kept.
-fn kept_by_block(step: &Step, places: usize) -> usize {
-    match step {
-        Step::Block { width, heads, .. } => {
-            let tables = places.saturating_mul(4 * heads);
-            places.saturating_mul(tables.saturating_add(44 * width))
-        }
-        _ => 0,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::Outputs;
+    use crate::training::{host_bytes, memory_bytes};
 
     #[test]
     fn a_model_beyond_the_limit_is_refused_with_its_size() {
@@ -160,8 +101,9 @@ mod tests {
             let error = check(&model, &Train::default(), shape, 3).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::LimitExceeded);
             assert!(error.to_string().contains(says), "{error}");
-            assert!(memory_bytes(&model, shape, 3, 1).is_err());
-            assert!(host_bytes(&model, shape, 3, 1).is_err());
+            let train = &Train::default();
+            assert!(memory_bytes(&model, train, Outputs::Clean, shape, 3).is_err());
+            assert!(host_bytes(&model, train, Outputs::Clean, shape, 3).is_err());
         }
     }
 
@@ -169,7 +111,10 @@ mod tests {
     fn memory_beyond_64_bits_is_the_largest_number() {
         let image = Shape::Image { channels: 3, height: 1 << 20, width: 1 << 20 };
         let model = Model { arch: Arch::Convnet, width: 4096, blocks: 2, ..Model::default() };
-        assert_eq!(memory_bytes(&model, image, 3, usize::MAX).unwrap(), u64::MAX);
-        assert_eq!(host_bytes(&model, image, 3, usize::MAX).unwrap(), u64::MAX);
+        let train = Train { batch_size: usize::MAX, ..Train::default() };
+        for bytes in [memory_bytes, host_bytes] {
+            let bytes = bytes(&model, &train, Outputs::Clean, image, 3).unwrap();
+            assert_eq!(bytes, u64::MAX);
+        }
     }
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::models::{Architecture, Checkpoint, ModelCard, Scaling};
-use crate::recipe::{Arch, Model, Optimizer, Train};
+use crate::recipe::{Arch, Model, Optimizer, Outputs, Train};
 use crate::samples::{Inputs, Samples, Shape};
 use crate::seed::Seed;
 use crate::{Error, ErrorKind, Result};
@@ -478,7 +478,10 @@ fn sizes_are_counted() {
     let conv = Model { arch: Arch::Convnet, ..Model::default() };
     let blocks = (9 * 16 + 32) + (9 * 16 * 32 + 64) + (9 * 32 * 64 + 128);
     assert_eq!(parameters(&conv, grey, 10).unwrap(), blocks + 64 * 10 + 10);
-    let memory = |batch| memory_bytes(&conv, grey, 10, batch).unwrap();
+    let memory = |batch_size| {
+        let train = Train { batch_size, ..Train::default() };
+        memory_bytes(&conv, &train, Outputs::Clean, grey, 10).unwrap()
+    };
     assert!(memory(1024) > 3 * memory(256), "activations grow with the batch");
     assert!((30..300).contains(&(memory(128) >> 20)), "{} MiB", memory(128) >> 20);
 }

@@ -11,7 +11,7 @@ use super::conv::Scratch;
 use super::forward::{Inputs, average, compute};
 use super::norm::Norm;
 use super::plan::{Kind, Node, Plan};
-use super::simd::{Affine, View, blocks};
+use super::simd::{Affine, Pixel, View, blocks};
 
 /// Images that go through the net at once.
 const RUN: usize = 16;
@@ -78,6 +78,22 @@ impl Evaluator {
     fn view<'a>(&'a self, buffers: &'a [Buffer], node: usize, images: usize) -> View<'a> {
         let len = images * self.plan.nodes[node].size.len();
         View { pixels: &buffers[self.places[node]].get()[..len], affine: &self.nodes[node].1 }
+    }
+}
+
+impl Plan {
+    /// Bytes that evaluation holds beside theta: packed weights, and for each thread the results of a run
+    /// of images.
+    pub(crate) fn evaluation_bytes(&self) -> usize {
+        let packed: usize = self.convs().map(|conv| conv.packed_len(false)).sum();
+        let places = places(self);
+        let largest = |place: usize| {
+            let nodes = self.nodes.iter().zip(&places).filter(|(_, own)| **own == place);
+            nodes.map(|(node, _)| node.size.len()).max().unwrap_or(0)
+        };
+        let results: usize = (0..places.len()).map(largest).sum();
+        let results = results.saturating_mul(RUN * rayon::current_num_threads());
+        results.saturating_add(packed).saturating_mul(size_of::<Pixel>())
     }
 }
 

@@ -138,14 +138,20 @@ impl Plan {
     /// nodes, the gradients of two that are alive at a time, packed weights and partial gradients
     /// of the largest convolutions. Working memory, some megabytes per thread, is not counted.
     pub(crate) fn training_bytes(&self, images: usize) -> usize {
-        let results: usize = self.nodes.iter().map(|node| node.size.len()).sum();
         // The first node is the images, of which there is no gradient.
         let largest = self.nodes.iter().skip(1).map(|node| node.size.len()).max();
-        let packed = self.convs().map(|c| c.packed_len(false).max(c.packed_len(true))).max();
         let partial = self.convs().map(Conv::partial_len).max();
-        let of_images = images.saturating_mul(results + 2 * largest.unwrap_or(0));
-        let of_weights = packed.unwrap_or(0) + RUNS.min(images) * partial.unwrap_or(0);
-        of_images.saturating_add(of_weights).saturating_mul(size_of::<Pixel>())
+        let gradients = images.saturating_mul(2 * largest.unwrap_or(0));
+        let gradients = gradients.saturating_add(RUNS.min(images) * partial.unwrap_or(0));
+        self.forward_bytes(images).saturating_add(gradients.saturating_mul(size_of::<Pixel>()))
+    }
+
+    /// The part of them that the forward pass alone needs.
+    pub(crate) fn forward_bytes(&self, images: usize) -> usize {
+        let results: usize = self.nodes.iter().map(|node| node.size.len()).sum();
+        let packed = self.convs().map(|c| c.packed_len(false).max(c.packed_len(true))).max();
+        let pixels = images.saturating_mul(results).saturating_add(packed.unwrap_or(0));
+        pixels.saturating_mul(size_of::<Pixel>())
     }
 }
 

@@ -1,5 +1,9 @@
 //! The sums of rows, computed as vectors. Numbers sixteen apart are summed together, whatever the width
 //! of vectors is, so that it does not change the order of any sum.
+//!
+//! A row is summed block by block, each scaled by its own largest number. While the sums of a block are
+//! taken, which is arithmetic on what the first-level cache holds, the largest numbers of the next are sought,
+//! which waits for memory: one after the other they would take as long as both.
 
 #![allow(
     clippy::inline_always,
@@ -10,6 +14,8 @@
     reason = "loops over ranges of known length unroll, where iterators may not be inlined"
 )]
 
+use std::slice::from_ref;
+
 use pulp::{Arch, Simd, WithSimd};
 
 use super::Sums;
@@ -17,14 +23,16 @@ use super::Sums;
 /// Sums that are taken side by side.
 const LANES: usize = 16;
 
-/// So many numbers of a lane are summed in `f32` before `f64` takes over: long rows lose no digits.
-const PART: usize = 64;
+/// Numbers of a block. Its lanes are summed in `f32`, and blocks in `f64`: long rows lose no digits. Half a page,
+/// as processors stop to fetch ahead of what is read if it is read again a page later.
+const BLOCK: usize = 32 * LANES;
 
-/// Below it the exponential is less than the smallest normal number, and counts as 0.
-const LOWEST: f32 = -87.0;
+/// Exponentials are computed times 2 to this power, so that neither they nor their squares become less than
+/// the smallest normal number before they stop to matter.
+const SCALE: u32 = 50;
 
-/// Squares of what is small would be less than the smallest number.
-const SCALE: f32 = (1_u64 << 50) as f32;
+/// Here the exponential, scaled, is 0: 2 to the power -127, which no normal number has, is all zero bits.
+const LOWEST: f32 = -(127.0 + SCALE as f32) * std::f32::consts::LN_2;
 
 /// The sums of rows of `classes` logits, one for each label; `None` for a row with a logit that is NaN
 /// or infinite.
@@ -44,126 +52,227 @@ impl WithSimd for Rows<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let rows = self.logits.chunks_exact(self.classes).zip(self.labels);
-        for (out, (row, label)) in self.out.iter_mut().zip(rows) {
-            *out = of(simd, row, row[*label as usize]);
-        }
-    }
-}
-
-/// The sums of one row, where the label has the logit `own`.
-#[inline(always)]
-fn of<S: Simd>(simd: S, row: &[f32], own: f32) -> Option<Sums> {
-    let (whole, rest) = row.as_chunks::<LANES>();
-    let filled = |with: f32| {
-        let mut last = [with; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        [last]
-    };
-    let top = largest(simd, whole, &filled(f32::MIN))?;
-    let last = filled(f32::NEG_INFINITY);
-    let mut sums = [[0.0; LANES]; 4];
-    let mut second = f32::NEG_INFINITY;
-    for part in whole.chunks(PART).chain([&last[..]]) {
-        let lanes = Lanes::of(simd, part, top);
-        for s in 0..sums.len() {
-            for i in 0..LANES {
-                sums[s][i] += f64::from(lanes.sums[s][i]);
+        let rows = self.logits.chunks_exact(self.classes);
+        let mut blocks = rows.clone().flat_map(|row| row.chunks(BLOCK)).map(Block::of);
+        let Some(mut block) = blocks.next() else { return };
+        let mut tops = Tops::of(simd, &block);
+        for (out, (row, label)) in self.out.iter_mut().zip(rows.zip(self.labels)) {
+            let (mut all, mut finite) = (None, true);
+            for _ in 0..self.classes.div_ceil(BLOCK) {
+                let next = blocks.next().unwrap_or(block);
+                let (part, ahead) = Part::of(simd, &block, &tops, &next);
+                all = Some(all.map_or(part, |all| part.and(all)));
+                finite &= tops.finite(simd);
+                (block, tops) = (next, ahead);
             }
-        }
-        for i in 0..LANES {
-            second = if lanes.second[i] > second { lanes.second[i] } else { second };
+            *out = all.filter(|_| finite).map(|all| all.sums(row[*label as usize]));
         }
     }
-    let [others, squares, spread, tops] = sums.map(|lanes| lanes.iter().sum::<f64>());
-    let (squares, spread) = (squares / f64::from(SCALE * SCALE), -spread);
-    // Whatever equals the top was left out, and all but one of these are others.
-    let (others, squares) = (others + (tops - 1.0), squares + (tops - 1.0));
-    let gap = if tops > 1.0 { 0.0 } else { -f64::from(second) };
-    let own_gap = f64::from(top) - f64::from(own);
-    let (wrong, wrong_squares) = if own_gap > 0.0 {
-        let own = f64::from(own - top).exp();
-        (1.0 + (others - own).max(0.0), 1.0 + (squares - own * own).max(0.0))
-    } else {
-        (others, squares)
-    };
-    Some(Sums { others, spread, gap, own_gap, wrong, wrong_squares })
 }
 
-#[inline(always)]
-fn vectors<S: Simd>(numbers: &[[f32; LANES]]) -> &[S::f32s] {
-    S::as_simd_f32s(numbers.as_flattened()).0
+/// Some numbers of a row in pieces of sixteen, the last of which is filled up with what adds nothing.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    all: &'a [f32],
+    whole: &'a [[f32; LANES]],
+    last: [f32; LANES],
 }
 
-/// The largest number; `None` if one is NaN or infinite.
-#[inline(always)]
-fn largest<S: Simd>(simd: S, whole: &[[f32; LANES]], last: &[[f32; LANES]]) -> Option<f32> {
-    let (mut top, mut wrong) = (simd.splat_f32s(f32::MIN), simd.splat_f32s(0.0));
-    for part in [whole, last] {
-        for z in vectors::<S>(part) {
-            top = simd.max_f32s(*z, top);
-            // Adds 0 for a finite number, and NaN for any other.
-            wrong = simd.add_f32s(wrong, simd.sub_f32s(*z, *z));
-        }
-    }
-    (simd.reduce_sum_f32s(wrong) == 0.0).then(|| simd.reduce_max_f32s(top))
-}
-
-/// What lies below the top, lane by lane.
-struct Lanes {
-    /// Sums of the exponentials, of their squares, and of them times the distance; and how many numbers do
-    /// not lie below the top.
-    sums: [[f32; LANES]; 4],
-    /// The largest distance, which is not above 0.
-    second: [f32; LANES],
-}
-
-impl Lanes {
+impl<'a> Block<'a> {
     #[inline(always)]
-    fn of<S: Simd>(simd: S, part: &[[f32; LANES]], top: f32) -> Self {
-        let mut lanes = Self { sums: [[0.0; LANES]; 4], second: [0.0; LANES] };
-        for v in 0..LANES / S::F32_LANES {
-            let (sums, second) = column(simd, part, v, top);
-            for (lanes, sums) in lanes.sums.iter_mut().zip(sums) {
-                put(simd, sums, v, lanes);
-            }
-            put(simd, second, v, &mut lanes.second);
+    fn of(all: &'a [f32]) -> Self {
+        let (whole, rest) = all.as_chunks();
+        let mut last = [f32::MIN; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        Self { all, whole, last }
+    }
+}
+
+/// The two largest numbers in each lane of a vector.
+#[derive(Clone, Copy)]
+struct Tops<S: Simd> {
+    first: S::f32s,
+    second: S::f32s,
+    /// NaN if a number was NaN or infinite.
+    wrong: S::f32s,
+}
+
+impl<S: Simd> Tops<S> {
+    #[inline(always)]
+    fn new(simd: S) -> Self {
+        let none = simd.splat_f32s(f32::MIN);
+        Self { first: none, second: none, wrong: simd.splat_f32s(0.0) }
+    }
+
+    #[inline(always)]
+    fn of(simd: S, block: &Block<'_>) -> Self {
+        let mut tops = Self::new(simd);
+        for pieces in [block.whole, from_ref(&block.last)] {
+            S::as_simd_f32s(pieces.as_flattened()).0.iter().for_each(|z| tops.see(simd, *z));
         }
-        lanes
+        tops
+    }
+
+    #[inline(always)]
+    fn see(&mut self, simd: S, z: S::f32s) {
+        self.second = simd.max_f32s(simd.min_f32s(z, self.first), self.second);
+        self.first = simd.max_f32s(z, self.first);
+        // Adds 0 for a finite number, and NaN for any other.
+        self.wrong = simd.add_f32s(self.wrong, simd.sub_f32s(z, z));
+    }
+
+    #[inline(always)]
+    fn finite(&self, simd: S) -> bool {
+        simd.reduce_sum_f32s(self.wrong) == 0.0
+    }
+
+    #[inline(always)]
+    fn top(&self, simd: S) -> f32 {
+        simd.reduce_max_f32s(self.first)
+    }
+
+    /// How far the second largest number lies below the largest.
+    #[inline(always)]
+    fn gap(&self, simd: S) -> f64 {
+        let (top, one) = (self.top(simd), simd.splat_f32s(1.0));
+        let lower = simd.less_than_f32s(self.first, simd.splat_f32s(top));
+        let tops = simd.reduce_sum_f32s(simd.select_f32s(lower, simd.splat_f32s(0.0), one));
+        let others = simd.select_f32s(lower, self.first, simd.splat_f32s(f32::MIN));
+        let second = simd.reduce_max_f32s(simd.max_f32s(others, self.second));
+        if tops > 1.0 { 0.0 } else { f64::from(top) - f64::from(second) }
+    }
+}
+
+/// The sums over some numbers of a row, as in [`Sums`].
+#[derive(Clone, Copy)]
+struct Part {
+    top: f64,
+    others: f64,
+    squares: f64,
+    spread: f64,
+    gap: f64,
+}
+
+impl Part {
+    /// Those of a block; and on the way what is ahead, the largest numbers of the next.
+    #[inline(always)]
+    fn of<S: Simd>(
+        simd: S,
+        block: &Block<'_>,
+        tops: &Tops<S>,
+        next: &Block<'_>,
+    ) -> (Self, Tops<S>) {
+        let (top, mut ahead) = (tops.top(simd), Tops::new(simd));
+        let mut lanes = [[0.0; LANES]; 3];
+        let both = block.whole.len().min(next.whole.len());
+        for v in 0..LANES / S::F32_LANES {
+            let mut column = Column::new(simd, top);
+            for (z, next) in block.whole.iter().zip(next.whole) {
+                column.add(simd, vector::<S>(z, v));
+                ahead.see(simd, vector::<S>(next, v));
+            }
+            for z in block.whole[both..].iter().chain([&block.last]) {
+                column.add(simd, vector::<S>(z, v));
+            }
+            for next in next.whole[both..].iter().chain([&next.last]) {
+                ahead.see(simd, vector::<S>(next, v));
+            }
+            for (lanes, sums) in lanes.iter_mut().zip([column.sum, column.squares, column.spread]) {
+                S::as_mut_simd_f32s(lanes).0[v] = sums;
+            }
+        }
+        let [sum, squares, spread] = lanes.map(total);
+        let gap = if block.all.len() > 1 { tops.gap(simd) } else { f64::INFINITY };
+        // Whatever equals the top was left out, and all but one of these are others.
+        let equal = if gap > 0.0 { 1 } else { block.all.iter().filter(|z| **z >= top).count() };
+        let (equal, scale) = (equal as f64 - 1.0, f64::from(SCALE).exp2());
+        let part = Self {
+            top: f64::from(top),
+            others: sum / scale + equal,
+            squares: squares / (scale * scale) + equal,
+            spread: -spread / scale,
+            gap,
+        };
+        (part, ahead)
+    }
+
+    /// Those over the numbers of both.
+    #[inline(always)]
+    fn and(self, other: Self) -> Self {
+        let (high, low) = if self.top >= other.top { (self, other) } else { (other, self) };
+        let below = high.top - low.top;
+        let (e, all) = ((-below).exp(), 1.0 + low.others);
+        Self {
+            top: high.top,
+            others: high.others + e * all,
+            squares: high.squares + e * e * (1.0 + low.squares),
+            spread: high.spread + e * (low.spread + below * all),
+            gap: high.gap.min(below),
+        }
+    }
+
+    /// Those of a row whose label has the logit `own`.
+    #[inline(always)]
+    fn sums(self, own: f32) -> Sums {
+        let Self { others, squares, spread, gap, .. } = self;
+        let own_gap = self.top - f64::from(own);
+        let (wrong, wrong_squares) = if own_gap > 0.0 {
+            let own = (-own_gap).exp();
+            (1.0 + (others - own).max(0.0), 1.0 + (squares - own * own).max(0.0))
+        } else {
+            (others, squares)
+        };
+        Sums { others, spread, gap, own_gap, wrong, wrong_squares }
     }
 }
 
 #[inline(always)]
-fn put<S: Simd>(_: S, vector: S::f32s, v: usize, lanes: &mut [f32; LANES]) {
-    S::as_mut_simd_f32s(lanes).0[v] = vector;
+fn vector<S: Simd>(numbers: &[f32; LANES], v: usize) -> S::f32s {
+    S::as_simd_f32s(numbers).0[v]
 }
 
-/// The sums of vector `v` of each sixteen numbers, and the largest distance.
+/// Adds the second half to the first until one number is left.
 #[inline(always)]
-fn column<S: Simd>(simd: S, part: &[[f32; LANES]], v: usize, top: f32) -> ([S::f32s; 4], S::f32s) {
-    let (zero, one) = (simd.splat_f32s(0.0), simd.splat_f32s(1.0));
-    let (scale, lowest) = (simd.splat_f32s(SCALE), simd.splat_f32s(LOWEST));
-    let (top, none) = (simd.splat_f32s(top), simd.splat_f32s(f32::NEG_INFINITY));
-    let [mut sum, mut squares, mut spread, mut second, mut tops] = [zero, zero, zero, none, zero];
-    for z in vectors::<S>(part)[v..].iter().step_by(LANES / S::F32_LANES) {
-        let below = simd.sub_f32s(*z, top);
-        let is_top = simd.less_than_or_equal_f32s(zero, below);
-        // What is far below adds nothing, but infinity times 0 is no number.
-        let distance = simd.max_f32s(below, lowest);
-        let e = simd.select_f32s(is_top, zero, exp(simd, distance));
-        let e = simd.select_f32s(simd.less_than_f32s(below, lowest), zero, e);
-        sum = simd.add_f32s(sum, e);
-        let scaled = simd.mul_f32s(e, scale);
-        squares = simd.mul_add_e_f32s(scaled, scaled, squares);
-        spread = simd.mul_add_e_f32s(e, distance, spread);
-        second = simd.max_f32s(second, simd.select_f32s(is_top, none, below));
-        tops = simd.add_f32s(tops, simd.select_f32s(is_top, one, zero));
+fn total(lanes: [f32; LANES]) -> f64 {
+    let mut lanes = lanes.map(f64::from);
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            lanes[i] += lanes[i + half];
+        }
     }
-    ([sum, squares, spread, tops], second)
+    lanes[0]
 }
 
-/// e^x for -87 <= x <= 0, to 2e-7 of it: the polynomial and the two parts of ln 2 of `expf` in Moshier's
-/// Cephes.
+/// Sums of one vector of each sixteen numbers, scaled.
+struct Column<S: Simd> {
+    top: S::f32s,
+    sum: S::f32s,
+    squares: S::f32s,
+    spread: S::f32s,
+}
+
+impl<S: Simd> Column<S> {
+    #[inline(always)]
+    fn new(simd: S, top: f32) -> Self {
+        let zero = simd.splat_f32s(0.0);
+        Self { top: simd.splat_f32s(top), sum: zero, squares: zero, spread: zero }
+    }
+
+    #[inline(always)]
+    fn add(&mut self, simd: S, z: S::f32s) {
+        let (zero, below) = (simd.splat_f32s(0.0), simd.sub_f32s(z, self.top));
+        // What is infinitely far below adds nothing, but infinity times 0 is no number.
+        let distance = simd.max_f32s(below, simd.splat_f32s(LOWEST));
+        let lower = simd.less_than_f32s(below, zero);
+        let e = simd.select_f32s(lower, exp(simd, distance), zero);
+        self.sum = simd.add_f32s(self.sum, e);
+        self.squares = simd.mul_add_e_f32s(e, e, self.squares);
+        self.spread = simd.mul_add_e_f32s(e, distance, self.spread);
+    }
+}
+
+/// e^x for `LOWEST` <= x <= 0, scaled, to 2e-7 of it: the polynomial and the two parts of ln 2 of `expf` in
+/// Moshier's Cephes.
 #[inline(always)]
 fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     /// Adding it rounds to the nearest whole number, which the lowest bits then hold.
@@ -173,12 +282,11 @@ fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let whole = simd.sub_f32s(shifted, number(ROUND));
     let r = simd.mul_add_e_f32s(whole, number(-0.693_359_4), x);
     let r = simd.mul_add_e_f32s(whole, number(2.121_944_4e-4), r);
-    let mut p = number(1.987_569_1e-4);
-    for next in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
+    let mut p = number(1.398_199_9e-3);
+    for next in [8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5, 1.0, 1.0] {
         p = simd.mul_add_e_f32s(p, r, number(next));
     }
-    let p = simd.mul_add_e_f32s(simd.mul_f32s(p, r), r, simd.add_f32s(r, number(1.0)));
-    let bits = simd.add_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(127));
+    let bits = simd.add_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(127 + SCALE));
     let power = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
     simd.mul_f32s(p, simd.transmute_f32s_u32s(power))
 }

@@ -94,11 +94,11 @@ impl Net {
     #[must_use]
     pub(crate) fn training_in(self, precision: Precision) -> Self {
         let trained_in = match precision {
-            Precision::F32 => return self,
+            Precision::F32 => DType::F32,
             Precision::Bf16 => DType::BF16,
             Precision::F16 => DType::F16,
         };
-        Self { trained_in, body: None, dense: None, ..self }
+        Self { trained_in, ..self }
     }
 
     /// The same network without `fast`.
@@ -143,7 +143,8 @@ impl Net {
     /// `Internal` if a tensor operation fails, or the net ran forward again since.
     pub fn backward(&self, scalar: &Tensor) -> Result<GradStore> {
         let mut gradients = scalar.backward()?;
-        if let Some(body) = &self.body {
+        // What is trained in fewer bits goes by Candle's operations.
+        if let Some(body) = self.body.as_ref().filter(|_| self.trained_in == DType::F32) {
             body.add_gradients(self, &mut gradients)?;
         }
         if let Some(dense) = &self.dense {
@@ -158,7 +159,8 @@ impl Net {
             x = match step {
                 Step::Linear { name, .. } => {
                     let [weight, bias] = self.affine(name, pass)?;
-                    if let Some(dense) = &self.dense {
+                    let dense = self.dense.as_ref().filter(|_| x.dtype() == DType::F32);
+                    if let Some(dense) = dense {
                         let relu = matches!(steps, [Step::Relu, ..]);
                         steps = &steps[usize::from(relu)..];
                         dense.layer(&x, [&weight, &bias], relu)?

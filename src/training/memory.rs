@@ -60,7 +60,8 @@ impl Sizes<'_> {
         // weights and gradient in one piece besides.
         let copies = 4 + Optimizer::buffers(train) as u128 + if conv.is_some() { 2 } else { 0 };
         let kept = self.of_each(kept_by) * train.batch_size as u128;
-        Ok(bytes(self.trained * copies + self.inputs(train.batch_size) + kept) + conv.unwrap_or(0))
+        let kept = kept + self.inputs(train.batch_size) + self.packed(train.batch_size);
+        Ok(bytes(self.trained * copies + kept) + conv.unwrap_or(0))
     }
 
     /// Bytes of a batch of outputs.
@@ -74,6 +75,7 @@ impl Sizes<'_> {
         let held = self.steps.iter().map(|step| held_by(step, places(self.steps))).max();
         let held = held.unwrap_or(0) * predict::BATCH as u128;
         let numbers = self.trained * copies + self.inputs(predict::BATCH) + held;
+        let numbers = numbers + self.packed(predict::BATCH);
         Ok(bytes(numbers) + conv.unwrap_or(0))
     }
 
@@ -85,6 +87,15 @@ impl Sizes<'_> {
     /// Numbers of the batch that is worked on, and of the one that is gathered meanwhile.
     fn inputs(&self, batch: usize) -> u128 {
         2 * batch as u128 * self.shape.len() as u128
+    }
+
+    /// Numbers of the widest side of a fully connected step, packed for its products.
+    fn packed(&self, batch: usize) -> u128 {
+        let widths = self.steps.iter().map(|step| match step {
+            Step::Linear { inputs, outputs, .. } => (*inputs).max(*outputs) as u128,
+            _ => 0,
+        });
+        batch as u128 * widths.max().unwrap_or(0)
     }
 
     fn of_each(&self, numbers: fn(&Step, u128) -> u128) -> u128 {
@@ -106,11 +117,11 @@ fn places(steps: &[Step]) -> u128 {
 }
 
 /// About how many numbers a step keeps per sample for the gradient: a fully connected one with the ReLU
-/// behind it six for each output; a block of a transformer 44 of the width for each place, and four tables
+/// behind it three for each output; a block of a transformer 44 of the width for each place, and four tables
 /// of all places by all for each head.
 fn kept_by(step: &Step, places: u128) -> u128 {
     match step {
-        Step::Linear { outputs, .. } => 6 * *outputs as u128,
+        Step::Linear { outputs, .. } => 3 * *outputs as u128,
         Step::Block { width, heads, .. } => {
             places * (places * 4 * *heads as u128 + 44 * *width as u128)
         }

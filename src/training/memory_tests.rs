@@ -13,7 +13,7 @@ const IMAGE: Shape = Shape::Image { channels: 3, height: 32, width: 32 };
 const CLASSES: usize = 10;
 
 /// What a small net adds to stacks, heaps of threads and mapped code.
-const SLACK: f64 = 12.0;
+const SLACK: f64 = 16.0;
 
 /// A net, its batch and the outputs that are wanted of it.
 fn cases() -> Vec<(Model, Train, Outputs)> {
@@ -34,11 +34,7 @@ fn cases() -> Vec<(Model, Train, Outputs)> {
         case(Arch::Convnet, 16, 512, clean),
         case(Arch::Convnet, 16, 32, training),
         case(Arch::Resnet18, 16, 16, clean),
-        case(Arch::Resnet18, 16, 128, clean),
-        case(Arch::Resnet18, 16, 16, training),
-        case(Arch::Resnet18, 64, 8, clean),
         case(Arch::VitTiny, 0, 4, clean),
-        case(Arch::VitTiny, 0, 32, clean),
     ]
 }
 

@@ -279,11 +279,13 @@ fn settings_table(names: &[String]) -> String {
 fn tables_say_what_the_raw_files_say() {
     let path = docs().join("results.md");
     let old = std::fs::read_to_string(&path).unwrap();
-    let recipes = std::fs::read_dir(docs().join("results")).unwrap();
-    let recipes = recipes.map(|entry| entry.unwrap().path());
-    let recipes = recipes.filter(|path| path.extension().is_some_and(|end| end == "toml"));
-    let names: BTreeSet<String> =
-        recipes.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let files = std::fs::read_dir(docs().join("results")).unwrap();
+    let files = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    // A recipe that has not run yet has no file.
+    let names: BTreeSet<String> = files
+        .filter_map(|file| file.strip_suffix(".toml").map(str::to_owned))
+        .filter(|name| docs().join(format!("results/{name}.csv")).exists())
+        .collect();
     let (mut new, mut shown) = (String::new(), BTreeSet::new());
     let mut parts = old.split(BEGIN);
     new.push_str(parts.next().unwrap());

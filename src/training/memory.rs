@@ -56,9 +56,8 @@ impl Sizes<'_> {
     /// Bytes of a training.
     fn training(&self, train: &Train) -> Result<u128> {
         let conv = self.body(Pass::Train, train.batch_size)?;
-        // A weight, its gradient and moments, and temporaries of the optimiser; a convolution net has
-        // weights and gradient in one piece besides.
-        let copies = 4 + Optimizer::buffers(train) as u128 + if conv.is_some() { 2 } else { 0 };
+        // A weight, its gradient and moments, and temporaries of the backward pass and the optimiser.
+        let copies = 6 + Optimizer::buffers(train) as u128;
         let kept = self.of_each(kept_by) * train.batch_size as u128;
         let kept = kept + self.inputs(train.batch_size) + self.packed(train.batch_size);
         Ok(bytes(self.trained * copies + kept) + conv.unwrap_or(0))

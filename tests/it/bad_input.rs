@@ -148,14 +148,14 @@ fn keep_outside_of_its_range() {
             &place,
             &toy(&place).replace("keep = 0.5", &format!("keep = {keep}")),
             2,
-            &["bad.toml:16:", "keep"],
+            &["bad.toml:17:", "keep"],
         );
     }
     refused(
         &place,
         &toy(&place).replace("keep = 0.5", "kep = 0.5"),
         2,
-        &["bad.toml:16:1", "`keep`"],
+        &["bad.toml:17:1", "`keep`"],
     );
     refused(&place, &toy(&place).replace("keep = 0.5", "keep_rows = 61"), 2, &["61", "60"]);
 }

@@ -171,28 +171,35 @@ impl Dir {
     /// the medium when this returns.
     ///
     /// A store's "already there" is believed only when the object can be seen: S3 answers so, too,
-    /// to one of two writers of which neither may have succeeded yet (409).
+    /// to one of two writers of which neither may have succeeded yet (409). Where the connection broke nobody
+    /// knows whether it was written; what is then there with these bytes is ours.
     ///
     /// # Errors
     /// `Unavailable` if it cannot be written, `Conflict` if a symbolic link is in the way.
     pub fn create(&self, path: &str, bytes: impl Into<Bytes>) -> Result<Written> {
         self.refuse_links(path)?;
         let (at, bytes) = (self.at(path), bytes.into());
+        let mut unsure = false;
         for pause in LOOKS {
             let options = PutMode::Create.into();
             match wait(self.store.put_opts(&at, bytes.clone().into(), options))? {
                 Ok(_) => return Ok(Written::Created),
                 Err(object_store::Error::AlreadyExists { .. }) if self.exists(path)? => {
-                    return Ok(Written::AlreadyThere);
+                    let ours = unsure && self.read(path)? == bytes;
+                    return Ok(if ours { Written::Created } else { Written::AlreadyThere });
                 }
                 Err(object_store::Error::AlreadyExists { .. }) => {
+                    wait(async move { tokio::time::sleep(pause).await })?;
+                }
+                Err(e) if connection_broke(&e) => {
+                    unsure = true;
                     wait(async move { tokio::time::sleep(pause).await })?;
                 }
                 Err(e) => return Err(unavailable("write", &self.uri_of(path), e)),
             }
         }
         let message = format!(
-            "the store says that {} is there and does not show it; run again",
+            "the store says that {} is there and does not show it, or breaks off; run again",
             self.uri_of(path)
         );
         Err(Error::new(ErrorKind::Unavailable, message))
@@ -309,9 +316,37 @@ impl Dir {
     }
 }
 
+/// Whether an error is that a connection broke while the request was under way. Clients repeat what is
+/// harmless to repeat by themselves; creating an object is not among it.
+fn connection_broke(error: &object_store::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    let mut error: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = error {
+        let io = one.downcast_ref::<std::io::Error>();
+        let kinds = [BrokenPipe, ConnectionAborted, ConnectionReset];
+        if io.is_some_and(|io| kinds.contains(&io.kind())) {
+            return true;
+        }
+        error = one.source();
+    }
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_connection_that_broke_is_told_from_a_refusal() {
+        let of = |kind: std::io::ErrorKind| {
+            let inner = std::io::Error::other(std::io::Error::from(kind));
+            object_store::Error::Generic { store: "S3", source: inner.into() }
+        };
+        assert!(connection_broke(&of(std::io::ErrorKind::ConnectionReset)));
+        assert!(!connection_broke(&of(std::io::ErrorKind::PermissionDenied)));
+        let missing = object_store::Error::NotFound { path: "p".into(), source: "gone".into() };
+        assert!(!connection_broke(&missing));
+    }
 
     #[test]
     fn create_is_put_if_absent_and_publish_too() {

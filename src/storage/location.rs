@@ -327,7 +327,9 @@ fn connection_broke(error: &object_store::Error) -> bool {
         if io.is_some_and(|io| kinds.contains(&io.kind())) {
             return true;
         }
-        error = one.source();
+        // The source of an I/O error is that of what it wraps.
+        let wrapped = io.and_then(std::io::Error::get_ref);
+        error = wrapped.map(|inner| inner as &(dyn std::error::Error + 'static)).or(one.source());
     }
     false
 }

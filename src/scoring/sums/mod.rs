@@ -124,13 +124,16 @@ mod tests {
             numbers::of_rows(&logits, classes, &labels, &mut theirs);
             for (ours, theirs) in ours.iter().zip(&theirs) {
                 let (a, b) = (ours.unwrap(), theirs.unwrap());
+                // How far below the top those lie that the sums consist of.
+                let gap = b.gap.min(150.0);
                 for (a, b) in [
                     (a.others, b.others),
                     (a.spread, b.spread),
                     (a.wrong, b.wrong),
                     (a.wrong_squares, b.wrong_squares),
                 ] {
-                    assert!((a - b).abs() <= 5e-7 * b + 1e-33, "{classes}: {a} is not {b}");
+                    let error = 5e-7 + 2e-7 * gap;
+                    assert!((a - b).abs() <= error * b + 1e-33, "{classes}: {a} is not {b}");
                 }
                 assert!((a.gap - b.gap).abs() <= 1e-5 || a.gap == b.gap, "{} {}", a.gap, b.gap);
                 assert_eq!(a.own_gap, b.own_gap);

@@ -14,6 +14,7 @@
     reason = "loops over ranges of known length unroll, where iterators may not be inlined"
 )]
 
+use std::f32::consts::LOG2_E;
 use std::slice::from_ref;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -27,12 +28,15 @@ const LANES: usize = 16;
 /// as processors stop to fetch ahead of what is read if it is read again a page later.
 const BLOCK: usize = 32 * LANES;
 
-/// Exponentials are computed times 2 to this power, so that neither they nor their squares become less than
+/// Powers of 2 are computed times 2 to this power, so that neither they nor their squares become less than
 /// the smallest normal number before they stop to matter.
 const SCALE: u32 = 50;
 
-/// Here the exponential, scaled, is 0: 2 to the power -127, which no normal number has, is all zero bits.
-const LOWEST: f32 = -(127.0 + SCALE as f32) * std::f32::consts::LN_2;
+/// What undoes it.
+const UNSCALE: f64 = 1.0 / (1_u64 << SCALE) as f64;
+
+/// Here a power of 2, scaled, is 0: 2 to the power -127, which no normal number has, is all zero bits.
+const LOWEST: f32 = -(127.0 + SCALE as f32);
 
 /// The sums of rows of `classes` logits, one for each label; `None` for a row with a logit that is NaN
 /// or infinite.
@@ -61,7 +65,10 @@ impl WithSimd for Rows<'_> {
             for _ in 0..self.classes.div_ceil(BLOCK) {
                 let next = blocks.next().unwrap_or(block);
                 let (part, ahead) = Part::of(simd, &block, &tops, &next);
-                all = Some(all.map_or(part, |all| part.and(all)));
+                all = match all {
+                    Some(all) => Some(part.and(simd, all)),
+                    None => Some(part),
+                };
                 finite &= tops.finite(simd);
                 (block, tops) = (next, ahead);
             }
@@ -185,12 +192,12 @@ impl Part {
         let gap = if block.all.len() > 1 { tops.gap(simd) } else { f64::INFINITY };
         // Whatever equals the top was left out, and all but one of these are others.
         let equal = if gap > 0.0 { 1 } else { block.all.iter().filter(|z| **z >= top).count() };
-        let (equal, scale) = (equal as f64 - 1.0, f64::from(SCALE).exp2());
+        let equal = equal as f64 - 1.0;
         let part = Self {
             top: f64::from(top),
-            others: sum / scale + equal,
-            squares: squares / (scale * scale) + equal,
-            spread: -spread / scale,
+            others: sum * UNSCALE + equal,
+            squares: squares * (UNSCALE * UNSCALE) + equal,
+            spread: -spread * (UNSCALE * std::f64::consts::LN_2),
             gap,
         };
         (part, ahead)
@@ -198,10 +205,14 @@ impl Part {
 
     /// Those over the numbers of both.
     #[inline(always)]
-    fn and(self, other: Self) -> Self {
+    fn and<S: Simd>(self, simd: S, other: Self) -> Self {
         let (high, low) = if self.top >= other.top { (self, other) } else { (other, self) };
         let below = high.top - low.top;
-        let (e, all) = ((-below).exp(), 1.0 + low.others);
+        let distance = (-below as f32 * LOG2_E).max(LOWEST);
+        // By vectors, which the exponential of the library would push out of their registers.
+        let mut e = [0.0; LANES];
+        S::as_mut_simd_f32s(&mut e).0[0] = exp2(simd, simd.splat_f32s(distance));
+        let (e, all) = (f64::from(e[0]) * UNSCALE, 1.0 + low.others);
         Self {
             top: high.top,
             others: high.others + e * all,
@@ -261,32 +272,34 @@ impl<S: Simd> Column<S> {
     #[inline(always)]
     fn add(&mut self, simd: S, z: S::f32s) {
         let (zero, below) = (simd.splat_f32s(0.0), simd.sub_f32s(z, self.top));
+        let distance = simd.mul_f32s(below, simd.splat_f32s(LOG2_E));
         // What is infinitely far below adds nothing, but infinity times 0 is no number.
-        let distance = simd.max_f32s(below, simd.splat_f32s(LOWEST));
+        let distance = simd.max_f32s(distance, simd.splat_f32s(LOWEST));
         let lower = simd.less_than_f32s(below, zero);
-        let e = simd.select_f32s(lower, exp(simd, distance), zero);
+        let e = simd.select_f32s(lower, exp2(simd, distance), zero);
         self.sum = simd.add_f32s(self.sum, e);
         self.squares = simd.mul_add_e_f32s(e, e, self.squares);
         self.spread = simd.mul_add_e_f32s(e, distance, self.spread);
     }
 }
 
-/// e^x for `LOWEST` <= x <= 0, scaled, to 2e-7 of it: the two parts of ln 2 of `expf` in Moshier's Cephes, and
-/// the polynomial 1 + r + r^2 q(r) with q of degree 4 whose largest error for |r| <= ln 2 / 2 is least, 3e-9.
+/// 2^x for `LOWEST` <= x <= 0, scaled, to 2e-7 of it: 1 + r q(r) with the polynomial q of degree 4 whose largest
+/// error for |r| <= 1/2 is least, 9e-8.
+///
+/// A logit's exponential is this of its distance times log2 e, whose rounding adds 7e-8 for each unit of the
+/// distance: as much as the rounding of the logits themselves does.
 #[inline(always)]
-fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    /// Adding it rounds to the nearest whole number, which the lowest bits then hold.
-    const ROUND: f32 = 12_582_912.0;
+fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    /// Adding it rounds to the nearest whole number, which the lowest bits then hold with `SCALE` added.
+    const ROUND: f32 = 12_582_912.0 + SCALE as f32;
     let number = |value: f32| simd.splat_f32s(value);
-    let shifted = simd.mul_add_e_f32s(x, number(std::f32::consts::LOG2_E), number(ROUND));
-    let whole = simd.sub_f32s(shifted, number(ROUND));
-    let r = simd.mul_add_e_f32s(whole, number(-0.693_359_4), x);
-    let r = simd.mul_add_e_f32s(whole, number(2.121_944_4e-4), r);
-    let mut p = number(1.381_459_6e-3);
-    for next in [8.368_717e-3, 4.166_839e-2, 1.666_652e-1, 4.999_999_3e-1, 1.0, 1.0] {
+    let shifted = simd.add_f32s(x, number(ROUND));
+    let r = simd.sub_f32s(x, simd.sub_f32s(shifted, number(ROUND)));
+    let mut p = number(1.325_109_1e-3);
+    for next in [9.671_826e-3, 5.550_785e-2, 2.402_223_6e-1, 6.931_469_4e-1, 1.0] {
         p = simd.mul_add_e_f32s(p, r, number(next));
     }
-    let bits = simd.add_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(127 + SCALE));
-    let power = simd.wrapping_dyn_shl_u32s(bits, simd.splat_u32s(23));
-    simd.mul_f32s(p, simd.transmute_f32s_u32s(power))
+    // Multiplies by a power of 2: adds to the exponent.
+    let power = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(p), power))
 }

@@ -16,6 +16,9 @@ const WIDE: usize = 4;
 /// Rows of a panel that are used at a time: as many as stay in the second-level cache.
 const DEPTH: usize = 768;
 
+/// The side of a square that is transposed in registers.
+const SQUARE: usize = 8;
+
 /// Rows of the left side that a task multiplies.
 const ROWS: usize = 24;
 
@@ -41,18 +44,11 @@ impl Panels {
 
     /// Takes the transpose of a matrix that has `rows` columns, row by row.
     pub(super) fn transpose(&mut self, matrix: &[f32], rows: usize) {
-        // Lines of the matrix that are read while those of the panel that they go to stay in the cache.
-        const BLOCK: usize = 2 * LANES;
         self.fit(rows, matrix.len() / rows);
         self.each(|start, len, out| {
             let matrix = &matrix[start * rows..][..len * rows];
-            for (i, out) in out.chunks_mut(BLOCK * WIDE).enumerate() {
-                for (column, numbers) in matrix.chunks_exact(rows).enumerate() {
-                    let numbers = &numbers[i * BLOCK..];
-                    for (out, number) in out.chunks_exact_mut(WIDE).zip(numbers) {
-                        out[column / LANES][column % LANES] = *number;
-                    }
-                }
+            for (i, lines) in matrix.chunks(SQUARE * rows).enumerate() {
+                turn(lines, rows, i * SQUARE, out);
             }
         });
     }
@@ -92,6 +88,28 @@ impl Panels {
                 rows.for_each(|(row, out)| finish(i * ROWS + row, out));
             },
         );
+    }
+}
+
+/// Brings up to eight lines of `rows` numbers into the columns of a panel from `column` on: in squares, so that
+/// both sides are read and written in pieces, then what is left number by number.
+fn turn(lines: &[f32], rows: usize, column: usize, panel: &mut [Pixel]) {
+    let squares = if lines.len() == SQUARE * rows { rows - rows % SQUARE } else { 0 };
+    for row in (0..squares).step_by(SQUARE) {
+        let mut square = [[0.0; SQUARE]; SQUARE];
+        for (c, line) in lines.chunks_exact(rows).enumerate() {
+            for (numbers, number) in square.iter_mut().zip(&line[row..][..SQUARE]) {
+                numbers[c] = *number;
+            }
+        }
+        for (numbers, out) in square.iter().zip(panel[row * WIDE..].chunks_exact_mut(WIDE)) {
+            out.as_flattened_mut()[column..][..SQUARE].copy_from_slice(numbers);
+        }
+    }
+    for (c, line) in lines.chunks_exact(rows).enumerate() {
+        for (number, out) in line.iter().zip(panel.chunks_exact_mut(WIDE)).skip(squares) {
+            out.as_flattened_mut()[column + c] = *number;
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::body::Body;
-use super::fast::Dense;
+use super::fast::{Dense, PANEL};
 use super::ops;
 use super::plan::{Architecture, Parameter, Role, Step};
 use super::transformer::{self, Affine, Block};
@@ -151,6 +151,20 @@ impl Net {
             dense.add_gradients(&mut gradients);
         }
         Ok(gradients)
+    }
+
+    /// How many samples, `most` or fewer, a pass of evaluation is fastest with. Where a dense layer on the CPU
+    /// comes first it takes inputs that stay in the second-level cache between those that gather and the layer.
+    pub(crate) fn evaluated_at_once(&self, most: usize) -> usize {
+        /// Numbers that a second-level cache holds beside weights.
+        const CACHED: usize = 1 << 18;
+        match (&self.dense, &self.steps[..]) {
+            (Some(_), [Step::Linear { .. }, ..]) => {
+                let fits = CACHED / self.shape.len() / PANEL * PANEL;
+                fits.clamp(PANEL, most.max(PANEL))
+            }
+            _ => most,
+        }
     }
 
     fn walk(&self, mut steps: &[Step], mut x: Tensor, pass: Pass) -> Result<Tensor> {

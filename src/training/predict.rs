@@ -11,7 +11,8 @@ use crate::samples::Samples;
 use crate::seed::Seed;
 use crate::{Error, Result};
 
-/// Samples per forward pass. A constant, so that logits have the same bytes for every recipe.
+/// Samples per forward pass at most; exactly so many where outputs depend on it, so that logits have the same
+/// bytes for every recipe.
 pub(super) const BATCH: usize = 256;
 
 /// What is wanted of a model.
@@ -96,7 +97,10 @@ impl Predictor<'_> {
             return Err(Error::internal("the index of a sample to score is out of range"));
         }
         let (pass, augment, cut): (_, _, Vec<&[u32]>) = match request.view {
-            View::Clean => (Pass::Clean, None, indices.chunks(BATCH).collect()),
+            View::Clean => {
+                let batch = self.net.evaluated_at_once(BATCH);
+                (Pass::Clean, None, indices.chunks(batch).collect())
+            }
             View::Training { train, seed } => {
                 let augment = Augment::new(train, self.samples.inputs.shape())?;
                 let cut = batches::cut(indices, BATCH).collect();

@@ -13,6 +13,9 @@ use super::simd::{self, LANES, Pixel, per_pixel, vectors, vectors_mut};
 /// Pixels in a row of a panel.
 const WIDE: usize = 4;
 
+/// Columns of a panel.
+pub(crate) const PANEL: usize = WIDE * LANES;
+
 /// Rows of a panel that are used at a time: as many as stay in the second-level cache.
 const DEPTH: usize = 768;
 
@@ -55,18 +58,18 @@ impl Panels {
 
     fn fit(&mut self, rows: usize, columns: usize) {
         (self.rows, self.columns) = (rows, columns);
-        self.pixels.fit(columns.div_ceil(WIDE * LANES) * rows * WIDE);
+        self.pixels.fit(columns.div_ceil(PANEL) * rows * WIDE);
     }
 
     /// Fills each panel, given its first column and how many it has.
     fn each(&mut self, fill: impl Fn(usize, usize, &mut [Pixel]) + Sync) {
         let (columns, panel) = (self.columns, self.rows * WIDE);
-        let count = columns.div_ceil(WIDE * LANES);
+        let count = columns.div_ceil(PANEL);
         let panels = self.pixels.get_mut()[..count * panel].par_chunks_exact_mut(panel);
         panels.enumerate().for_each(|(i, out)| {
-            let start = i * WIDE * LANES;
-            let len = (columns - start).min(WIDE * LANES);
-            if len < WIDE * LANES {
+            let start = i * PANEL;
+            let len = (columns - start).min(PANEL);
+            if len < PANEL {
                 out.fill([0.0; LANES]);
             }
             fill(start, len, out);
@@ -141,7 +144,7 @@ impl Product<'_> {
         let (rows, columns) = (self.right.rows, self.right.columns);
         for start in (0..rows).step_by(DEPTH) {
             let depth = start..rows.min(start + DEPTH);
-            for (i, column) in (0..columns).step_by(WIDE * LANES).enumerate() {
+            for (i, column) in (0..columns).step_by(PANEL).enumerate() {
                 let panel = &self.right.pixels.get()[i * rows * WIDE..][..rows * WIDE];
                 let panel = &panel.as_chunks::<WIDE>().0[depth.clone()];
                 let pixels = (columns - column).div_ceil(LANES).min(WIDE);
@@ -199,7 +202,7 @@ impl Product<'_> {
         if start > 0 {
             for (r, numbers) in numbers.iter_mut().enumerate() {
                 let out = &self.out[(row + r) * columns + begin..][..width];
-                numbers.as_flattened_mut()[..width].copy_from_slice(out);
+                copy(out, numbers.as_flattened_mut());
             }
         }
         let mut sums = [[[simd.splat_f32s(0.0); V]; W]; R];
@@ -231,7 +234,18 @@ impl Product<'_> {
         }
         for (r, numbers) in numbers.iter().enumerate() {
             let out = &mut self.out[(row + r) * columns + begin..][..width];
-            out.copy_from_slice(&numbers.as_flattened()[..width]);
+            copy(numbers.as_flattened(), out);
         }
     }
+}
+
+/// Copies as many numbers as both have: pixel by pixel, which takes no call of the library.
+#[inline(always)]
+fn copy(from: &[f32], to: &mut [f32]) {
+    let (from, to) = (from.as_chunks::<LANES>(), to.as_chunks_mut::<LANES>());
+    to.0.iter_mut().zip(from.0).for_each(|(to, from)| *to = *from);
+    let len = from.0.len().min(to.0.len());
+    let from = from.0.get(len).map_or(from.1, |pixel| pixel);
+    let to = to.0.get_mut(len).map_or(to.1, |pixel| pixel);
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }

@@ -52,6 +52,7 @@ mod winograd;
 
 pub(crate) use dense::Dense;
 pub(crate) use evaluate::Evaluator;
+pub(crate) use matrix::PANEL;
 pub(crate) use op::Backbone;
 pub(crate) use plan::{Layer, Plan, Size};
 

@@ -12,7 +12,7 @@ use super::{By, Method};
 #[serde(deny_unknown_fields)]
 pub struct Select {
     /// The score that decides: a method, or the name of a score of `score.own`.
-    #[serde(default = "entropy")]
+    #[serde(default = "margin")]
     pub by: By,
     /// How the score decides.
     #[serde(default)]
@@ -127,8 +127,8 @@ impl CellQuota {
     }
 }
 
-fn entropy() -> By {
-    By::Method(Method::Entropy)
+fn margin() -> By {
+    By::Method(Method::Margin)
 }
 
 fn fifty() -> usize {

@@ -5,12 +5,12 @@
 
 use super::fit;
 use super::scored::{
-    comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
+    Sizes, comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
 };
 use super::task::{models, needs_metadata, stages};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::{EmbeddingFrom, FitOn, Mode, Recipe};
+use crate::recipe::{EmbeddingFrom, FitOn, Mode, Recipe, Start};
 use crate::samples::Shape;
 use crate::storage::{Upload, machine_memory};
 use crate::{ingest, shards};
@@ -33,7 +33,7 @@ impl Default for Memory {
 const FALLBACK: u64 = 8 << 30;
 
 /// The program itself with its threads and their heaps.
-const PROGRAM: u64 = 192 << 20;
+const PROGRAM: u64 = 128 << 20;
 
 /// Ids, labels, places and what selection makes of them, per row.
 const ROW: u64 = 650;
@@ -62,6 +62,8 @@ pub(super) struct Needs {
     trainings: u64,
     /// The largest comparison of vectors.
     comparing: u64,
+    /// The weights that trainings start from, as they were read.
+    weights: u64,
     /// Reading one row group with all columns.
     read: u64,
     /// Encoding and uploading one row group of a shard.
@@ -126,14 +128,16 @@ impl Needs {
         let watching = watching_memory(recipe, scored, classes);
         let comparing = comparing_memory(recipe, (rows, scored), width, classes);
         let near = near_memory(recipe, rows, if column > 0 { column } else { shape.len() });
-        // A checkpoint is made when a step's gradients are gone, which are larger; not so what is watched.
+        // The largest moment of a training has room for a checkpoint of its own state, not for what is watched.
         let copies = if sizes.checkpoint > 0 { 2 } else { 1 };
         let watching = watching.saturating_mul(copies);
-        let training = sizes.training.saturating_add(watching);
+        let training =
+            sizes.training.saturating_add(watching).saturating_add(start_bytes(recipe, &sizes));
         let (comparing, trainings) = (comparing.max(near), most_trainings(recipe, sizes.places));
         let decode = ingest::lane_memory(survey, shape)?;
         let shards = Self::of_shards(run, kept)?;
-        Ok(Self { decoded, decode, training, trainings, comparing, ..shards })
+        let weights = run.init.as_ref().map_or(0, |file| file.bytes);
+        Ok(Self { decoded, decode, training, trainings, comparing, weights, ..shards })
     }
 
     /// What the shards of `run` need, without a training.
@@ -157,7 +161,7 @@ impl Needs {
 
     /// What stays in memory all the time, beside decoded inputs.
     fn base(&self) -> u64 {
-        PROGRAM + self.row * self.rows
+        PROGRAM + self.weights + self.row * self.rows
     }
 
     /// The least that each part can do with.
@@ -225,6 +229,12 @@ fn most_trainings(recipe: &Recipe, places: usize) -> u64 {
     places.min(models) as u64
 }
 
+/// The bytes of the weights that a training starts from, which lie there until it ends.
+fn start_bytes(recipe: &Recipe, sizes: &Sizes) -> u64 {
+    let given = recipe.train.init.is_some() || recipe.select.start == Start::Continue;
+    if given { (sizes.parameters * size_of::<f32>()) as u64 } else { 0 }
+}
+
 /// The bytes of a row's thin tables: all scores of stage 1 are in memory when it ends.
 fn row_bytes(run: &Run, classes: usize) -> u64 {
     let (recipe, score) = (&run.recipe, &run.recipe.score);
@@ -249,7 +259,7 @@ mod tests {
     fn needs() -> Needs {
         let (decoded, decode, training) = (1000 * MIB, 20 * MIB, 50 * MIB);
         let (read, encode, kept) = (30 * MIB, 40 * MIB, 500 * MIB);
-        let (trainings, comparing) = (4, 0);
+        let (trainings, comparing, weights) = (4, 0, 0);
         Needs {
             rows: 0,
             row: 0,
@@ -258,6 +268,7 @@ mod tests {
             training,
             trainings,
             comparing,
+            weights,
             read,
             encode,
             kept,
@@ -303,11 +314,20 @@ mod tests {
     }
 
     #[test]
+    fn weights_to_start_from_are_counted_all_the_time() {
+        let given = Needs { weights: 100 * MIB, ..needs() };
+        assert_eq!(given.least(), needs().least() + 100 * MIB);
+        let peak = |needs: Needs| needs.split(Memory { bytes: 4000 * MIB }).unwrap().peak;
+        assert_eq!(peak(given), peak(needs()) + 100 * MIB);
+    }
+
+    #[test]
     fn too_little_memory_is_refused_with_what_is_enough() {
-        let error = needs().split(Memory { bytes: 200 * MIB }).unwrap_err();
+        let error = needs().split(Memory { bytes: 150 * MIB }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitExceeded);
-        assert!(error.to_string().contains("give --memory 248MiB"), "{error}");
-        assert!(needs().split(Memory { bytes: 248 * MIB }).is_ok());
+        let least = format!("give --memory {}MiB", needs().least() / MIB);
+        assert!(error.to_string().contains(&least), "{error}");
+        assert!(needs().split(Memory { bytes: needs().least() }).is_ok());
         let huge = Needs { training: u64::MAX, ..needs() };
         assert!(huge.split(Memory { bytes: u64::MAX / 2 }).is_err());
     }

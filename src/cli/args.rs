@@ -345,6 +345,21 @@ mod tests {
     }
 
     #[test]
+    fn whatever_trains_or_scores_takes_a_device() {
+        for line in [
+            "unseen run r.toml",
+            "unseen evaluate r",
+            "unseen extend r --data d --output o.parquet",
+            "unseen task run --run r --id train-s1-m0",
+            "unseen sweep r.toml",
+        ] {
+            let line = format!("{line} --device cuda:0,1");
+            assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Args::try_parse_from("unseen verify r --device cuda".split(' ')).is_err());
+    }
+
+    #[test]
     fn ages_have_units() {
         assert_eq!(
             ["90s", "30m", "12h", "7d"].map(|t| seconds(t).unwrap()),

@@ -168,7 +168,7 @@ impl Needs {
     fn least(&self) -> u64 {
         let shards = MIN_WAITING + self.read.max(self.encode);
         let models = self.training.max(self.comparing);
-        self.base().saturating_add(self.decode.max(models).max(shards))
+        self.base().saturating_add(resident(self.decode.max(shards)).max(models))
     }
 
     /// Splits the memory.
@@ -184,21 +184,21 @@ impl Needs {
         let held = if inputs_in_memory { self.decoded } else { 0 };
         let free = memory.bytes - self.base() - held;
         let threads = rayon::current_num_threads() as u64;
-        let lanes = (free / 2 / self.read.max(1)).clamp(1, threads);
+        let rows = in_use(free);
+        let lanes = (rows / 2 / self.read.max(1)).clamp(1, threads);
         let shard = (lanes * self.read).max(self.encode);
-        // A fifth is left to the allocator, which cannot give back all that is freed.
-        let waiting = ((free - shard.min(free)) / 5 * 4).max(MIN_WAITING);
-        let decode = free.min(threads * self.decode);
-        // Likewise.
+        let waiting = rows.saturating_sub(shard).max(MIN_WAITING);
+        let decode = rows.min(threads * self.decode);
+        // A fifth is left to the allocator.
         let trainings = (free / 5 * 4 / self.training.max(1)).min(self.trainings).max(1);
         let models = self.training.saturating_mul(trainings).max(self.comparing);
-        let parts = decode.max(models).max(waiting.min(self.kept) + shard);
+        let parts = resident(decode.max(waiting.min(self.kept) + shard)).max(models);
         let spilled = if waiting < self.kept { self.kept } else { 0 };
         Ok(Split {
             peak: (self.base() + held).saturating_add(parts),
             scratch: self.decoded - held + spilled,
             trainings: trainings as usize,
-            load: ingest::Room { inputs_in_memory, batches: free },
+            load: ingest::Room { inputs_in_memory, batches: rows },
             spill: shards::Room { rows: waiting, lanes: lanes as usize },
         })
     }
@@ -212,14 +212,25 @@ impl Needs {
             mib(self.least()),
             mib(self.base()),
             self.rows,
-            mib(self.decode),
+            mib(resident(self.decode)),
             mib(self.training.max(self.comparing)),
-            mib(self.read.max(self.encode)),
+            mib(resident(self.read.max(self.encode))),
             memory.bytes >> 20,
             mib(self.least()),
         );
         Error::new(ErrorKind::LimitExceeded, message)
     }
+}
+
+/// What is resident when rows that are read, decoded or written take so many bytes: the allocator cannot give back
+/// all that threads have freed, in small pieces.
+fn resident(bytes: u64) -> u64 {
+    bytes.saturating_mul(7) / 4
+}
+
+/// How many bytes rows may take for so many to be resident.
+fn in_use(resident: u64) -> u64 {
+    resident / 7 * 4
 }
 
 /// The most trainings that could run side by side: one for each place, as far as a stage has models. What
@@ -279,7 +290,7 @@ mod tests {
     fn trainings_run_side_by_side_as_far_as_the_memory_goes() {
         let base = PROGRAM >> 20;
         // With 1000 MiB of inputs in memory, then without; a fifth is left.
-        for (spare, wanted) in [(60, 1), (130, 2), (250, 4), (900, 4), (1056, 1), (1130, 2)] {
+        for (spare, wanted) in [(100, 1), (130, 2), (250, 4), (900, 4), (1100, 1), (1130, 2)] {
             let split = needs().split(Memory { bytes: (base + spare) * MIB }).unwrap();
             assert_eq!(split.trainings, wanted, "{spare} MiB");
             assert!(split.peak <= (base + spare) * MIB);
@@ -305,7 +316,7 @@ mod tests {
         let test = Beside { rows: 100 * 1049, decoded: 200 * MIB, decode: 60 * MIB };
         let least = |needs: Needs| needs.least() / MIB;
         // 100 MiB of thin tables, and row groups that take more to decode than all else.
-        assert_eq!(least(row.with(test)), least(row) + 100 + 4);
+        assert_eq!(least(row.with(test)), least(row) + 100 + 7);
         // All inputs are in memory, or none are.
         let fits = |mib: u64| row.with(test).split(Memory { bytes: mib * MIB }).unwrap();
         let least = least(row.with(test));

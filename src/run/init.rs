@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn all_trainings_share_what_was_read_once() {
         let place = tempfile::tempdir().unwrap();
-        let file = place.path().join("weights");
+        let file = place.path().join("weights.safetensors");
         std::fs::write(&file, b"weights").unwrap();
         let text = format!(
             "data = {{ uri = '{}/data/fashion_mnist_6k.parquet', image = 'image' }}\n\

@@ -72,6 +72,7 @@ pub(super) fn evaluate(args: &Evaluate, out: &mut dyn Write) -> Result<bool> {
         gates: &args.gate,
         storage: &args.on.storage()?,
         memory: memory(args.effort.memory),
+        device: args.on_device.device.as_deref(),
     };
     let progress = Progress::new(args.effort.quiet);
     let evaluation = run::evaluate(&job, &progress);
@@ -207,6 +208,7 @@ pub(super) fn extend(args: &Extend, out: &mut dyn Write) -> Result<()> {
         filter: args.filter.as_deref(),
         by: args.by,
         storage: &storage,
+        device: args.on_device.device.as_deref(),
     };
     print(out, args.on.json, &run::extend(&job, &place)?, text::extended)
 }

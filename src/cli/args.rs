@@ -135,8 +135,16 @@ pub struct OnRecipe {
     /// Change one field, such as `select.keep=0.3`; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<Override>,
+    /// Where.
+    #[command(flatten)]
+    pub on_device: OnDevice,
+}
+
+/// Where models run.
+#[derive(Clone, Debug, clap::Args)]
+pub struct OnDevice {
     /// Where models run, instead of the recipe's `device`: `cpu`, `cuda:0`, `cuda:0,1` for several, or
-    /// `cuda` for all
+    /// `cuda` for all; a run that has begun keeps to `cpu` or to `cuda`
     #[arg(long)]
     pub device: Option<String>,
 }
@@ -148,7 +156,8 @@ impl OnRecipe {
     /// `InvalidRecipe` if the file cannot be read or the recipe is wrong.
     pub fn load(&self) -> Result<Recipe> {
         let device = |value: &String| Override { key: "device".to_owned(), value: value.clone() };
-        let set: Vec<_> = self.set.iter().cloned().chain(self.device.iter().map(device)).collect();
+        let device = self.on_device.device.iter().map(device);
+        let set: Vec<_> = self.set.iter().cloned().chain(device).collect();
         parse(&read_text(&self.recipe)?, &self.recipe, &set)
     }
 }
@@ -171,8 +180,8 @@ pub struct Plan {
 /// What a command that trains may take, and whether it tells how it goes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Effort {
-    /// CPU threads for training, decoding and scoring (all cores if not given); the result is the
-    /// same for any number
+    /// CPU threads that compute (all cores if not given); each training has one more for every eight, which
+    /// only gathers its inputs. The result is the same for any number
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Option<u16>,
     /// The most memory to take, such as `4GiB` (half of the machine's if not given); the result is
@@ -234,12 +243,15 @@ pub enum TaskCommand {
         /// How its store is reached, as for `status`
         #[arg(long, value_name = "KEY=VALUE")]
         storage: Vec<Override>,
-        /// CPU threads
+        /// CPU threads that compute, as for `run`
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
         threads: Option<u16>,
         /// The most memory to take, as for `run`
         #[arg(long, value_name = "BYTES")]
         memory: Option<Bytes>,
+        /// Where.
+        #[command(flatten)]
+        on_device: OnDevice,
     },
 }
 
@@ -328,8 +340,23 @@ mod tests {
         let set: Vec<_> = run.on.set.iter().map(|s| (s.key.as_str(), s.value.as_str())).collect();
         assert_eq!(run.on.recipe, "r.toml");
         assert_eq!(set, [("seed", "1"), ("select.by", "margin")]);
-        assert_eq!(run.on.device, None);
+        assert_eq!(run.on.on_device.device, None);
         assert_eq!((run.effort.threads, run.effort.quiet, run.json), (Some(2), true, false));
+    }
+
+    #[test]
+    fn whatever_trains_or_scores_takes_a_device() {
+        for line in [
+            "unseen run r.toml",
+            "unseen evaluate r",
+            "unseen extend r --data d --output o.parquet",
+            "unseen task run --run r --id train-s1-m0",
+            "unseen sweep r.toml",
+        ] {
+            let line = format!("{line} --device cuda:0,1");
+            assert!(Args::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+        assert!(Args::try_parse_from("unseen verify r --device cuda".split(' ')).is_err());
     }
 
     #[test]

@@ -20,8 +20,8 @@ use serde::Serialize;
 
 pub use args::{
     Args, Budget, Clean, Command, ConfigCommand, Curve, Diff, Effort, Evaluate, Explain, Extend,
-    FoldsOf, OnRecipe, OnRun, Plan, Plot, Records, Report, Run, Score, Select, Stability, Sweep,
-    TaskCommand, To, Verify,
+    FoldsOf, OnDevice, OnRecipe, OnRun, Plan, Plot, Records, Report, Run, Score, Select, Stability,
+    Sweep, TaskCommand, To, Verify,
 };
 pub use config::config;
 
@@ -123,10 +123,10 @@ const PERMANENT: u8 = 42;
 const LATER: u8 = 75;
 
 fn task(command: &TaskCommand) -> ExitCode {
-    let TaskCommand::Run { run, id, storage, threads, memory: given } = command;
+    let TaskCommand::Run { run, id, storage, threads, memory: given, on_device } = command;
     let end = pool(*threads)
         .and_then(|()| run::Run::resume(run, &Storage::from_overrides(storage)?))
-        .map(|run| run.within(memory(*given)))
+        .and_then(|run| run.within(memory(*given)).on_devices(on_device.device.as_deref()))
         .and_then(|run| run.execute_task(id, &Progress::new(false)));
     let (code, told) = match end {
         Ok(TaskEnd::Done) => return ExitCode::SUCCESS,

@@ -8,8 +8,8 @@ use super::kernels::with_floats;
 use super::net::{Net, Pass};
 use super::ops;
 use super::plan::Step;
-use crate::Result;
 use crate::samples::Shape;
+use crate::{Error, Result};
 
 /// All of a convolution net but its head.
 pub(super) struct Body {
@@ -26,15 +26,15 @@ impl Body {
         Ok(Some(Self { backbone: Backbone::new(plan.clone())?, plan, names }))
     }
 
-    /// Embeddings `[batch, width]` of inputs `[batch, shape.len()]`.
+    /// The net as it is now, for clean passes over any number of batches.
+    pub(super) fn evaluator(&self, net: &Net) -> Result<Evaluator> {
+        let (theta, running) = (self.theta(net)?.to_vec1()?, self.running(net)?.to_vec1()?);
+        Ok(Evaluator::new(&self.plan, &theta, &running)?)
+    }
+
+    /// Embeddings `[batch, width]` of inputs `[batch, shape.len()]`, in a pass that looks at the whole batch.
     pub(super) fn forward(&self, net: &Net, inputs: &Tensor, pass: Pass) -> Result<Tensor> {
         let (x, theta) = (inputs.contiguous()?, self.theta(net)?);
-        if pass == Pass::Clean {
-            let running = self.running(net)?.to_vec1()?;
-            let evaluator = Evaluator::new(&self.plan, &theta.to_vec1()?, &running)?;
-            let features = with_floats([&x], |[x]| evaluator.features(x))??;
-            return Ok(Tensor::from_vec(features, ((), self.plan.features()), x.device())?);
-        }
         let (features, statistics) = self.backbone.forward(&x, &theta, pass == Pass::Train)?;
         if pass == Pass::Train {
             self.follow(net, &statistics)?;
@@ -43,8 +43,14 @@ impl Body {
     }
 
     /// Adds the gradients by all trained tensors that the last backward pass has left.
+    ///
+    /// # Errors
+    /// `Internal` if it has left none.
     pub(super) fn add_gradients(&self, net: &Net, gradients: &mut GradStore) -> Result<()> {
-        let Some(by_theta) = self.backbone.take_gradient() else { return Ok(()) };
+        let by_theta = self.backbone.take_gradient().ok_or_else(|| {
+            let [first, _] = &self.names[0];
+            Error::internal(format!("a backward pass left no gradient by {first}.weight"))
+        })?;
         let len = by_theta.len();
         let (by_theta, mut start) = (Tensor::from_vec(by_theta, len, &Device::Cpu)?, 0);
         for var in self.trained(net) {
@@ -91,6 +97,12 @@ impl Body {
         }
         Ok(())
     }
+}
+
+/// Embeddings `[batch, width]` of inputs `[batch, shape.len()]`, each by itself.
+pub(super) fn features(evaluator: &Evaluator, inputs: &Tensor) -> Result<Tensor> {
+    let features = with_floats([&inputs.contiguous()?], |[x]| evaluator.features(x))??;
+    Ok(Tensor::from_vec(features, (inputs.dim(0)?, ()), inputs.device())?)
 }
 
 /// Bytes that the body of a convolution net holds on the CPU for a pass over `batch` images, beside its

@@ -9,19 +9,21 @@ use candle_core::{
     CpuStorage, CudaStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail,
 };
 
+use super::kernels::Computed;
+
 /// `x [batch, in, h, w]` with `weight [out, in, kernel, kernel]`, an odd kernel and padding `kernel / 2`;
 /// the result is `[batch, out, h / stride, w / stride]`, rounded up.
 pub(super) fn convolution(x: &Tensor, weight: &Tensor, stride: usize) -> Result<Tensor> {
     let out = x.detach().conv2d(&weight.detach(), weight.dim(2)? / 2, stride, 1, 1)?;
     if x.track_op() || weight.track_op() {
-        return x.apply_op2(weight, Convolved { out, stride });
+        return x.apply_op2(weight, Convolved { out: Computed::new(out), stride });
     }
     Ok(out)
 }
 
 /// What came out of a convolution, as an operation that knows its gradients.
 struct Convolved {
-    out: Tensor,
+    out: Computed<Tensor>,
     stride: usize,
 }
 
@@ -37,8 +39,9 @@ impl CustomOp2 for Convolved {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        match &*self.out.storage_and_layout().0 {
-            Storage::Cpu(storage) => Ok((storage.clone(), self.out.shape().clone())),
+        let out = self.out.take()?;
+        match &*out.storage_and_layout().0 {
+            Storage::Cpu(storage) => Ok((storage.clone(), out.shape().clone())),
             _ => bail!("the convolution is on another device"),
         }
     }
@@ -50,7 +53,8 @@ impl CustomOp2 for Convolved {
         _: &CudaStorage,
         _: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        let (storage, layout) = self.out.storage_and_layout();
+        let out = self.out.take()?;
+        let (storage, layout) = out.storage_and_layout();
         match &*storage {
             Storage::Cuda(storage) => Ok((storage.try_clone(layout)?, layout.shape().clone())),
             _ => bail!("the convolution is on another device"),

@@ -50,11 +50,14 @@ fn cuda_count() -> Result<usize> {
 
 fn unavailable(text: &str) -> Error {
     let advice = if cfg!(feature = "cuda") {
-        "check the driver and the device number, or set device = \"cpu\""
+        "check the driver, or name another device with --device"
     } else {
-        "rebuild with `--features cuda` or set device = \"cpu\""
+        "rebuild with `--features cuda` on a machine that has one"
     };
-    Error::new(ErrorKind::DeviceUnavailable, format!("device \"{text}\" cannot be used: {advice}"))
+    let message = format!(
+        "device \"{text}\" cannot be used: {advice}; or set device = \"cpu\", unless the run has begun: then it needs a device of its kind"
+    );
+    Error::new(ErrorKind::DeviceUnavailable, message)
 }
 
 /// What CUDA's driver and its libraries (cuBLAS, cuRAND, cuDNN) call their memory being full.

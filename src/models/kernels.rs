@@ -1,8 +1,28 @@
-//! How kernels get at the numbers of tensors on the CPU.
+//! How kernels get at the numbers of tensors on the CPU, and how what they computed becomes an operation.
 
 use std::cell::Cell;
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor, bail};
+
+/// What an operation computed before it became one of Candle's autograd. It is given on once: an operation lies
+/// in the graph until the step is over, and would keep a second copy of it.
+pub(super) struct Computed<T>(Mutex<Option<T>>);
+
+impl<T> Computed<T> {
+    pub(super) fn new(result: T) -> Self {
+        Self(Mutex::new(Some(result)))
+    }
+
+    /// # Errors
+    /// If it was taken before.
+    pub(super) fn take(&self) -> Result<T> {
+        match self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(result) => Ok(result),
+            None => bail!("an operation was applied twice"),
+        }
+    }
+}
 
 /// Lends the numbers of contiguous CPU tensors.
 pub(crate) fn with_floats<const N: usize, R>(
@@ -47,4 +67,16 @@ fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
         bail!("the kernel needs contiguous tensors");
     };
     Ok(&storage.as_slice::<f32>()?[start..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_given_on_once() {
+        let computed = Computed::new(vec![1.0, 2.0]);
+        assert_eq!(computed.take().unwrap(), [1.0, 2.0]);
+        assert!(computed.take().is_err());
+    }
 }

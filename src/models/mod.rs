@@ -22,7 +22,7 @@ pub use checkpoint::{Checkpoint, ModelCard, Scaling};
 pub use device::{devices, open};
 pub(crate) use device::{full, is_full};
 pub(crate) use kernels::{with_floats, with_floats_mut};
-pub use net::{Net, Pass};
+pub use net::{Net, Pass, Passes};
 pub use plan::Architecture;
 pub(crate) use plan::{Step, embedding_width};
 pub(crate) use pretrained::{fresh_tensors, pretrained};

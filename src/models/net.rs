@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 
-use super::body::Body;
-use super::fast::{Dense, PANEL};
+use super::body::{self, Body};
+use super::fast::{Dense, Evaluator, PANEL};
 use super::ops;
 use super::plan::{Architecture, Parameter, Role, Step};
 use super::transformer::{self, Affine, Block};
@@ -124,16 +124,18 @@ impl Net {
     /// # Errors
     /// As [`Net::forward`].
     pub fn forward_embedding(&self, inputs: &Tensor, pass: Pass) -> Result<(Tensor, Tensor)> {
-        let (head, body) =
-            self.steps.split_last().ok_or_else(|| Error::internal("a model without steps"))?;
-        let narrow = pass == Pass::Train && !body.is_empty();
-        let kind = if narrow { self.trained_in } else { DType::F32 };
-        let embeddings = match &self.body {
-            Some(fast) if kind == DType::F32 => fast.forward(self, inputs, pass)?.t()?,
-            _ => ops::wide(&self.walk(body, self.first(inputs)?.to_dtype(kind)?, pass)?)?,
-        };
-        let logits = self.walk(std::slice::from_ref(head), embeddings.clone(), pass)?;
-        Ok((logits.t()?, embeddings.t()?))
+        self.passes(pass)?.outputs(inputs)
+    }
+
+    /// The network ready for one pass after another, between which nobody moves its weights: on the CPU those of
+    /// a convolution net are laid out for clean passes once, and not for each.
+    ///
+    /// # Errors
+    /// `Internal` if a tensor cannot be read.
+    pub fn passes(&self, pass: Pass) -> Result<Passes<'_>> {
+        let body = self.body.as_ref().filter(|_| pass == Pass::Clean);
+        let evaluator = body.map(|body| body.evaluator(self)).transpose()?;
+        Ok(Passes { net: self, pass, evaluator })
     }
 
     /// The gradients of a scalar that follows from the outputs of the last forward pass, which was in
@@ -288,6 +290,35 @@ impl Net {
             ops::follow(running.1, &ops::unbiased(&var, x.elem_count() / x.dim(0)?)?)?;
         }
         Ok(ops::norm(x, (&mean, &var), &scale, &offset)?.to_dtype(kind)?)
+    }
+}
+
+/// A network and how it runs; see [`Net::passes`].
+pub struct Passes<'a> {
+    net: &'a Net,
+    pass: Pass,
+    /// What clean passes of a convolution net take from the fast path.
+    evaluator: Option<Evaluator>,
+}
+
+impl Passes<'_> {
+    /// As [`Net::forward_embedding`].
+    ///
+    /// # Errors
+    /// As [`Net::forward`].
+    pub fn outputs(&self, inputs: &Tensor) -> Result<(Tensor, Tensor)> {
+        let Self { net, pass, evaluator } = self;
+        let (head, steps) =
+            net.steps.split_last().ok_or_else(|| Error::internal("a model without steps"))?;
+        let narrow = *pass == Pass::Train && !steps.is_empty();
+        let kind = if narrow { net.trained_in } else { DType::F32 };
+        let embeddings = match (evaluator, &net.body) {
+            (Some(evaluator), _) => body::features(evaluator, inputs)?.t()?,
+            (None, Some(body)) if kind == DType::F32 => body.forward(net, inputs, *pass)?.t()?,
+            _ => ops::wide(&net.walk(steps, net.first(inputs)?.to_dtype(kind)?, *pass)?)?,
+        };
+        let logits = net.walk(std::slice::from_ref(head), embeddings.clone(), *pass)?;
+        Ok((logits.t()?, embeddings.t()?))
     }
 }
 

@@ -88,6 +88,25 @@ fn both_paths_have_the_same_outputs_gradients_and_statistics() {
     }
 }
 
+/// Whatever was laid out for one batch is that of the next.
+#[test]
+fn passes_one_after_another_have_the_bits_of_single_ones() {
+    let (first, second) = (batch(COLOUR, 3), batch(COLOUR, 20));
+    for architecture in nets() {
+        let [net, _] = both(&architecture);
+        net.forward(&second, Pass::Train).unwrap();
+        for pass in [Pass::Batch, Pass::Clean] {
+            let passes = net.passes(pass).unwrap();
+            for x in [&first, &second, &first] {
+                let (logits, embeddings) = passes.outputs(x).unwrap();
+                let single = net.forward_embedding(x, pass).unwrap();
+                let both = [values(&logits), values(&embeddings)];
+                assert!(both == [values(&single.0), values(&single.1)], "{architecture:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn only_training_moves_running_statistics() {
     let [net, _] = both(&nets()[2]);

@@ -9,14 +9,14 @@ use super::Observer;
 use super::attempt::Attempt;
 use super::rows::{ints, kept_ids, strings};
 use super::score_table::ScoreTable;
-use super::scored::{Sizes, orders};
+use super::scored::{Sizes, orders, watched_epochs};
 use super::task::{DYNAMICS, FOLDS, Task};
 use super::under_way::UnderWay;
 use super::watch::{Watch, view};
 use super::worker::Run;
 use crate::error::{Error, Place, Result};
 use crate::models::{self, Checkpoint};
-use crate::recipe::{EmbeddingFrom, FitOn, Mode, Needs, Recipe, Start};
+use crate::recipe::{Devices, EmbeddingFrom, FitOn, Mode, Needs, Recipe, Start};
 use crate::samples::{Samples, Shape};
 use crate::seed::Seed;
 use crate::training::EpochReport;
@@ -284,38 +284,44 @@ fn indices(samples: &Samples, members: &RecordBatch) -> Result<Vec<u32>> {
     strings(members, "id")?.iter().flatten().map(index).collect()
 }
 
-/// The devices that models of the recipe run on.
+/// The devices that models of the recipe run on, each tried.
 ///
 /// # Errors
-/// `DeviceUnavailable` if this machine has none of the kind.
+/// `DeviceUnavailable` if this machine lacks one of them.
 pub(super) fn devices(recipe: &Recipe) -> Result<Vec<String>> {
-    models::devices(&recipe.device)
+    let devices = models::devices(&recipe.device)?;
+    devices.iter().try_for_each(|device| models::open(device).map(drop))?;
+    Ok(devices)
 }
 
-/// What a model of the recipe takes.
+/// What a model of the recipe takes. Nothing is opened: who only looks at a run needs no device of its kind.
 ///
 /// # Errors
-/// `DeviceUnavailable` without the device, `InvalidRecipe` if the model does not fit the data.
+/// `InvalidRecipe` if the model does not fit the data, `LimitExceeded` if it is too large.
 pub(super) fn sizes(recipe: &Recipe, shape: Shape, classes: usize) -> Result<Sizes> {
-    let devices = devices(recipe)?;
-    for device in &devices {
-        models::open(device)?;
-    }
-    let on_cpu = devices == ["cpu"];
-    let model = &recipe.model;
-    let memory = if on_cpu { training::memory_bytes } else { training::host_bytes };
-    training::check(model, &recipe.train, shape, classes)?;
-    let checkpoint = if recipe.train.keeps_checkpoints() {
-        training::checkpoint_bytes(model, &recipe.train, shape, classes)?
+    let (model, train) = (&recipe.model, &recipe.train);
+    training::check(model, train, shape, classes)?;
+    let on_cpu = recipe.device.parse::<Devices>().map_err(Error::recipe)? == Devices::Cpu;
+    let checkpoint = if train.keeps_checkpoints() {
+        training::checkpoint_bytes(model, train, shape, classes)?
     } else {
         0
+    };
+    let (training, places) = if on_cpu {
+        let watched = watched_epochs(recipe) > 0;
+        let outputs = recipe.score.outputs;
+        let bytes = training::memory_bytes(model, train, (outputs, watched), shape, classes)?;
+        (bytes, rayon::current_num_threads())
+    } else {
+        let places = models::devices(&recipe.device).map_or(1, |devices| devices.len());
+        (training::host_bytes(model, train, shape, classes)?, places)
     };
     Ok(Sizes {
         parameters: training::parameters(model, shape, classes)?,
         checkpoint,
-        training: memory(model, &recipe.train, recipe.score.outputs, shape, classes)?,
+        training,
         embedding: training::embedding_width(model, shape, classes)?,
-        places: if on_cpu { rayon::current_num_threads() } else { devices.len() },
+        places,
     })
 }
 

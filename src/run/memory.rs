@@ -5,12 +5,12 @@
 
 use super::fit;
 use super::scored::{
-    comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
+    Sizes, comparing_memory, embedding_column, near_memory, stored_lists, watching_memory,
 };
 use super::task::{models, needs_metadata, stages};
 use super::worker::Run;
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::{EmbeddingFrom, FitOn, Mode, Recipe};
+use crate::recipe::{EmbeddingFrom, FitOn, Mode, Recipe, Start};
 use crate::samples::Shape;
 use crate::storage::{Upload, machine_memory};
 use crate::{ingest, shards};
@@ -33,7 +33,7 @@ impl Default for Memory {
 const FALLBACK: u64 = 8 << 30;
 
 /// The program itself with its threads and their heaps.
-const PROGRAM: u64 = 192 << 20;
+const PROGRAM: u64 = 128 << 20;
 
 /// Ids, labels, places and what selection makes of them, per row.
 const ROW: u64 = 650;
@@ -62,6 +62,8 @@ pub(super) struct Needs {
     trainings: u64,
     /// The largest comparison of vectors.
     comparing: u64,
+    /// The weights that trainings start from, as they were read.
+    weights: u64,
     /// Reading one row group with all columns.
     read: u64,
     /// Encoding and uploading one row group of a shard.
@@ -126,14 +128,16 @@ impl Needs {
         let watching = watching_memory(recipe, scored, classes);
         let comparing = comparing_memory(recipe, (rows, scored), width, classes);
         let near = near_memory(recipe, rows, if column > 0 { column } else { shape.len() });
-        // A checkpoint is made when a step's gradients are gone, which are larger; not so what is watched.
+        // The largest moment of a training has room for a checkpoint of its own state, not for what is watched.
         let copies = if sizes.checkpoint > 0 { 2 } else { 1 };
         let watching = watching.saturating_mul(copies);
-        let training = sizes.training.saturating_add(watching);
+        let training =
+            sizes.training.saturating_add(watching).saturating_add(start_bytes(recipe, &sizes));
         let (comparing, trainings) = (comparing.max(near), most_trainings(recipe, sizes.places));
         let decode = ingest::lane_memory(survey, shape)?;
         let shards = Self::of_shards(run, kept)?;
-        Ok(Self { decoded, decode, training, trainings, comparing, ..shards })
+        let weights = run.init.as_ref().map_or(0, |file| file.bytes);
+        Ok(Self { decoded, decode, training, trainings, comparing, weights, ..shards })
     }
 
     /// What the shards of `run` need, without a training.
@@ -157,14 +161,14 @@ impl Needs {
 
     /// What stays in memory all the time, beside decoded inputs.
     fn base(&self) -> u64 {
-        PROGRAM + self.row * self.rows
+        PROGRAM + self.weights + self.row * self.rows
     }
 
     /// The least that each part can do with.
     fn least(&self) -> u64 {
         let shards = MIN_WAITING + self.read.max(self.encode);
         let models = self.training.max(self.comparing);
-        self.base().saturating_add(self.decode.max(models).max(shards))
+        self.base().saturating_add(resident(self.decode.max(shards)).max(models))
     }
 
     /// Splits the memory.
@@ -180,21 +184,21 @@ impl Needs {
         let held = if inputs_in_memory { self.decoded } else { 0 };
         let free = memory.bytes - self.base() - held;
         let threads = rayon::current_num_threads() as u64;
-        let lanes = (free / 2 / self.read.max(1)).clamp(1, threads);
+        let rows = in_use(free);
+        let lanes = (rows / 2 / self.read.max(1)).clamp(1, threads);
         let shard = (lanes * self.read).max(self.encode);
-        // A fifth is left to the allocator, which cannot give back all that is freed.
-        let waiting = ((free - shard.min(free)) / 5 * 4).max(MIN_WAITING);
-        let decode = free.min(threads * self.decode);
-        // Likewise.
+        let waiting = rows.saturating_sub(shard).max(MIN_WAITING);
+        let decode = rows.min(threads * self.decode);
+        // A fifth is left to the allocator.
         let trainings = (free / 5 * 4 / self.training.max(1)).min(self.trainings).max(1);
         let models = self.training.saturating_mul(trainings).max(self.comparing);
-        let parts = decode.max(models).max(waiting.min(self.kept) + shard);
+        let parts = resident(decode.max(waiting.min(self.kept) + shard)).max(models);
         let spilled = if waiting < self.kept { self.kept } else { 0 };
         Ok(Split {
             peak: (self.base() + held).saturating_add(parts),
             scratch: self.decoded - held + spilled,
             trainings: trainings as usize,
-            load: ingest::Room { inputs_in_memory, batches: free },
+            load: ingest::Room { inputs_in_memory, batches: rows },
             spill: shards::Room { rows: waiting, lanes: lanes as usize },
         })
     }
@@ -208,9 +212,9 @@ impl Needs {
             mib(self.least()),
             mib(self.base()),
             self.rows,
-            mib(self.decode),
+            mib(resident(self.decode)),
             mib(self.training.max(self.comparing)),
-            mib(self.read.max(self.encode)),
+            mib(resident(self.read.max(self.encode))),
             memory.bytes >> 20,
             mib(self.least()),
         );
@@ -218,11 +222,28 @@ impl Needs {
     }
 }
 
+/// What is resident when rows that are read, decoded or written take so many bytes: the allocator cannot give back
+/// all that threads have freed, in small pieces.
+fn resident(bytes: u64) -> u64 {
+    bytes.saturating_mul(7) / 4
+}
+
+/// How many bytes rows may take for so many to be resident.
+fn in_use(resident: u64) -> u64 {
+    resident / 7 * 4
+}
+
 /// The most trainings that could run side by side: one for each place, as far as a stage has models. What
 /// lies on devices of their own is not counted: nobody knows their memory.
 fn most_trainings(recipe: &Recipe, places: usize) -> u64 {
     let models = (1..=stages(recipe)).map(|stage| models(recipe, stage)).max().unwrap_or(1);
     places.min(models) as u64
+}
+
+/// The bytes of the weights that a training starts from, which lie there until it ends.
+fn start_bytes(recipe: &Recipe, sizes: &Sizes) -> u64 {
+    let given = recipe.train.init.is_some() || recipe.select.start == Start::Continue;
+    if given { (sizes.parameters * size_of::<f32>()) as u64 } else { 0 }
 }
 
 /// The bytes of a row's thin tables: all scores of stage 1 are in memory when it ends.
@@ -249,7 +270,7 @@ mod tests {
     fn needs() -> Needs {
         let (decoded, decode, training) = (1000 * MIB, 20 * MIB, 50 * MIB);
         let (read, encode, kept) = (30 * MIB, 40 * MIB, 500 * MIB);
-        let (trainings, comparing) = (4, 0);
+        let (trainings, comparing, weights) = (4, 0, 0);
         Needs {
             rows: 0,
             row: 0,
@@ -258,6 +279,7 @@ mod tests {
             training,
             trainings,
             comparing,
+            weights,
             read,
             encode,
             kept,
@@ -268,7 +290,7 @@ mod tests {
     fn trainings_run_side_by_side_as_far_as_the_memory_goes() {
         let base = PROGRAM >> 20;
         // With 1000 MiB of inputs in memory, then without; a fifth is left.
-        for (spare, wanted) in [(60, 1), (130, 2), (250, 4), (900, 4), (1056, 1), (1130, 2)] {
+        for (spare, wanted) in [(100, 1), (130, 2), (250, 4), (900, 4), (1100, 1), (1130, 2)] {
             let split = needs().split(Memory { bytes: (base + spare) * MIB }).unwrap();
             assert_eq!(split.trainings, wanted, "{spare} MiB");
             assert!(split.peak <= (base + spare) * MIB);
@@ -294,7 +316,7 @@ mod tests {
         let test = Beside { rows: 100 * 1049, decoded: 200 * MIB, decode: 60 * MIB };
         let least = |needs: Needs| needs.least() / MIB;
         // 100 MiB of thin tables, and row groups that take more to decode than all else.
-        assert_eq!(least(row.with(test)), least(row) + 100 + 4);
+        assert_eq!(least(row.with(test)), least(row) + 100 + 7);
         // All inputs are in memory, or none are.
         let fits = |mib: u64| row.with(test).split(Memory { bytes: mib * MIB }).unwrap();
         let least = least(row.with(test));
@@ -303,11 +325,20 @@ mod tests {
     }
 
     #[test]
+    fn weights_to_start_from_are_counted_all_the_time() {
+        let given = Needs { weights: 100 * MIB, ..needs() };
+        assert_eq!(given.least(), needs().least() + 100 * MIB);
+        let peak = |needs: Needs| needs.split(Memory { bytes: 4000 * MIB }).unwrap().peak;
+        assert_eq!(peak(given), peak(needs()) + 100 * MIB);
+    }
+
+    #[test]
     fn too_little_memory_is_refused_with_what_is_enough() {
-        let error = needs().split(Memory { bytes: 200 * MIB }).unwrap_err();
+        let error = needs().split(Memory { bytes: 150 * MIB }).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::LimitExceeded);
-        assert!(error.to_string().contains("give --memory 248MiB"), "{error}");
-        assert!(needs().split(Memory { bytes: 248 * MIB }).is_ok());
+        let least = format!("give --memory {}MiB", needs().least() / MIB);
+        assert!(error.to_string().contains(&least), "{error}");
+        assert!(needs().split(Memory { bytes: needs().least() }).is_ok());
         let huge = Needs { training: u64::MAX, ..needs() };
         assert!(huge.split(Memory { bytes: u64::MAX / 2 }).is_err());
     }

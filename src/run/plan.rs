@@ -86,6 +86,7 @@ impl Plan {
     pub fn new(run: &Run) -> Result<Self> {
         let recipe = &run.recipe;
         let survey = run.survey()?;
+        let devices = fit::devices(recipe)?;
         let (shape, decoded) = ingest::decoded_bytes(survey, &recipe.data)?;
         let class_count = survey.classes.len();
         let sizes = fit::sizes(recipe, shape, class_count)?;
@@ -119,7 +120,7 @@ impl Plan {
             keep_bytes,
             shards: keep_bytes.div_ceil(recipe.output.shard_bytes.0).max(1),
             stage_rows,
-            devices: fit::devices(recipe)?,
+            devices,
             trainings_side_by_side: split.trainings,
             memory_bytes: split.peak,
             memory_limit: run.memory.bytes,

@@ -88,7 +88,7 @@ impl Run {
         let compares = !self.recipe.score.computed(Needs::Embeddings).is_empty();
         match task {
             Task::Train { .. } => plan.trainings_side_by_side,
-            Task::Score { .. } if !compares => plan.devices.len(),
+            Task::Score { .. } if !compares => plan.devices.len().min(plan.trainings_side_by_side),
             _ => 1,
         }
     }

@@ -4,6 +4,8 @@ mod held;
 
 use std::sync::{Arc, Mutex, OnceLock};
 
+use bytes::Bytes;
+
 use super::attempt::Attempt;
 use super::auto::{settle, settle_own};
 use super::identity::RunFile;
@@ -17,14 +19,15 @@ use super::scored::{Shared, most_scored};
 use super::summary::Summary;
 use super::task::{CORESET, PUBLISH, Task};
 use super::{Observer, manifest};
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, ErrorKind, Place, Result};
 use crate::ingest::{self, Loaded, Survey};
-use crate::recipe::{Recipe, Storage};
+use crate::recipe::{Devices, Recipe, Storage};
 use crate::samples::{Inputs, Shape};
 use crate::seed::Seed;
 use crate::selection::SelectionPlan;
 use crate::shards::Spill;
 use crate::storage::{Dir, Ledger, Object, resolve};
+pub(super) use held::{lock, once};
 
 /// One run: a recipe, its input and the directory of its results.
 pub struct Run {
@@ -40,6 +43,8 @@ pub struct Run {
     pub(super) memory: Memory,
     survey: OnceLock<Arc<Survey>>,
     loaded: Mutex<Option<Arc<Loaded>>>,
+    /// The bytes of `init`.
+    pub(super) weights: Mutex<Option<Bytes>>,
     /// The vectors of `data.embedding`.
     embeddings: Mutex<Option<Arc<Inputs>>>,
     /// Scores of embeddings that all models of a stage share.
@@ -93,6 +98,26 @@ impl Run {
         self
     }
 
+    /// The same run with its models on these devices instead of those that its recipe names, if any are
+    /// given.
+    ///
+    /// # Errors
+    /// `InvalidRecipe` if the text names no device; `Conflict` for devices of another kind, which give other
+    /// bytes.
+    pub fn on_devices(mut self, given: Option<&str>) -> Result<Self> {
+        let Some(given) = given else { return Ok(self) };
+        let kind = |text: &str| text.parse::<Devices>().map(|devices| devices.kind());
+        let own = kind(&self.recipe.device).map_err(Error::recipe)?;
+        if kind(given).map_err(Error::recipe)? != own {
+            let message = format!(
+                "the models of the run are made on `{own}`, and a run keeps to one kind of device: name devices of that kind, not `{given}`"
+            );
+            return Err(Error::new(ErrorKind::Conflict, message).at(self.dir().uri()));
+        }
+        given.clone_into(&mut self.recipe.device);
+        Ok(self)
+    }
+
     fn of(
         recipe: Recipe,
         file: RunFile,
@@ -104,7 +129,7 @@ impl Run {
         let (seed, memory) = (Seed::new(recipe.seed), Memory::default());
         let (survey, spill) = (OnceLock::new(), OnceLock::new());
         let (loaded, embeddings) = (Mutex::default(), Mutex::default());
-        let shared = Mutex::default();
+        let (shared, weights) = (Mutex::default(), Mutex::default());
         Self {
             recipe,
             seed,
@@ -116,6 +141,7 @@ impl Run {
             memory,
             survey,
             loaded,
+            weights,
             embeddings,
             shared,
             spill,
@@ -273,7 +299,7 @@ impl Run {
 
     /// The rows of all shards that are left, read once.
     pub(super) fn spill(&self, read: impl FnOnce() -> Result<Spill>) -> Result<&Spill> {
-        held::once(&self.spill, read)
+        once(&self.spill, read)
     }
 
     /// The sizes and quotas of all stages, for the committed samples.

@@ -2,25 +2,29 @@
 
 use std::thread;
 
-use super::tests::{features, images, model, recipe};
+use super::tests::{features, gentle, images, model, patches, recipe};
 use super::*;
 use crate::models::{Checkpoint, devices};
 use crate::recipe::{Arch, Model, Precision, Train};
 use crate::samples::Samples;
 use crate::seed::Seed;
 
+/// Something to learn, a model and how it is trained.
+type Problem = (Samples, Model, Train);
+
 /// Every architecture and something for it to learn.
-fn problems() -> Vec<(Samples, Model)> {
+fn problems() -> Vec<Problem> {
     let of_images = [Arch::Convnet, Arch::Resnet18, Arch::Resnet34, Arch::Resnet50].map(model);
-    let of_images = of_images.into_iter().map(|model| (images(300), model));
-    let of_features = [Arch::Linear, Arch::Mlp].map(|arch| (features(300), model(arch)));
-    of_images.chain(of_features).collect()
+    let of_images = of_images.into_iter().map(|model| (images(300), model, recipe()));
+    let of_features = [Arch::Linear, Arch::Mlp].map(|arch| (features(300), model(arch), recipe()));
+    let of_patches = [(patches(300), model(Arch::VitTiny), gentle())];
+    of_images.chain(of_features).chain(of_patches).collect()
 }
 
-fn trained(problem: &(Samples, Model), precision: Precision, device: &str) -> Trained {
+fn trained(problem: &Problem, precision: Precision, device: &str) -> Trained {
     let members: Vec<u32> = (0..200).collect();
-    let (samples, model) = problem;
-    let train = &Train { precision, ..recipe() };
+    let (samples, model, train) = problem;
+    let train = &Train { precision, ..train.clone() };
     let seed = Seed::new(5);
     let job = Job { samples, members: &members, model, train, seed, device, start: None };
     super::train(&job, &mut |_, _| Ok(())).unwrap()
@@ -67,7 +71,8 @@ fn trainings_in_every_precision_reach_the_loss_of_the_cpu() {
 /// On a machine with one device both lie on that one.
 #[test]
 fn trainings_side_by_side_do_not_disturb_each_other() {
-    let (devices, problem) = (devices("cuda").unwrap(), &(images(300), model(Arch::Convnet)));
+    let devices = devices("cuda").unwrap();
+    let problem = &(images(300), model(Arch::Convnet), recipe());
     let loss = |device: &str| trained(problem, Precision::F32, device).history[5].loss;
     let alone = loss(&devices[0]);
     thread::scope(|scope| {

@@ -9,37 +9,34 @@ use crate::samples::Shape;
 
 /// About how many bytes a model needs on the CPU beside the samples themselves, to be trained or to give
 /// outputs: weights, optimiser state, the batch that is worked on and the next, and everything that a step
-/// keeps for the gradient. A number beyond 64 bits becomes the largest.
+/// keeps for the gradient. If its training is watched, it gives outputs while that waits for its next step. A number
+/// beyond 64 bits becomes the largest.
 ///
 /// # Errors
 /// As for [`super::check`].
 pub fn memory_bytes(
     model: &Model,
     train: &Train,
-    outputs: Outputs,
+    (outputs, watched): (Outputs, bool),
     shape: Shape,
     classes: usize,
 ) -> Result<u64> {
     let trained = sizing::parameters(model, shape, classes)?;
     let steps = Architecture::from(model).steps(shape, classes)?;
     let net = Sizes { steps: &steps, shape, trained: trained as u128 };
-    let bytes = net.training(train)?.max(net.predicting(outputs)?);
-    Ok(u64::try_from(bytes).unwrap_or(u64::MAX))
+    let waiting = if watched { net.waiting(train, outputs)? } else { 0 };
+    let most = net.training(train)?.max(net.predicting(outputs)? + waiting);
+    Ok(u64::try_from(most).unwrap_or(u64::MAX))
 }
 
-/// As [`memory_bytes`], for a model on a device with memory of its own: batches that are gathered, and the
-/// weights on their way to a checkpoint.
+/// As [`memory_bytes`], for a model on a device with memory of its own: batches that are gathered, and what is on
+/// its way to a checkpoint: weights and the optimiser's buffers, or of a model that is done its weights twice.
 ///
 /// # Errors
 /// As for [`super::check`].
-pub fn host_bytes(
-    model: &Model,
-    train: &Train,
-    _: Outputs,
-    shape: Shape,
-    classes: usize,
-) -> Result<u64> {
-    let weights = 2 * sizing::parameters(model, shape, classes)? as u128;
+pub fn host_bytes(model: &Model, train: &Train, shape: Shape, classes: usize) -> Result<u64> {
+    let copies = 2.max(1 + Optimizer::buffers(train)) as u128;
+    let weights = copies * sizing::parameters(model, shape, classes)? as u128;
     let batch = train.batch_size.max(predict::BATCH) as u128;
     let inputs = 3 * batch * shape.len() as u128;
     Ok(u64::try_from(bytes(weights + inputs)).unwrap_or(u64::MAX))
@@ -56,8 +53,8 @@ impl Sizes<'_> {
     /// Bytes of a training.
     fn training(&self, train: &Train) -> Result<u128> {
         let conv = self.body(Pass::Train, train.batch_size)?;
-        // A weight, its gradient and moments, and temporaries of the backward pass and the optimiser.
-        let copies = 6 + Optimizer::buffers(train) as u128;
+        // A weight, its gradient and moments; and, as one of them or a file is made, its numbers and its bytes.
+        let copies = 5 + Optimizer::buffers(train) as u128;
         let kept = self.of_each(kept_by) * train.batch_size as u128;
         let kept = kept + self.inputs(train.batch_size) + self.packed(train.batch_size);
         Ok(bytes(self.trained * copies + kept) + conv.unwrap_or(0))
@@ -76,6 +73,18 @@ impl Sizes<'_> {
         let numbers = self.trained * copies + self.inputs(predict::BATCH) + held;
         let numbers = numbers + self.packed(predict::BATCH);
         Ok(bytes(numbers) + conv.unwrap_or(0))
+    }
+
+    /// Bytes that a training holds between two steps, beside its weights and what outputs share with it: in
+    /// training mode they are computed in the buffers that the body of a convolution net keeps from step to step.
+    fn waiting(&self, train: &Train, outputs: Outputs) -> Result<u128> {
+        let body = self.body(Pass::Train, train.batch_size)?.unwrap_or(0);
+        let shared = match outputs {
+            Outputs::Clean => 0,
+            Outputs::Training => self.body(Pass::Batch, predict::BATCH)?.unwrap_or(0),
+        };
+        let copies = 1 + Optimizer::buffers(train) as u128;
+        Ok(bytes(self.trained * copies) + body.saturating_sub(shared))
     }
 
     /// Bytes of the body of a convolution net.

@@ -19,15 +19,17 @@ const SCORED: usize = 260;
 const PROGRAM: f64 = 14.0;
 const SLACK: f64 = 8.0;
 
-/// A net, its batch and the outputs that are wanted of it.
-fn cases() -> Vec<(Model, Train, Outputs)> {
+/// A net, its batch, the outputs that are wanted of it, and whether also after each epoch.
+fn cases() -> Vec<(Model, Train, Outputs, bool)> {
     let case = |arch, width, batch_size, outputs| {
         let model = Model { arch, width, blocks: 3, hidden: vec![512, 512], ..Model::default() };
-        (model, Train { epochs: 1, batch_size, ..Train::default() }, outputs)
+        (model, Train { epochs: 1, batch_size, ..Train::default() }, outputs, false)
     };
     let (clean, training) = (Outputs::Clean, Outputs::Training);
-    let adamw =
-        |(model, train, outputs)| (model, Train { optimizer: Optimizer::Adamw, ..train }, outputs);
+    let adamw = |(model, train, outputs, watched)| {
+        (model, Train { optimizer: Optimizer::Adamw, ..train }, outputs, watched)
+    };
+    let watched = |(model, train, outputs, _)| (model, train, outputs, true);
     vec![
         case(Arch::Linear, 0, 64, clean),
         case(Arch::Linear, 0, 2048, clean),
@@ -39,6 +41,8 @@ fn cases() -> Vec<(Model, Train, Outputs)> {
         case(Arch::Convnet, 16, 32, training),
         case(Arch::Resnet18, 16, 16, clean),
         case(Arch::VitTiny, 0, 4, clean),
+        watched(case(Arch::Resnet18, 16, 16, clean)),
+        watched(case(Arch::Convnet, 16, 256, training)),
     ]
 }
 
@@ -64,21 +68,24 @@ fn resident(field: &str) -> f64 {
 }
 
 /// The peaks of two steps of a training and of some predictions, in MiB.
-fn peaks(model: &Model, train: &Train, outputs: Outputs) -> [f64; 2] {
+fn peaks((model, train, outputs, watched): &(Model, Train, Outputs, bool)) -> [f64; 2] {
     let data = samples(SCORED.max(2 * train.batch_size));
     let members: Vec<u32> = (0..2 * train.batch_size as u32).collect();
     let seed = Seed::new(1);
     let (samples, members, seed_of_job) = (&data, &members[..], seed.clone());
     let job = Job { samples, members, model, train, seed: seed_of_job, device: "cpu", start: None };
-    let before = resident("VmRSS");
-    let trained = super::train(&job, &mut |_, _| Ok(())).unwrap().checkpoint;
-    let steps = resident("VmHWM") - before;
     let indices: Vec<u32> = (0..SCORED as u32).collect();
     let view = match outputs {
         Outputs::Clean => View::Clean,
         Outputs::Training => View::Training { train, seed: &seed },
     };
     let request = Request { indices: &indices, view, embeddings: false };
+    let before = resident("VmRSS");
+    let trained = super::train(&job, &mut |_, model| {
+        if *watched { model.predict(&request, &mut |_| Ok(())) } else { Ok(()) }
+    });
+    let trained = trained.unwrap().checkpoint;
+    let steps = resident("VmHWM") - before;
     let before = resident("VmRSS").min(before);
     predict(&trained, &data, "cpu", &request, &mut |_| Ok(())).unwrap();
     [steps, resident("VmHWM") - before]
@@ -89,13 +96,12 @@ fn peaks(model: &Model, train: &Train, outputs: Outputs) -> [f64; 2] {
 #[cfg(target_os = "linux")]
 fn a_model_takes_the_memory_that_was_predicted() {
     if let Ok(case) = std::env::var(CASE) {
-        let (model, train, outputs) = &cases()[case.parse::<usize>().unwrap()];
-        let [steps, predictions] = peaks(model, train, *outputs);
+        let [steps, predictions] = peaks(&cases()[case.parse::<usize>().unwrap()]);
         println!("peaks {steps} {predictions}");
         return;
     }
     let mut wrong = Vec::new();
-    for (i, (model, train, outputs)) in cases().iter().enumerate() {
+    for (i, (model, train, outputs, watched)) in cases().iter().enumerate() {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args([NAME, "--exact", "--nocapture"]).env(CASE, i.to_string());
         let out = command.env("RAYON_NUM_THREADS", "2").output().unwrap();
@@ -103,10 +109,11 @@ fn a_model_takes_the_memory_that_was_predicted() {
         let line = text.lines().find_map(|line| line.split_once("peaks ")).unwrap().1;
         let peaks: Vec<f64> = line.split(' ').map(|peak| peak.parse().unwrap()).collect();
         let peak = peaks[0].max(peaks[1]) - PROGRAM;
-        let planned = memory_bytes(model, train, *outputs, IMAGE, CLASSES).unwrap();
+        let asked = (*outputs, *watched);
+        let planned = memory_bytes(model, train, asked, IMAGE, CLASSES).unwrap();
         let planned = planned as f64 / f64::from(1 << 20);
         let told = format!(
-            "{:?} of width {}, batch {}, {} outputs: {peak:.0} MiB ({line}), planned {planned:.0}",
+            "{:?} of width {}, batch {}, {} outputs, watched {watched}: {peak:.0} MiB ({line}), planned {planned:.0}",
             model.arch,
             model.width,
             train.batch_size,

@@ -58,6 +58,11 @@ impl Optimizer {
         (self.steps, self.scale, self.state) = (steps, scale, state);
     }
 
+    /// How many buffers each of `trained` tensors has after so many steps; they are made in the first.
+    pub(super) fn counts(&self, steps: i32, trained: usize) -> Vec<usize> {
+        vec![self.buffers; if steps == 0 { 0 } else { trained }]
+    }
+
     /// What the gradients of the next step have to be multiplied by; see [`LossScale`].
     pub(super) fn loss_scale(&self) -> f64 {
         self.scale.map_or(1.0, LossScale::factor)
@@ -67,18 +72,17 @@ impl Optimizer {
     /// nothing moves but the scale.
     pub(super) fn step(&mut self, net: &Net, gradients: &GradStore, lr: f64) -> Result<()> {
         let inverse = 1.0 / self.loss_scale();
+        let moving = moving(net, gradients)?;
         if let Some(scale) = self.scale {
-            let finite = are_finite(net, gradients)?;
+            let finite = are_finite(&moving)?;
             self.scale = Some(scale.after(finite).ok_or_else(overflow)?);
             if !finite {
                 return Ok(());
             }
         }
         self.steps += 1;
-        for (i, (decayed, var)) in trained(net).enumerate() {
-            let Some(gradient) = gradients.get(var) else { continue };
-            // A gradient remembers how it was made; kept in the state it would keep all of the step.
-            let mut gradient = gradient.detach().contiguous()?;
+        for (i, (decayed, var, gradient)) in moving.into_iter().enumerate() {
+            let mut gradient = gradient.contiguous()?;
             if self.scale.is_some() {
                 gradient = times(&gradient, inverse as f32)?;
             }
@@ -117,19 +121,29 @@ impl Optimizer {
     }
 }
 
-/// The tensors that move, in name order, each with whether it decays.
-fn trained(net: &Net) -> impl Iterator<Item = (bool, &Var)> {
+/// A tensor that moves: whether it decays, and its gradient.
+type Moving<'a> = (bool, &'a Var, Tensor);
+
+/// The tensors that move, in name order.
+///
+/// # Errors
+/// `Internal` if one has no gradient: it would stay as it is, and nobody would know.
+fn moving<'a>(net: &'a Net, gradients: &GradStore) -> Result<Vec<Moving<'a>>> {
     let trained = net.tensors().filter(|(_, role, _)| role.trained());
-    trained.map(|(_, role, var)| (role.decayed(), var))
+    let moving = trained.map(|(name, role, var)| {
+        let none = || Error::internal(format!("a backward pass left no gradient by {name}"));
+        // A gradient remembers how it was made; kept in the state it would keep all of the step.
+        let gradient = gradients.get(var).ok_or_else(none)?.detach();
+        Ok((role.decayed(), var, gradient))
+    });
+    moving.collect()
 }
 
-/// Whether all gradients are numbers: 0 times any other is none.
-fn are_finite(net: &Net, gradients: &GradStore) -> Result<bool> {
-    let mut sum = 0.0_f32;
-    for gradient in trained(net).filter_map(|(_, var)| gradients.get(var)) {
-        sum += (gradient.detach() * 0.0)?.sum_all()?.to_scalar::<f32>()?;
-    }
-    Ok(sum.is_finite())
+/// Whether all gradients are numbers: 0 times any other is none. The device is asked once.
+fn are_finite(moving: &[Moving<'_>]) -> Result<bool> {
+    let zeros = moving.iter().map(|(.., gradient)| (gradient * 0.0)?.sum_all());
+    let zeros = zeros.collect::<candle_core::Result<Vec<_>>>()?;
+    Ok(Tensor::stack(&zeros, 0)?.sum_all()?.to_scalar::<f32>()?.is_finite())
 }
 
 fn overflow() -> Error {
@@ -215,8 +229,11 @@ mod tests {
         };
         let (net, fresh, mut optimizer) = (net(), net(), Optimizer::new(&f16));
         let step = |optimizer: &mut Optimizer, slope: f64| {
-            let weight = net.tensors().find(|(name, ..)| *name == "head.weight").unwrap().2;
-            let loss = (weight.as_tensor() * slope).unwrap().sum_all().unwrap();
+            let sum = |wanted: &str, slope: f64| {
+                let var = net.tensors().find(|(name, ..)| *name == wanted).unwrap().2;
+                (var.as_tensor() * slope).unwrap().sum_all().unwrap()
+            };
+            let loss = (sum("head.weight", slope) + sum("head.bias", 1.0)).unwrap();
             optimizer.step(&net, &loss.backward().unwrap(), 0.1).unwrap();
         };
         let same = || {
@@ -233,6 +250,16 @@ mod tests {
         assert!((optimizer.loss_scale() - 16_384.0).abs() < f64::EPSILON);
         step(&mut optimizer, 16_384.0);
         assert!(!same() && optimizer.state().0 == 1);
+    }
+
+    #[test]
+    fn a_missing_gradient_is_named() {
+        let (seed, shape) = (Seed::new(0), Shape::Features { width: 1 });
+        let net = Net::new(&Architecture::Linear, shape, 1, &seed, &Device::Cpu).unwrap();
+        let weight = net.tensors().find(|(name, ..)| *name == "head.weight").unwrap().2;
+        let gradients = weight.sum_all().unwrap().backward().unwrap();
+        let error = Optimizer::new(&sgd(false)).step(&net, &gradients, 0.1).unwrap_err();
+        assert!(error.to_string().contains("no gradient by head.bias"), "{error}");
     }
 
     /// The formulas of `torch.optim.AdamW`, in f64.

@@ -1,6 +1,6 @@
 //! Whole trainings in 16 bits.
 
-use super::tests::{accuracy, features, images, model, recipe, run};
+use super::tests::{accuracy, features, gentle, images, model, patches, recipe, run};
 use super::*;
 use crate::recipe::{Arch, Model, Optimizer, Precision, Train};
 use crate::samples::Samples;
@@ -31,6 +31,27 @@ fn trainings_in_16_bits_reach_what_those_in_32_reach() {
             assert_ne!(narrow.checkpoint.weights, wide.checkpoint.weights, "{what}");
             assert!(narrow == trained(samples, arch, recipe, precision), "{what}: other bytes");
         }
+    }
+}
+
+/// Attention, layer norms and GELU, which the nets above have not; too few steps to learn much.
+#[test]
+fn transformers_in_16_bits_go_the_way_of_those_in_32() {
+    let (samples, recipe) = (patches(72), Train { epochs: 3, batch_size: 16, ..gentle() });
+    let losses = |trained: &Trained| -> Vec<f64> {
+        trained.history.iter().map(|epoch| epoch.loss).collect()
+    };
+    let wide = trained(&samples, Arch::VitTiny, &recipe, Precision::F32);
+    let way = losses(&wide);
+    assert!(way[2] < way[0], "{way:?}");
+    for precision in HALVES {
+        let narrow = trained(&samples, Arch::VitTiny, &recipe, precision);
+        let apart =
+            losses(&narrow).iter().zip(&way).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(apart < 0.1, "{precision:?}: {:?} of {way:?}", losses(&narrow));
+        assert_ne!(narrow.checkpoint.weights, wide.checkpoint.weights, "{precision:?}");
+        let again = trained(&samples, Arch::VitTiny, &recipe, precision);
+        assert!(narrow == again, "{precision:?}: other bytes");
     }
 }
 

@@ -5,7 +5,7 @@ use candle_core::{Device, Tensor};
 use super::augment::Augment;
 use super::inputs::Gather;
 use super::{batches, full};
-use crate::models::{Checkpoint, Net, Pass, open};
+use crate::models::{Checkpoint, Net, Pass, Passes, open};
 use crate::recipe::Train;
 use crate::samples::Samples;
 use crate::seed::Seed;
@@ -107,13 +107,13 @@ impl Predictor<'_> {
                 (Pass::Batch, augment.map(|augment| (augment, seed)), cut)
             }
         };
-        let mut most = usize::MAX;
+        let (mut most, passes) = (usize::MAX, self.net.passes(pass)?);
         self.gather.ahead(cut.into_iter(), augment, |indices, values| {
             let mut whole = Some(values);
             let mut hand = |part: &[u32]| {
                 let values = whole.take().filter(|_| part.len() == indices.len());
                 let values = values.map_or_else(|| self.gather.batch(part, None), Ok)?;
-                self.hand(part, values, pass, request.embeddings, sink)
+                self.hand(part, values, &passes, request.embeddings, sink)
             };
             // The statistics of a batch need all of it at once.
             let handed = match pass {
@@ -129,12 +129,12 @@ impl Predictor<'_> {
         &self,
         indices: &[u32],
         values: Vec<f32>,
-        pass: Pass,
+        passes: &Passes<'_>,
         embeddings: bool,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
         let inputs = Tensor::from_vec(values, (indices.len(), ()), self.device)?;
-        let (logits, embedded) = self.net.forward_embedding(&inputs, pass)?;
+        let (logits, embedded) = passes.outputs(&inputs)?;
         let logits = &row_major(&logits)?;
         let embeddings = embeddings.then(|| row_major(&embedded)).transpose()?;
         sink(&Batch { indices, logits, embeddings: embeddings.as_deref() })

@@ -102,8 +102,9 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::LimitExceeded);
             assert!(error.to_string().contains(says), "{error}");
             let train = &Train::default();
-            assert!(memory_bytes(&model, train, Outputs::Clean, shape, 3).is_err());
-            assert!(host_bytes(&model, train, Outputs::Clean, shape, 3).is_err());
+            let watched = (Outputs::Clean, true);
+            assert!(memory_bytes(&model, train, watched, shape, 3).is_err());
+            assert!(host_bytes(&model, train, shape, 3).is_err());
         }
     }
 
@@ -112,9 +113,8 @@ mod tests {
         let image = Shape::Image { channels: 3, height: 1 << 20, width: 1 << 20 };
         let model = Model { arch: Arch::Convnet, width: 4096, blocks: 2, ..Model::default() };
         let train = Train { batch_size: usize::MAX, ..Train::default() };
-        for bytes in [memory_bytes, host_bytes] {
-            let bytes = bytes(&model, &train, Outputs::Clean, image, 3).unwrap();
-            assert_eq!(bytes, u64::MAX);
-        }
+        let watched = (Outputs::Clean, true);
+        assert_eq!(memory_bytes(&model, &train, watched, image, 3).unwrap(), u64::MAX);
+        assert_eq!(host_bytes(&model, &train, image, 3).unwrap(), u64::MAX);
     }
 }

@@ -99,8 +99,14 @@ pub(super) fn restore(bytes: &[u8], net: &Net, optimizer: &mut Optimizer) -> Res
         .filter(|(_, role, _)| role.trained())
         .map(|(_, _, var)| var.as_tensor())
         .collect();
-    if head.buffers.len() > trained.len() || head.scale.is_some() != optimizer.state().1.is_some() {
+    if head.scale.is_some() != optimizer.state().1.is_some() {
         return Err(foreign());
+    }
+    if head.buffers != optimizer.counts(head.steps, trained.len()) {
+        return Err(Error::corrupt(
+            "the checkpoint lacks buffers of the recipe's optimiser (train.optimizer, train.momentum); begin the \
+             training without it",
+        ));
     }
     let mut buffers = Vec::with_capacity(head.buffers.len());
     for (count, tensor) in head.buffers.iter().zip(trained) {

@@ -90,8 +90,18 @@ fn a_state_of_another_training_is_refused() {
     let short = Train { epochs: 2, ..train.clone() };
     let coarse = Train { batch_size: 60, ..train.clone() };
     let scaled = Train { precision: Precision::F16, ..train.clone() };
+    // As plain SGD would have left it.
+    let end = state.iter().position(|byte| *byte == b'\n').unwrap();
+    let head = String::from_utf8(state[..=end].to_vec()).unwrap();
+    let bare = head.replace("\"buffers\":[1,1,1,1]", "\"buffers\":[0,0,0,0]");
+    assert_ne!(bare, head);
+    let numbers = (state.len() - end - 1) / 2;
+    let bare = [bare.as_bytes(), &state[end + 1..][..numbers]].concat();
+    let error = refused(&small, &train, &bare);
+    assert!(error.to_string().contains("lacks buffers of the recipe's optimiser"), "{error}");
     for (model, train, state) in [
         (&large, &train, &state[..]),
+        (&small, &train, &bare),
         (&small, &short, state),
         (&small, &coarse, state),
         (&small, &scaled, state),

@@ -24,17 +24,27 @@ fn samples(n: usize, inputs: Inputs, classes: u32) -> Samples {
 
 /// Noise, with a bright square whose place is the class (one of four corners).
 pub(super) fn images(n: usize) -> Samples {
+    images_of(n, IMAGE)
+}
+
+/// Such images for a transformer: four patches and the class token.
+pub(super) fn patches(n: usize) -> Samples {
+    images_of(n, Shape::Image { channels: 1, height: 8, width: 8 })
+}
+
+fn images_of(n: usize, shape: Shape) -> Samples {
+    let Shape::Image { height, width, .. } = shape else { panic!("no images") };
     let mut random = Seed::new(99).rng();
     let mut pixels = Vec::new();
     for i in 0..n {
-        let (top, left) = (i % 4 / 2 * 5, i % 2 * 4);
-        for p in 0..IMAGE.len() {
-            let (y, x) = (p / 8 % 9, p % 8);
+        let (top, left) = (i % 4 / 2 * (height - 4), i % 2 * (width - 4));
+        for p in 0..shape.len() {
+            let (y, x) = (p / width % height, p % width);
             let bright = (top..top + 4).contains(&y) && (left..left + 4).contains(&x);
             pixels.push(random.below(120) as u8 + if bright { 100 } else { 0 });
         }
     }
-    samples(n, Inputs::images(pixels, IMAGE), 4)
+    samples(n, Inputs::images(pixels, shape), 4)
 }
 
 /// Noise, with one feature raised: that of the class.
@@ -51,6 +61,11 @@ pub(super) fn model(arch: Arch) -> Model {
 
 pub(super) fn recipe() -> Train {
     Train { epochs: 6, batch_size: 32, ..Train::default() }
+}
+
+/// How a transformer is trained.
+pub(super) fn gentle() -> Train {
+    Train { optimizer: Optimizer::Adamw, lr: 5e-4, ..recipe() }
 }
 
 /// Trains on every sample whose index is not a multiple of 3.
@@ -480,7 +495,7 @@ fn sizes_are_counted() {
     assert_eq!(parameters(&conv, grey, 10).unwrap(), blocks + 64 * 10 + 10);
     let memory = |batch_size| {
         let train = Train { batch_size, ..Train::default() };
-        memory_bytes(&conv, &train, Outputs::Clean, grey, 10).unwrap()
+        memory_bytes(&conv, &train, (Outputs::Clean, false), grey, 10).unwrap()
     };
     assert!(memory(1024) > 3 * memory(256), "activations grow with the batch");
     assert!((20..200).contains(&(memory(128) >> 20)), "{} MiB", memory(128) >> 20);

@@ -135,3 +135,50 @@ fn the_peak_is_bounded_by_what_is_allowed_and_not_by_the_data() {
     let recipe = recipe(&place, "large.parquet", "roomy");
     assert!(peak(&recipe, "64GiB") > large + (100 << 20));
 }
+
+/// One training of a model over a few of the shipped images.
+#[cfg(target_os = "linux")]
+fn one_training(place: &Place, name: &str, model: &str, train: &str) -> String {
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/data/fashion_mnist_6k.parquet");
+    let text = format!(
+        r#"
+mode = "fitting"
+data = {{ uri = "{data}", image = "image", filter = "split = 'test' AND label < 3" }}
+model = {{ {model} }}
+judge.seeds = 0
+train = {{ epochs = 1, {train} }}
+select = {{ by = "margin", keep = 0.5, stages = 1 }}
+output.uri = "{}"
+"#,
+        place.text(name)
+    );
+    place.recipe(&format!("{name}.toml"), &text)
+}
+
+/// By a quarter, for nets that take more than all the rest: one by its weights, one by its activations.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_plan_foresees_the_peak() {
+    let place = Place::new();
+    let mut wrong = Vec::new();
+    for (name, model, train) in [
+        ("mlp", "arch = \"mlp\", hidden = [2048, 2048]", "batch_size = 128"),
+        ("convnet", "arch = \"convnet\", width = 32, blocks = 3", "batch_size = 300"),
+    ] {
+        let recipe = one_training(&place, name, model, train);
+        let mut plan = unseen(&["plan", &recipe, "--json", "--memory", "16GiB"]);
+        let plan = plan.env("RAYON_NUM_THREADS", "2").output().unwrap();
+        let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
+        let planned = plan["memory_bytes"].as_f64().unwrap();
+        let peak = peak(&recipe, "16GiB") as f64;
+        let told = format!("{name}: {:.0} MiB, planned {:.0}", peak / MIB, planned / MIB);
+        println!("{told}");
+        if (peak - planned).abs() > 0.25 * peak {
+            wrong.push(told);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[cfg(target_os = "linux")]
+const MIB: f64 = (1 << 20) as f64;

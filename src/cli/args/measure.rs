@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Effort, OnRecipe, OnRun};
+use super::{Effort, OnDevice, OnRecipe, OnRun};
 use crate::evaluation::Gate;
 use crate::recipe::{Override, TrainBudget};
 use crate::run::{evaluation_gate, stability_gate};
@@ -83,6 +83,9 @@ pub struct Evaluate {
     /// with + or - a number of points; may be given several times
     #[arg(long, value_name = "CONDITION", value_parser = evaluation_gate)]
     pub gate: Vec<Gate>,
+    /// Where.
+    #[command(flatten)]
+    pub on_device: OnDevice,
     /// With what.
     #[command(flatten)]
     pub effort: Effort,

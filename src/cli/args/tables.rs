@@ -2,7 +2,7 @@
 
 use clap::ArgGroup;
 
-use super::{OnRecipe, OnRun};
+use super::{OnDevice, OnRecipe, OnRun};
 use crate::error::{Error, Result};
 use crate::recipe::{Bytes, Method, Mode, Override, Recipe, Storage, nearest};
 
@@ -211,6 +211,9 @@ pub struct Extend {
     /// The new score table
     #[arg(long, value_name = "URI")]
     pub output: String,
+    /// Where.
+    #[command(flatten)]
+    pub on_device: OnDevice,
 }
 
 /// How stores are reached.

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::super::kernels::{with_floats, with_floats_mut};
+use super::super::kernels::{Computed, with_floats, with_floats_mut};
 use super::buffer::Shelf;
 use super::matrix::Panels;
 
@@ -63,7 +63,7 @@ impl Dense {
             });
         })?;
         let (weight, shared) = (weight.clone(), Arc::clone(&self.0));
-        x.apply_op2(bias, Layer { out: Mutex::new(out), shape, weight, relu, shared })
+        x.apply_op2(bias, Layer { out: Computed::new(out), shape, weight, relu, shared })
     }
 
     /// Adds the gradients by weights that a backward pass has left. They hold until the next one.
@@ -110,7 +110,7 @@ impl Shared {
 
 /// One layer, already computed: an operation on inputs and bias, whose gradients are small.
 struct Layer {
-    out: Mutex<Vec<f32>>,
+    out: Computed<Vec<f32>>,
     shape: Shape,
     weight: Tensor,
     relu: bool,
@@ -129,8 +129,7 @@ impl CustomOp2 for Layer {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let out = std::mem::take(&mut *lock(&self.out));
-        Ok((CpuStorage::F32(out), self.shape.clone()))
+        Ok((CpuStorage::F32(self.out.take()?), self.shape.clone()))
     }
 
     fn bwd(

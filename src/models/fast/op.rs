@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Result, Shape, Tensor, Var, bail};
 
-use super::super::kernels::with_floats;
+use super::super::kernels::{Computed, with_floats};
 use super::plan::Plan;
 use super::train::Trainer;
 
@@ -68,7 +68,7 @@ impl Backbone {
         drop(state);
         let shape = (features.len() / self.features, self.features).into();
         let (state, theta) = (Arc::clone(&self.state), theta.clone());
-        let step = Step { features: Mutex::new(features), shape, theta, generation, state };
+        let step = Step { features: Computed::new(features), shape, theta, generation, state };
         let anchor =
             if tracked { self.anchor.as_tensor() } else { &self.anchor.as_detached_tensor() };
         Ok((anchor.apply_op1(step)?, statistics))
@@ -82,7 +82,7 @@ impl Backbone {
 
 /// One forward pass, already computed.
 struct Step {
-    features: Mutex<Vec<f32>>,
+    features: Computed<Vec<f32>>,
     shape: Shape,
     theta: Tensor,
     generation: u64,
@@ -95,8 +95,7 @@ impl CustomOp1 for Step {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        let features = std::mem::take(&mut *lock(&self.features));
-        Ok((CpuStorage::F32(features), self.shape.clone()))
+        Ok((CpuStorage::F32(self.features.take()?), self.shape.clone()))
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {

@@ -56,6 +56,8 @@ pub struct Evaluate<'a> {
     pub storage: &'a Storage,
     /// The memory for loading.
     pub memory: Memory,
+    /// Devices of the run's kind, instead of those of its recipe.
+    pub device: Option<&'a str>,
 }
 
 /// How good models are that were trained on a coreset and on what it is compared with.

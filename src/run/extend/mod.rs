@@ -40,6 +40,8 @@ pub struct Appended<'a> {
     pub by: Option<Method>,
     /// How stores are reached.
     pub storage: &'a Storage,
+    /// Devices of the run's kind, instead of those of its recipe.
+    pub device: Option<&'a str>,
 }
 
 /// What the models of a run said about new samples.
@@ -97,7 +99,7 @@ pub struct ClassDrift {
 /// there is nothing new or a class is unknown; whatever loading says.
 pub fn extend(job: &Appended<'_>, output: &NewFile) -> Result<Extended> {
     let (file, ledger) = open(job.run, job.storage)?;
-    let run = Run::reopen(file, ledger, job.storage);
+    let run = Run::reopen(file, ledger, job.storage).on_devices(job.device)?;
     let method = fits(&run.recipe, job.by).at(|| job.run.to_owned())?;
     let old = Old::read(&run)?;
     let (loaded, known) = load(&run, job, &old)?;

@@ -73,6 +73,7 @@ impl Run {
         }
         lock(&run.loaded).clone_from(&lock(&self.loaded));
         lock(&run.embeddings).clone_from(&lock(&self.embeddings));
+        lock(&run.weights).clone_from(&lock(&self.weights));
         Ok(run)
     }
 
@@ -91,9 +92,10 @@ impl Run {
         Ok(Some(run))
     }
 
-    /// Frees the decoded samples once no task needs them any more.
+    /// Frees what trainings read once no task needs it any more.
     pub(in crate::run) fn forget_loaded(&self) {
         *lock(&self.loaded) = None;
+        *lock(&self.weights) = None;
         *lock(&self.embeddings) = None;
         *lock(&self.shared) = None;
     }
@@ -105,11 +107,12 @@ impl Run {
 }
 
 /// What a panic left behind is whole: it is set in one step.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(in crate::run) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub(super) fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+/// What `cell` holds, made if it holds nothing.
+pub(in crate::run) fn once<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if let Some(value) = cell.get() {
         return Ok(value);
     }

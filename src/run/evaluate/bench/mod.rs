@@ -10,7 +10,7 @@ mod told;
 mod trial;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::results::{Tested, table};
 use super::{Evaluate, Evaluation, Subset, ledger_of};
@@ -20,7 +20,7 @@ use crate::recipe::TrainBudget;
 use crate::run::Observer;
 use crate::run::fit;
 use crate::run::rounds::{dealt, side_by_side};
-use crate::run::worker::Run;
+use crate::run::worker::{Run, once};
 use crate::storage::claim::{Claim, Claims, Taken};
 use crate::storage::process::Worker;
 use crate::storage::{Ledger, parquet};
@@ -33,7 +33,7 @@ use trial::Trial;
 const TABLE: &str = "evaluation.parquet";
 
 pub(super) fn evaluate(job: &Evaluate<'_>, observer: &dyn Observer) -> Result<Evaluation> {
-    let run = Run::resume(job.run, job.storage)?.within(job.memory);
+    let run = Run::resume(job.run, job.storage)?.within(job.memory).on_devices(job.device)?;
     let bench = Bench::new(&run, ledger_of(&run.ledger), job)?;
     let trials = bench.trials()?;
     bench.do_trials(&trials, observer)?;
@@ -60,6 +60,7 @@ pub(in crate::run) fn rows_in(
         gates: &[],
         storage: &run.recipe.storage,
         memory: run.memory,
+        device: None,
     };
     let bench = Bench::new(run, ledger, &job)?;
     let trials = bench.trials()?;
@@ -78,7 +79,8 @@ struct Bench<'a> {
     compared: &'static [Subset],
     seeds: u32,
     budget: TrainBudget,
-    devices: Vec<String>,
+    /// Where models run, once one is wanted: what is done can be read on any machine.
+    devices: OnceLock<Vec<String>>,
 }
 
 impl<'a> Bench<'a> {
@@ -99,8 +101,12 @@ impl<'a> Bench<'a> {
             compared: &Subset::ALL,
             seeds,
             budget: job.budget.unwrap_or(given.budget),
-            devices: fit::devices(&run.recipe)?,
+            devices: OnceLock::new(),
         })
+    }
+
+    fn devices(&self) -> Result<&[String]> {
+        once(&self.devices, || fit::devices(&self.run.recipe)).map(Vec::as_slice)
     }
 
     /// Does what is not yet done, and shares it with other processes.
@@ -145,7 +151,7 @@ impl<'a> Bench<'a> {
                 return Ok(None);
             }
             round.push((trial, mine));
-            if round.len() >= self.devices.len() {
+            if round.len() >= self.devices()?.len() {
                 break;
             }
         }
@@ -154,7 +160,7 @@ impl<'a> Bench<'a> {
         }
         let left = open.iter().map(|trial| self.work(trial, committed)).sum();
         side_by_side(round.len(), |place| {
-            let (trial, device) = (round[place].0, dealt(&self.devices, place));
+            let (trial, device) = (round[place].0, dealt(self.devices()?, place));
             self.do_trial(trial, device, self.work(trial, committed), left, observer)
         })?;
         Ok(None)

@@ -3,16 +3,18 @@
 mod ask;
 mod evaluation;
 mod judge;
+mod status;
 mod tables;
 
 use std::fmt::Write as _;
 
 use crate::report::{counted, grouped, ranged, size};
-use crate::run::{Cleaned, Plan, Status, Summary, TaskState, TaskStatus, Verification};
+use crate::run::{Cleaned, Plan, Summary, Verification};
 use crate::storage::doctor::Diagnosis;
 
 pub(super) use ask::{curve, difference, explanation};
 pub(super) use evaluation::{evaluation, stability, swept};
+pub(super) use status::status;
 pub(super) use tables::{extended, folds, scored, selected};
 
 /// A plan as text.
@@ -75,51 +77,6 @@ pub(super) fn plan(plan: &Plan) -> String {
     }
     let _ = writeln!(text, "shards and manifest follow. Nothing was written.");
     text
-}
-
-/// The state of a run as text.
-pub(super) fn status(status: &Status) -> String {
-    let count = |state| status.tasks.iter().filter(|t| t.state == state).count();
-    let (done, all) = (count(TaskState::Done), status.tasks.len());
-    let mut text = String::new();
-    for task in &status.tasks {
-        let state = match task.state {
-            TaskState::Done => "done".to_owned(),
-            TaskState::Running => format!("running: {}", worker(task)),
-            TaskState::Stopped => format!("stopped: {}", worker(task)),
-            TaskState::Left => "left".to_owned(),
-        };
-        let facts = task.facts.as_object().map(|f| {
-            let plain = f.iter().filter(|(_, v)| !v.is_object() && !v.is_array());
-            plain.map(|(k, v)| format!("{k} {}", short(v))).collect::<Vec<_>>().join(", ")
-        });
-        let _ = writeln!(text, "{:<16}{state}  {}", task.task, facts.unwrap_or_default());
-    }
-    let end = if status.finished {
-        "finished"
-    } else {
-        "not finished: give the same `unseen run` again to go on"
-    };
-    let _ = writeln!(text, "{}: {done} of {all} tasks done, {end}", status.uri);
-    text
-}
-
-/// Who works on a task, and when that was last seen.
-fn worker(task: &TaskStatus) -> String {
-    let by = task.by.as_deref().unwrap_or("nobody");
-    let kept = task.checkpoint_seconds.map(|s| format!(", checkpoint of {s} s ago"));
-    let silent = task.silent_seconds.unwrap_or(0);
-    format!("{by}, last sign of life {silent} s ago{}", kept.unwrap_or_default())
-}
-
-fn short(value: &serde_json::Value) -> String {
-    match value {
-        serde_json::Value::Number(n) if n.is_f64() => {
-            format!("{:.3}", n.as_f64().unwrap_or(f64::NAN))
-        }
-        serde_json::Value::String(s) if s.len() > 16 => format!("{}…", &s[..12]),
-        other => other.to_string(),
-    }
 }
 
 /// A verification as text.

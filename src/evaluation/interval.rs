@@ -17,24 +17,16 @@ impl Interval {
     /// The mean of independent values, which must not be empty, and its t interval:
     /// `t(0.975, n - 1) * s / sqrt n`, where `s` is the sample standard deviation.
     pub fn of(values: &[f64]) -> Self {
-        let (mean, squared) = moments(values);
-        let n = values.len();
-        let half_width = (n > 1).then(|| t_quantile((n - 1) as f64) * squared.sqrt());
-        Self { mean, half_width, n }
+        let (mean, noise) = Noise::of(values);
+        Self { mean, half_width: noise.map(|noise| half_width(&[noise])), n: values.len() }
     }
 
     /// The mean of `a` minus that of `b`, with Welch's interval, which does not suppose that both
-    /// scatter alike. Its degrees of freedom are rounded down.
+    /// scatter alike. It knows nothing of the samples behind the values; [`Gap`](super::Gap) does.
     pub fn of_difference(a: &[f64], b: &[f64]) -> Self {
-        let ((mean_a, a2), (mean_b, b2)) = (moments(a), moments(b));
-        let (n, m) = (a.len() as f64, b.len() as f64);
-        let half_width = (a.len() > 1 && b.len() > 1).then(|| {
-            let sum = a2 + b2;
-            let freedom = sum.powi(2) / (a2.powi(2) / (n - 1.0) + b2.powi(2) / (m - 1.0));
-            // Without any scatter there is nothing to be unsure of.
-            if sum > 0.0 { t_quantile(freedom) * sum.sqrt() } else { 0.0 }
-        });
-        Self { mean: mean_a - mean_b, half_width, n: a.len().min(b.len()) }
+        let ((mean_a, of_a), (mean_b, of_b)) = (Noise::of(a), Noise::of(b));
+        let both = of_a.zip(of_b).map(|(a, b)| half_width(&[a, b]));
+        Self { mean: mean_a - mean_b, half_width: both, n: a.len().min(b.len()) }
     }
 
     /// The same in per cent, of a share.
@@ -43,19 +35,45 @@ impl Interval {
         Self { mean: 100.0 * self.mean, half_width, n: self.n }
     }
 
-    /// Whether the interval holds 0: a difference that the scatter of seeds explains. `None` if the
-    /// scatter is not known.
+    /// Whether the interval holds 0: a difference that noise explains. `None` if that is not known.
     pub fn holds_zero(&self) -> Option<bool> {
         self.half_width.map(|half| self.mean.abs() <= half)
     }
 }
 
-/// The mean and its squared standard error.
-fn moments(values: &[f64]) -> (f64, f64) {
+/// One of the independent sources of the noise of a number.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noise {
+    /// Its squared standard error.
+    pub(super) squared: f64,
+    /// The degrees of freedom with which that is known.
+    pub(super) freedom: f64,
+}
+
+impl Noise {
+    /// The mean of independent values, and its noise if there are two at least.
+    fn of(values: &[f64]) -> (f64, Option<Self>) {
+        let (mean, variance) = moments(values);
+        let n = values.len() as f64;
+        (mean, (n > 1.0).then(|| Self { squared: variance / n, freedom: n - 1.0 }))
+    }
+}
+
+/// Half of the 95 % interval of a number whose noise has these sources; their degrees of freedom are put
+/// together as by Welch and Satterthwaite.
+pub(super) fn half_width(sources: &[Noise]) -> f64 {
+    let sum: f64 = sources.iter().map(|noise| noise.squared).sum();
+    let parts = sources.iter().map(|noise| noise.squared.powi(2) / noise.freedom);
+    // Without any scatter there is nothing to be unsure of.
+    if sum > 0.0 { t_quantile(sum.powi(2) / parts.sum::<f64>()) * sum.sqrt() } else { 0.0 }
+}
+
+/// The mean and the sample variance.
+pub(super) fn moments(values: &[f64]) -> (f64, f64) {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|v| (v - mean).powi(2)).sum();
-    (mean, squares / (n - 1.0) / n)
+    (mean, squares / (n - 1.0))
 }
 
 /// The 0.975 quantiles of Student's t for 1 to 30 degrees of freedom.
@@ -100,7 +118,7 @@ mod tests {
         let (a, b) = ([3.0, 4.0, 1.0, 2.1, 3.0], [490.0, 340.0, 433.0, 402.0, 400.0]);
         let found = Interval::of_difference(&a, &b);
         assert!((found.mean + 410.38).abs() < 1e-9, "{found:?}");
-        // Variances 1.272 and 2987, so 4.003 degrees of freedom: those of the second.
+        // Variances 1.272 and 2987, so 4.003 degrees of freedom: those of the second, rounded down.
         let error = (1.272_f64 / 5.0 + 2_987.0 / 5.0).sqrt();
         close(found.half_width, 2.776_445 * error);
         assert_eq!(found.holds_zero(), Some(false));
@@ -108,6 +126,7 @@ mod tests {
         assert_eq!((same.half_width, same.holds_zero()), (Some(0.0), Some(true)));
         let near = Interval::of_difference(&[1.0, 2.0], &[1.1, 2.1]);
         assert_eq!(near.holds_zero(), Some(true));
+        assert_eq!(Interval::of_difference(&[1.0], &[1.0, 2.0]).half_width, None);
     }
 
     #[test]

@@ -7,13 +7,16 @@ use super::types::{Classes, Copies, Select, Stages, Strategy};
 impl Select {
     /// The selections that `auto` tries on `rows` usable samples, the simplest reading of the scores
     /// first, the random one last. None of them contradicts this one: rules for classes and a noise guard
-    /// that it gives hold for all.
+    /// that it gives hold for all. Where every sample is kept there is nothing to try: the random one alone.
     ///
     /// 1. the most wanted, in the given stages; 2. in one stage; 3. each class its share;
     /// 4. strata (CCS); 5. strata without the hardest; 6. half of them at random; 7. all at random.
     pub fn candidates(&self, rows: u64) -> Vec<Self> {
         let of = |strategy| Self { strategy, ..self.clone() };
         let once = |strategy| Self { stages: Stages::Equal(1), ..of(strategy) };
+        if self.keeps_all(rows) {
+            return vec![once(self.random())];
+        }
         let mut all = vec![of(Strategy::Top), once(Strategy::Top)];
         // With a budget the law allows nothing else.
         if self.budget.is_none() {
@@ -74,6 +77,11 @@ impl Select {
     fn random(&self) -> Strategy {
         let open = matches!(self.classes, Classes::Global | Classes::Proportional);
         if open && !self.bounds_classes() { Strategy::RandomStratified } else { Strategy::Random }
+    }
+
+    /// Whether none of `rows` usable samples is left out.
+    fn keeps_all(&self, rows: u64) -> bool {
+        self.budget.is_none() && self.prune_share(rows) * (rows as f64) < 0.5
     }
 
     /// The share of `rows` usable samples that is not kept.
@@ -167,6 +175,14 @@ mod tests {
             names("budget = { column = 'bytes', share = 0.5 }"),
             ["top, in 3 stages", "top"]
         );
+    }
+
+    #[test]
+    fn nothing_is_tried_where_every_sample_is_kept() {
+        assert_eq!(names("keep = 1.0"), ["random_stratified"]);
+        assert_eq!(names("keep_rows = 1000"), ["random_stratified"]);
+        assert_eq!(names("keep = 0.9999\nclasses = 'uniform'"), ["random"]);
+        assert_eq!(names("keep_rows = 999").len(), 7);
     }
 
     #[test]

@@ -94,6 +94,7 @@ impl Plan {
         let labels: Vec<u32> = survey.rows.iter().map(|r| r.label).collect();
         let selection = run.selection_plan(&labels, &survey.classes)?;
         run.check_metadata()?;
+        run.check_auto()?;
         let stage_rows = selection.sizes().to_vec();
         let keep_bytes = keep_bytes(survey, selection.kept());
         let rows = survey.rows.len() as u64;

@@ -1,10 +1,10 @@
 //! What is done, running and left in a run directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::auto::settle;
+use super::auto::{ledgers, settle};
 use super::identity::RunFile;
 use super::manifest::Manifest;
 use super::task::{AUTO, PUBLISH, Task, stage_1, tasks};
@@ -46,6 +46,9 @@ pub struct TaskStatus {
     /// Seconds since its state was last kept; from there the next attempt goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_seconds: Option<i64>,
+    /// Of `auto`, while it chooses: the tasks of candidates and of their proxy models that are done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parts: Option<usize>,
     /// Figures from its record.
     pub facts: serde_json::Value,
 }
@@ -117,7 +120,19 @@ impl Look<'_> {
         let record = self.ledger.find(&key)?;
         let needs = task.needs(self.recipe).iter().map(Task::to_string).collect();
         let facts = record.as_ref().map_or(serde_json::Value::Null, |r| serde_json::json!(r.facts));
-        Ok(TaskStatus { facts, ..self.told(key, needs, record.is_some()) })
+        let chooses = task == Task::Auto && record.is_none();
+        let parts = chooses.then(|| self.parts()).transpose()?;
+        Ok(TaskStatus { facts, parts, ..self.told(key, needs, record.is_some()) })
+    }
+
+    /// How many tasks of candidates are done that are not those of stage 1, which all share.
+    fn parts(&self) -> Result<usize> {
+        let shared: BTreeSet<String> =
+            stage_1(self.recipe).iter().map(ToString::to_string).collect();
+        let count = |ledger: Ledger| -> Result<usize> {
+            Ok(ledger.committed()?.difference(&shared).count())
+        };
+        ledgers(self.ledger)?.into_iter().map(|(_, ledger)| count(ledger)).sum()
     }
 
     fn at_publishing(&self, all: &[Task], finished: bool) -> TaskStatus {
@@ -148,6 +163,7 @@ impl Look<'_> {
             by: attempts.filter(|_| open).and_then(|a| Some(a.worker.as_ref()?.to_string())),
             silent_seconds: silent.filter(|_| open),
             checkpoint_seconds: kept.map(|written| (self.now - written).max(0)).filter(|_| open),
+            parts: None,
             facts: serde_json::Value::Null,
         }
     }

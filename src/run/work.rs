@@ -1,5 +1,6 @@
 //! How large tasks are, known before any is done: rows, and work in sample passes.
 
+use super::auto::seeds;
 use super::evaluate::HELD_OUT;
 use super::plan::PlannedTask;
 use super::scored::watched_epochs;
@@ -17,9 +18,8 @@ pub(super) fn planned(run: &Run, labels: &[u32], stage_rows: &[u64]) -> Result<V
     let one = |task: Task| {
         let (rows, work) = match task {
             Task::Auto => {
-                let all = candidates(run, labels, &run.recipe.select.candidates(rows))?;
-                let work = all.iter().map(|one| one.selecting + one.judging);
-                (all.iter().map(|one| one.rows).sum(), work.sum())
+                let auto = auto(run, labels, &run.recipe.select.candidates(rows))?;
+                (auto.rows, auto.work())
             }
             other => sizes.of(other),
         };
@@ -28,36 +28,62 @@ pub(super) fn planned(run: &Run, labels: &[u32], stage_rows: &[u64]) -> Result<V
     tasks(&run.recipe).into_iter().map(one).collect()
 }
 
-/// The size of a candidate of `auto` beyond stage 1.
-pub(super) struct Candidate {
-    /// Samples of its trainings.
+/// The size of `auto` beyond stage 1.
+pub(super) struct Auto {
+    /// Samples of all trainings.
     rows: u64,
+    pub(super) candidates: Vec<Candidate>,
+    /// The work of the proxy models of the run-off, in sample passes.
+    pub(super) runoff: u64,
+}
+
+/// The size of a candidate.
+pub(super) struct Candidate {
     /// The work of its selection, in sample passes.
     pub(super) selecting: u64,
     /// That of its proxy models.
     pub(super) judging: u64,
 }
 
-/// The sizes of the candidates of a run, whose rows have these labels.
-pub(super) fn candidates(run: &Run, labels: &[u32], all: &[Select]) -> Result<Vec<Candidate>> {
+impl Auto {
+    /// The work of all of it, in sample passes.
+    pub(super) fn work(&self) -> u64 {
+        let candidates = self.candidates.iter().map(|one| one.selecting + one.judging);
+        candidates.sum::<u64>() + self.runoff
+    }
+}
+
+/// The size of `auto` with these candidates in a run whose rows have these labels.
+pub(super) fn auto(run: &Run, labels: &[u32], all: &[Select]) -> Result<Auto> {
     let rows = labels.len() as u64;
     let (shared, classes) = (stage_1(&run.recipe), &run.survey()?.classes);
     let class_sizes = class_sizes(labels, classes.len());
-    let one = |select: &Select| {
+    let [first, last] = seeds(run.recipe.judge.seeds).map(|seeds| seeds.len() as u64);
+    let mut size = Auto { rows: 0, candidates: Vec::new(), runoff: 0 };
+    for select in all {
         let select = select.clone();
         let recipe = Recipe { select, judge: Judge::OFF, ..run.recipe.clone() };
         let plan = SelectionPlan::new(&recipe.select, classes, &class_sizes)?;
         let sizes = Sizes { recipe: &recipe, rows, stage_rows: plan.sizes() };
-        let (proxied, judging) = sizes.proxies(u64::from(run.recipe.judge.seeds));
-        let mut size = Candidate { rows: proxied, selecting: 0, judging };
+        let mut one = Candidate { selecting: 0, judging: 0 };
         for task in tasks(&recipe).into_iter().filter(|task| !shared.contains(task)) {
             let (rows, work) = sizes.of(task);
-            size.selecting += work;
+            one.selecting += work;
             size.rows += if matches!(task, Task::Train { .. }) { rows } else { 0 };
         }
-        Ok(size)
-    };
-    all.iter().map(one).collect()
+        // A single one is not measured.
+        if all.len() > 1 {
+            let (proxied, judging) = sizes.proxies(first);
+            (size.rows, one.judging) = (size.rows + proxied, judging);
+        }
+        if recipe.select.is_random() && all.len() > 1 {
+            // Two of equal size.
+            let (proxied, runoff) = sizes.proxies(2 * last);
+            (size.rows, size.runoff) = (size.rows + proxied, runoff);
+        }
+        size.candidates.push(one);
+    }
+    Ok(size)
 }
 
 /// What decides the sizes of tasks.

@@ -60,4 +60,4 @@ pub(crate) use rank::ordered;
 pub use scored::{end, one_score};
 pub use stage::{Terms, stage};
 pub use summary::{ClassCount, Spread, StageCut, Summary, spread, spread_of, summary, tied};
-pub use twins::twins;
+pub use twins::{drawn_by_class, twins};

@@ -24,6 +24,16 @@ pub fn twins(
     ]
 }
 
+/// Which of the samples are in a random subset with so many of each class.
+pub fn drawn_by_class(
+    ids: &[String],
+    labels: &[usize],
+    counts: Vec<u64>,
+    seed: &Seed,
+) -> Vec<bool> {
+    drawn(ids, labels, Quota::exactly(counts), seed)
+}
+
 fn drawn(ids: &[String], labels: &[usize], mut quota: Quota, seed: &Seed) -> Vec<bool> {
     let mut order: Vec<usize> = (0..ids.len()).collect();
     order.sort_by_cached_key(|i| (seed.hash(&ids[*i]), &ids[*i]));

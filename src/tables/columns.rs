@@ -218,6 +218,11 @@ pub(super) static SWEEP: &[Column] = &[
         "The share that the recipe keeps; null if it says a number or a budget.",
     ),
     required("stages", DataType::Utf8, "How many stages, or the share that each adds."),
+    required(
+        "standing",
+        DataType::Utf8,
+        "How the coreset of the run stands against random subsets: `worse` and `better` are sure, `below` and `not_proven` within noise.",
+    ),
 ];
 
 /// The column of a score, as one model gave it.

@@ -61,20 +61,33 @@ fn a_run_goes_on_with_the_candidate_that_does_best() {
     let mean = |at: usize| candidates[at]["accuracy"]["mean"].as_f64().unwrap();
     let number = auto["chosen"].as_u64().unwrap() as usize;
     let best = (0..7).map(mean).fold(0.0, f64::max);
-    assert!(mean(number) == best && (number == 6 || best > mean(6)), "{auto}");
-    assert!((0..number).all(|at| mean(at) < best) || number == 6, "the first of equals: {auto}");
+    let runoff = &auto["runoff"];
+    assert_eq!(runoff.is_object(), best > mean(6), "{auto}");
+    if runoff.is_object() {
+        let challenger = runoff["challenger"].as_u64().unwrap() as usize;
+        assert!(mean(challenger) == best && (0..challenger).all(|at| mean(at) < best), "{auto}");
+        assert_eq!(runoff["tests"].as_array().unwrap().len(), 4, "two seeds at least");
+        let [points, half] = ["mean", "half_width"].map(|k| runoff["points"][k].as_f64().unwrap());
+        assert_eq!(number, if points > half.max(0.05) { challenger } else { 6 }, "{auto}");
+    } else {
+        assert_eq!(number, 6, "{auto}");
+    }
 
-    // What the candidate did is the run's own, its proxy model too; stage 1 is that of all.
+    // What the candidate did is the run's own; stage 1 is that of all.
     let candidate = format!("{here}/auto/{}", number + 1);
     for task in ["train-s1-m0", "select-s1", "coreset"] {
         assert_eq!(attempt(&here, task), attempt(&candidate, task), "{task}");
     }
-    let model = candidates[number]["tests"][0].as_str().unwrap();
-    let [own, tried] = ["evaluate", "auto/evaluate"].map(|at| format!("{here}/{at}"));
-    assert_eq!(attempt(&own, model), attempt(&tried, model));
     assert!(dir(&format!("{candidate}/coreset")).list("").unwrap().is_empty());
-    let of_judge = &told["judge"]["figures"]["coreset"]["mean"];
-    assert_eq!(of_judge.as_f64(), Some(mean(number)), "the judge needs no other model of it");
+    // The judge trusts no model by which it was chosen: one seed of candidates, two of the run-off.
+    let own = dir(&here).list("evaluate/commits").unwrap().into_iter();
+    let own: Vec<String> = own.filter(|name| name.contains("/judge-")).collect();
+    let seed = |path: &String| -> Value {
+        let record: Value = serde_json::from_slice(&dir(&here).read(path).unwrap()).unwrap();
+        record["facts"]["seed"].clone()
+    };
+    assert!(own.len() == 2 && own.iter().all(|path| seed(path) == 3), "{own:?}");
+    assert_eq!(told["judge"]["figures"]["chosen_among"], 7);
 
     // Whoever opens the run sees what was chosen; run.json says what was asked for.
     assert_eq!(record_of_run(&here)["recipe"]["select"]["strategy"], "auto");
@@ -106,17 +119,28 @@ fn record_of_run(run: &str) -> Value {
 }
 
 #[test]
-fn what_is_not_better_than_chance_is_not_chosen() {
+fn where_everything_is_kept_nothing_is_tried() {
     let place = Place::new();
-    // Whoever keeps everything does as well as everybody else.
     let told = chosen(&choosing(&place, "run", &["select.keep=1.0"]));
     let auto = &told["auto"];
-    let last = auto["candidates"].as_array().unwrap().len() - 1;
-    assert_eq!(auto["chosen"], last, "{auto}");
-    assert_eq!(auto["candidates"][last]["name"], "random_stratified");
+    assert_eq!(auto["candidates"].as_array().unwrap().len(), 1, "{auto}");
+    assert_eq!((&auto["candidates"][0]["accuracy"], &auto["chosen"]), (&Value::Null, &0.into()));
+    assert!(dir(&place.text("run")).list("auto/evaluate").unwrap().is_empty());
     let text = succeed(&["run", &place.text("run.toml"), "--quiet", "--set", "select.keep=1.0"]);
-    assert!(text.contains("no candidate of auto beat random samples, so it took"), "{text}");
+    assert!(text.contains("auto had nothing to choose from but random_stratified"), "{text}");
     succeed(&["verify", &place.text("run")]);
+}
+
+#[test]
+fn too_few_samples_to_choose_by_are_refused_before_anything_is_trained() {
+    let place = Place::new();
+    let args = choosing(&place, "run", &["data.filter=id < 's00030'"]);
+    for args in [with(&args, &["--quiet"]), vec!["plan", &args[1], "--set", &args[3]]] {
+        let output = run(&args);
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(1) && told.contains("cannot choose: "), "{told}");
+    }
+    assert!(!place.path("run/commits").exists());
 }
 
 #[test]

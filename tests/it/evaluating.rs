@@ -65,10 +65,9 @@ fn without_test_data_a_part_of_the_training_data_is_held_out_of_every_subset() {
     assert!((mean / 2.0 - accuracy).abs() < 1e-12);
     let tested = rows["test_samples"].as_primitive::<Int64Type>();
     assert!(tested.values().iter().all(|n| *n as u64 == test));
-    // Without what is held out, two draws rarely have the same number of samples.
+    // Random subsets are as large as what is left of the coreset.
     let samples = rows["samples"].as_primitive::<Int64Type>().values();
-    assert_eq!((samples[0], samples[2]), (samples[1], samples[3]), "coreset and full");
-    assert!(samples[4] != samples[5] || samples[6] != samples[7], "{samples:?}");
+    assert!([1, 4, 5, 6, 7].iter().all(|at| samples[*at] == samples[0]), "{samples:?}");
     succeed(&["verify", &run]);
 }
 
@@ -199,7 +198,9 @@ fn a_training_of_an_evaluation_goes_on_where_it_was_killed() {
     evaluated(&whole, &["--seeds", "1"]);
     // `full` has 3 epochs of about 16 steps; the checkpoint is that of the second.
     let within = |steps: usize| {
-        let mut command = unseen(&["evaluate", &killed, "-q", "--seeds", "1"]);
+        // One after the other.
+        let args = ["evaluate", &killed, "-q", "--seeds", "1", "--threads", "1"];
+        let mut command = unseen(&args);
         command.env("UNSEEN_CRASH_AT", format!("training-step:{steps}")).output().unwrap()
     };
     assert!(!within(36).status.success());

@@ -60,6 +60,7 @@ fn every_run_holds_its_coreset_against_a_random_twin() {
     let status: Value = serde_json::from_str(&succeed(&["status", &here, "--json"])).unwrap();
     let task = status["tasks"].as_array().unwrap().iter().find(|t| t["task"] == "judge").unwrap();
     assert_eq!((&task["state"], &task["facts"]["figures"]), (&"done".into(), figures));
+    assert!(succeed(&["status", &here]).contains(" points\n"), "the judge's line has its points");
     let proof = succeed(&["verify", &here]);
     assert!(proof.contains("ok      judge"), "{proof}");
     let card = std::fs::read_to_string(place.path("run/coreset/README.md")).unwrap();
@@ -69,6 +70,10 @@ fn every_run_holds_its_coreset_against_a_random_twin() {
     succeed(&["report", &here, "--out", &page]);
     let page = std::fs::read_to_string(page).unwrap();
     assert!(page.contains("Is it better than random?") && page.contains("a guard, no proof"));
+    // The judge speaks for itself, at the head too, and is no evaluation.
+    assert_eq!(page.matches("By the judge, on ").count(), 2);
+    assert!(page.contains("<dt>Accuracy</dt>") && page.contains(", held out</small>"));
+    assert!(!page.contains("<section id=\"evaluation\"") && !page.contains("No test data were"));
 
     // An evaluation on the same part takes the models over; `full` and `random` are new.
     let told = succeed(&["evaluate", &here, "--quiet", "--seeds", "2", "--json"]);
@@ -76,6 +81,9 @@ fn every_run_holds_its_coreset_against_a_random_twin() {
     assert_eq!(told["test_samples"], held_out);
     assert_eq!(models(&here), 8);
     assert_eq!(&told["subsets"][1]["accuracy"], &figures["coreset"]);
+    let sentence = told["verdict"].as_str().unwrap();
+    assert!(sentence.starts_with("50 % kept: ") && verdict.starts_with("50 % kept: "));
+    assert_eq!(told["against"][2]["points"], figures["points"]);
     succeed(&["verify", &here]);
 }
 
@@ -93,7 +101,7 @@ fn without_seeds_there_is_no_judge() {
 fn nobody_overlooks_a_coreset_below_random() {
     let place = Place::new();
     // The surest samples of a tenth of the data are of one class, or almost.
-    let sets = [SUREST, "select.by=surest", "select.keep=0.1", "train.epochs=30"];
+    let sets = [SUREST, "select.by=surest", "select.keep=0.1", "train.epochs=30", "judge.seeds=4"];
     let args = judged(&place, "bad", &sets);
     let output = run(&with(&args, &[]));
     let (told, warned) =
@@ -101,7 +109,22 @@ fn nobody_overlooks_a_coreset_below_random() {
     assert_eq!(output.status.code(), Some(0), "a warning is no error: {warned}");
     assert!(told.contains("\nWORSE than random: 10 % kept: "), "{told}");
     assert!(warned.contains("warning: WORSE than random: "), "{warned}");
-    assert_eq!(summary(&args)["judge"]["below_random"], true);
+    assert_eq!(summary(&args)["judge"]["standing"], "worse");
+    // An evaluation on other data does not silence it.
+    let test = place.text("test.parquet");
+    let mut toy = Toy::new(60, 3);
+    toy.ids.iter_mut().for_each(|id| id.insert(0, 't'));
+    toy.write(Path::new(&test));
+    let here = place.text("bad");
+    succeed(&["evaluate", &here, "-q", "--seeds", "1", "--test", &test]);
+    let page = place.text("page.html");
+    succeed(&["report", &here, "--out", &page]);
+    let page = std::fs::read_to_string(page).unwrap();
+    let head = page.split("</header>").next().unwrap();
+    assert!(head.contains("On 60 test samples:") && head.contains("By the judge, on "), "{head}");
+    assert!(head.contains("<strong>WORSE than random</strong>"), "{head}");
+    assert_eq!(page.matches("<section id=\"evaluation\"").count(), 1);
+    assert!(!page.contains("No test data were given"), "test data were given");
 }
 
 #[test]
@@ -115,6 +138,17 @@ fn what_cannot_be_judged_is_said_and_no_error() {
     assert!(verdict.contains("would be held out for testing"), "{few}");
     for name in ["all", "few"] {
         succeed(&["verify", &place.text(name)]);
+    }
+}
+
+#[test]
+fn a_random_coreset_raises_no_alarm() {
+    let place = Place::new();
+    for seed in ["seed=1", "seed=2", "seed=3"] {
+        let args = judged(&place, seed, &["select.strategy=random_stratified", seed]);
+        let told = summary(&args);
+        let standing = told["judge"]["standing"].as_str().unwrap();
+        assert_ne!(standing, "worse", "{told}");
     }
 }
 

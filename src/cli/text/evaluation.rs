@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{counted, grouped, ranged};
-use crate::evaluation::Gated;
+use crate::evaluation::{Gated, Standing};
 use crate::recipe::TrainBudget;
 use crate::run::{Comparison, Evaluated, Evaluation, Pair, Stability, Swept};
 
@@ -162,6 +162,9 @@ pub(in crate::cli) fn swept(told: &Swept) -> String {
         );
         for accuracy in [point.coreset, point.random, point.random_stratified, point.full] {
             let _ = write!(text, "{:>16}", ranged(accuracy));
+        }
+        if point.standing <= Standing::Below {
+            let _ = write!(text, "  {}", point.standing.headline());
         }
         text.push('\n');
     }

@@ -26,8 +26,9 @@ fn choice(text: &mut String, summary: &Summary) {
     let Some(choice) = &summary.auto else { return };
     let _ = writeln!(text, "\nChosen     {}", choice.in_words());
     for candidate in &choice.candidates {
+        let Some(accuracy) = candidate.accuracy else { continue };
         let mark = if candidate == choice.chosen() { '*' } else { ' ' };
-        let mean = 100.0 * candidate.accuracy.mean;
+        let mean = 100.0 * accuracy.mean;
         let _ = writeln!(text, "         {mark} {mean:>5.1} %  {}", candidate.name);
     }
 }

@@ -1,7 +1,7 @@
 //! The picture of an evaluation, and a made-up one for other tests.
 
 use super::evaluation;
-use crate::evaluation::{Interval, Standing};
+use crate::evaluation::{Gap, Interval, Standing};
 use crate::recipe::TrainBudget;
 use crate::run::{Compared, Comparison, Evaluated, Subset};
 
@@ -19,6 +19,8 @@ pub(in crate::report) fn comparison(of: &[(Subset, &[f64])], standing: Standing)
         ece: Interval::of(values),
         accuracies: values.to_vec(),
     };
+    let points = Interval::of(&[1.0, 2.0]);
+    let gap = Gap { points, seed_noise: points.half_width, test_samples: 100 };
     Comparison {
         test: "the <test>".to_owned(),
         held_out: false,
@@ -26,7 +28,7 @@ pub(in crate::report) fn comparison(of: &[(Subset, &[f64])], standing: Standing)
         budget: TrainBudget::Epochs,
         seeds: 2,
         subsets: of.iter().map(one).collect(),
-        against: vec![Compared { subset: Subset::Random, points: Interval::of(&[1.0, 2.0]) }],
+        against: vec![Compared { subset: Subset::Random, gap }],
         standing,
         verdict: "50 % <kept>.".to_owned(),
     }

@@ -58,18 +58,22 @@ fn compared(one: &Comparison) -> String {
 
 /// The plain sentence, behind what it comes to.
 fn verdict(one: &Comparison) -> String {
-    let (class, short) = match one.standing {
-        Standing::Worse => ("worse", "WORSE than random"),
-        Standing::Below => ("below", "Not better than random"),
-        Standing::NotProven => ("below", "Not proven better than random"),
-        Standing::Better => ("better", "Better than random"),
-    };
     let on = if one.held_out {
         format!("On {} held out of the training data:", counted(one.test_samples, "sample"))
     } else {
         format!("On {}:", counted(one.test_samples, "test sample"))
     };
-    callout(class, short, &format!("{on} {}", one.verdict))
+    stands(one.standing, &format!("{on} {}", one.verdict))
+}
+
+/// A callout that is as loud as the standing of a coreset asks.
+pub(super) fn stands(standing: Standing, text: &str) -> String {
+    let class = match standing {
+        Standing::Worse => "worse",
+        Standing::Below | Standing::NotProven => "below",
+        Standing::Better => "better",
+    };
+    callout(class, standing.headline(), text)
 }
 
 fn table(one: &Comparison) -> Table {
@@ -84,7 +88,8 @@ fn table(one: &Comparison) -> Table {
         "#calibration error",
     ];
     let caption = format!(
-        "Per cent on {} ({}), mean of up to {} \u{b1} half of the 95 % t interval; the accuracy of the coreset minus that of a row in points",
+        "Per cent on {} ({}), mean of up to {} \u{b1} half of the 95 % t interval; the accuracy of the coreset minus that of a row in points, \
+         whose interval also counts the test samples",
         one.test,
         counted(one.test_samples, "sample"),
         counted(u64::from(one.seeds), "seed")
@@ -111,11 +116,11 @@ fn row(one: &Evaluated, points: Option<Interval>) -> [String; 8] {
 }
 
 fn points(one: &Comparison, other: Subset) -> Option<Interval> {
-    one.against.iter().find(|compared| compared.subset == other).map(|compared| compared.points)
+    one.against.iter().find(|compared| compared.subset == other).map(|compared| compared.gap.points)
 }
 
 /// As [`ranged`], with a sign: `+0.31 ± 0.12`.
-fn signed(points: Interval) -> String {
+pub(super) fn signed(points: Interval) -> String {
     let sign = if points.mean > 0.0 { "+" } else { "" };
     format!("{sign}{}", ranged(points))
 }

@@ -4,20 +4,23 @@ use std::fmt::Write as _;
 
 use super::Section;
 use super::evaluation::verdicts;
+use super::judge::headline;
+use crate::evaluation::Interval;
 use crate::report::markup::{Table, escaped, paragraph};
 use crate::report::words::{grouped, percent, share, size};
-use crate::run::{Evidence, Subset};
+use crate::run::{Evaluated, Evidence, Subset};
 
 /// The head of the page.
 pub(in crate::report) fn head(run: &Evidence) -> String {
     let s = &run.summary;
     format!(
-        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, {}</p>\n{}</header>\n",
+        "<header>\n<h1>{} of {} samples kept</h1>\n<p class=\"soft\">{}, {}</p>\n{}{}</header>\n",
         grouped(s.kept),
         grouped(s.usable),
         escaped(&s.uri),
         escaped(&s.order),
-        verdicts(run)
+        verdicts(run),
+        headline(run)
     )
 }
 
@@ -65,18 +68,38 @@ fn facts(run: &Evidence) -> String {
     html + "</dl>\n"
 }
 
-/// What the coreset is worth, on the first test.
+/// What the coreset is worth, on the first test; without one, by the judge.
 fn accuracy(run: &Evidence) -> Option<(&'static str, String, String)> {
-    let subsets = &run.evaluations.first()?.subsets;
+    match (run.evaluations.first(), run.summary.judge.as_ref().and_then(|judge| judge.figures)) {
+        (Some(tested), _) => tested_accuracy(&tested.subsets, tested.held_out),
+        (None, Some(figures)) => {
+            let random = format!("random\u{a0}{}", share_of(figures.random_stratified));
+            Some(("Accuracy", share_of(figures.coreset), format!("{random}, held out")))
+        }
+        (None, None) => None,
+    }
+}
+
+fn tested_accuracy(
+    subsets: &[Evaluated],
+    held_out: bool,
+) -> Option<(&'static str, String, String)> {
     let of = |subset| {
         let one = subsets.iter().find(|one| one.subset == subset);
-        one.map(|one| percent(one.accuracy.mean).replace(' ', "\u{a0}"))
+        one.map(|one| share_of(one.accuracy))
     };
-    let others = [(Subset::Random, "random"), (Subset::Full, "all")];
-    let others = others
-        .into_iter()
-        .filter_map(|(subset, name)| Some(format!("{name}\u{a0}{}", of(subset)?)));
-    Some(("Accuracy", of(Subset::Coreset)?, others.collect::<Vec<_>>().join(", ")))
+    let random = of(Subset::Random).or_else(|| of(Subset::RandomStratified));
+    let others = [("random", random), ("all", of(Subset::Full))].into_iter();
+    let mut others: Vec<String> =
+        others.filter_map(|(name, share)| Some(format!("{name}\u{a0}{}", share?))).collect();
+    if held_out {
+        others.push("held out".to_owned());
+    }
+    Some(("Accuracy", of(Subset::Coreset)?, others.join(", ")))
+}
+
+fn share_of(accuracy: Interval) -> String {
+    percent(accuracy.mean).replace(' ', "\u{a0}")
 }
 
 fn models(run: &Evidence) -> usize {
@@ -92,5 +115,26 @@ fn balance(run: &Evidence) -> String {
         format!("keep {} to {}", percent(least), percent(most))
     } else {
         String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::evaluation::Standing;
+    use crate::report::chart::evaluation_tests::comparison;
+
+    #[test]
+    fn the_accuracy_of_any_random_subset_stands_beside_that_of_the_coreset() {
+        let told = |random: Subset, held_out| {
+            let subsets: [(Subset, &[f64]); 2] = [(Subset::Coreset, &[0.6]), (random, &[0.7])];
+            let subsets = comparison(&subsets, Standing::Worse).subsets;
+            tested_accuracy(&subsets, held_out).unwrap()
+        };
+        let random = "random\u{a0}70.0\u{a0}%";
+        let (_, coreset, others) = told(Subset::Random, false);
+        assert_eq!((coreset.as_str(), others.as_str()), ("60.0\u{a0}%", random));
+        assert_eq!(told(Subset::RandomStratified, false).2, random);
+        assert_eq!(told(Subset::RandomStratified, true).2, format!("{random}, held out"));
     }
 }

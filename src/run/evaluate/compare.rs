@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::judgement::COMPARED as JUDGED;
 use super::results::{Tested, is_held_out};
 use super::{Compared, Evaluated, Subset};
-use crate::evaluation::{Against, Interval, Metrics, Standing, test_noise, verdict};
+use crate::evaluation::{Against, Gap, Interval, Metrics, Standing, verdict};
 use crate::recipe::TrainBudget;
 
 /// What the models of one test with one budget say.
@@ -33,32 +34,30 @@ pub struct Comparison {
     pub verdict: String,
 }
 
-/// The comparisons that these rows allow, one for each test and budget: given test data before a part
-/// that was held out.
-pub(in crate::run) fn comparisons(rows: Vec<Tested>) -> Vec<Comparison> {
+/// The comparisons that these rows of a run allow, one for each test and budget: given test data before a
+/// part that was held out. `keep` is the share of its samples that the run keeps. What the judge alone trained
+/// is left to the judge.
+pub(in crate::run) fn comparisons(rows: Vec<Tested>, keep: f64) -> Vec<Comparison> {
     let mut apart: BTreeMap<_, Vec<Tested>> = BTreeMap::new();
     for row in rows {
         let key = (is_held_out(&row.test), row.test.clone(), row.test_samples, row.budget.name());
         apart.entry(key).or_default().push(row);
     }
-    apart.into_values().filter_map(|rows| compare(&rows)).collect()
+    let evaluated = |rows: &Vec<Tested>| rows.iter().any(|row| !JUDGED.contains(&row.subset));
+    apart.into_values().filter(evaluated).filter_map(|rows| compare(&rows, keep)).collect()
 }
 
 /// Compares the models of one test and budget; `None` without a model of the coreset and one of another
 /// subset.
-pub(super) fn compare(rows: &[Tested]) -> Option<Comparison> {
+pub(super) fn compare(rows: &[Tested], keep: f64) -> Option<Comparison> {
     let subsets: Vec<Evaluated> =
         Subset::ALL.into_iter().filter_map(|subset| evaluated(subset, rows)).collect();
-    let coreset = subsets.iter().find(|one| one.subset == Subset::Coreset)?;
     let first = rows.first()?;
-    let sum: f64 = subsets.iter().map(|one| one.accuracy.mean).sum();
-    let noise = test_noise(sum / subsets.len() as f64, first.test_samples);
-    let others = subsets.iter().filter(|one| one.subset != Subset::Coreset);
-    let against: Vec<Compared> = others.map(|other| compared(coreset, other)).collect();
+    let against = against(rows);
     if against.is_empty() {
         return None;
     }
-    let told: Vec<Against> = against.iter().map(|one| in_words(one, noise)).collect();
+    let told: Vec<Against> = against.iter().map(in_words).collect();
     Some(Comparison {
         test: first.test.clone(),
         held_out: is_held_out(&first.test),
@@ -66,10 +65,32 @@ pub(super) fn compare(rows: &[Tested]) -> Option<Comparison> {
         budget: first.budget,
         seeds: subsets.iter().map(|one| one.accuracy.n as u32).max().unwrap_or(0),
         standing: Standing::of(&told),
-        verdict: verdict(coreset.keep, &told),
+        verdict: verdict(keep, &told),
         subsets,
         against,
     })
+}
+
+/// How the coreset of these models stands against the random subsets among them.
+pub(in crate::run) fn standing(rows: &[Tested]) -> Standing {
+    Standing::of(&against(rows).iter().map(in_words).collect::<Vec<_>>())
+}
+
+/// The models of the coreset against those of each other subset.
+fn against(rows: &[Tested]) -> Vec<Compared> {
+    let others = Subset::ALL.into_iter().filter(|subset| *subset != Subset::Coreset);
+    others.filter_map(|subset| compared(rows, subset)).collect()
+}
+
+/// The models of the coreset against those of another subset; `None` if one of them has none.
+pub(super) fn compared(rows: &[Tested], subset: Subset) -> Option<Compared> {
+    let right = |subset: Subset| -> Vec<&[bool]> {
+        let of = rows.iter().filter(|row| row.subset == subset);
+        of.map(|row| row.right.as_slice()).collect()
+    };
+    let (coreset, other) = (right(Subset::Coreset), right(subset));
+    let both = !coreset.is_empty() && !other.is_empty();
+    both.then(|| Compared { subset, gap: Gap::of(&coreset, &other) })
 }
 
 /// A subset with its models, in the order of their seeds.
@@ -95,20 +116,14 @@ fn evaluated(subset: Subset, rows: &[Tested]) -> Option<Evaluated> {
     })
 }
 
-fn compared(coreset: &Evaluated, other: &Evaluated) -> Compared {
-    let percent =
-        |one: &Evaluated| one.accuracies.iter().map(|share| 100.0 * share).collect::<Vec<_>>();
-    let points = Interval::of_difference(&percent(coreset), &percent(other));
-    Compared { subset: other.subset, points }
-}
-
-/// For the verdict; `test_noise` is that of [`Against`].
-pub(super) fn in_words(compared: &Compared, test_noise: f64) -> Against {
+/// For the verdict.
+pub(super) fn in_words(compared: &Compared) -> Against {
     let name = match compared.subset {
         Subset::RandomStratified => "stratified random",
         other => other.name(),
     };
-    Against { name, random: compared.subset != Subset::Full, points: compared.points, test_noise }
+    let random = compared.subset != Subset::Full;
+    Against { name, random, gap: compared.gap }
 }
 
 #[cfg(test)]
@@ -128,6 +143,7 @@ mod tests {
             epochs: 3,
             steps: 30,
             metrics,
+            right: (0..1000).map(|at| f64::from(at) < 1000.0 * accuracy).collect(),
         }
     }
 
@@ -144,7 +160,7 @@ mod tests {
     #[test]
     fn tests_are_compared_apart_and_given_data_come_first() {
         let all = [rows("held-out", 0.85), rows("t", 0.6)].concat();
-        let found = comparisons(all);
+        let found = comparisons(all, 0.5);
         let told: Vec<_> =
             found.iter().map(|one| (one.test.as_str(), one.held_out, one.standing)).collect();
         assert_eq!(told, [("t", false, Standing::Worse), ("held-out", true, Standing::Better)]);
@@ -161,7 +177,17 @@ mod tests {
 
     #[test]
     fn one_subset_alone_is_compared_with_nothing() {
-        assert!(comparisons(vec![row("t", Subset::Full, 0, 0.9)]).is_empty());
-        assert!(comparisons(vec![row("t", Subset::Coreset, 0, 0.9)]).is_empty());
+        assert!(comparisons(vec![row("t", Subset::Full, 0, 0.9)], 0.5).is_empty());
+        assert!(comparisons(vec![row("t", Subset::Coreset, 0, 0.9)], 0.5).is_empty());
+    }
+
+    #[test]
+    fn what_the_judge_trained_is_no_evaluation() {
+        let of_judge = [row("held-out", Subset::Coreset, 0, 0.9)];
+        let twin = row("held-out", Subset::RandomStratified, 0, 0.8);
+        let mut rows = [&of_judge[..], &[twin]].concat();
+        assert!(comparisons(rows.clone(), 0.5).is_empty());
+        rows.push(row("held-out", Subset::Full, 0, 0.9));
+        assert_eq!(comparisons(rows, 0.5).len(), 1);
     }
 }

@@ -5,27 +5,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::compare::in_words;
+use super::compare::{compared, in_words};
 use super::proxies::{Job, Proxied, Proxy, proxied};
-use super::{Compared, Subset, ledger_of};
+use super::{Subset, Tested, ledger_of};
 use crate::error::{Place, Result};
-use crate::evaluation::{Interval, test_noise, verdict};
+use crate::evaluation::{Interval, Standing, verdict};
 use crate::run::Observer;
 use crate::run::attempt::Attempt;
+use crate::run::auto::{Choice, unused};
 use crate::run::task::{CORESET, INGEST, JUDGE};
 use crate::run::worker::Run;
 use crate::storage::Ledger;
 
 /// What the judge compares.
-const COMPARED: &[Subset] = &[Subset::Coreset, Subset::RandomStratified];
+pub(super) const COMPARED: &[Subset] = &[Subset::Coreset, Subset::RandomStratified];
 
 /// What the judge of a run found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judgement {
     /// How the coreset stands against the random twin in plain words, or why that is not known.
     pub verdict: String,
-    /// Whether models do worse on the coreset: by a tenth of a point, sure or not.
-    pub below_random: bool,
+    /// The same in short; none if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
     /// The figures; none if they are not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<Figures>,
@@ -42,8 +44,11 @@ pub struct Figures {
     pub coreset: Interval,
     /// That of models trained on its random twin.
     pub random_stratified: Interval,
-    /// The first minus the second, in points.
+    /// The first minus the second, in points; its interval counts the scatter of seeds and of test samples.
     pub points: Interval,
+    /// How many candidates `auto` chose among by the same test samples; none if it chose nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_among: Option<usize>,
 }
 
 impl Judgement {
@@ -57,44 +62,52 @@ impl Judgement {
         serde_json::from_value(facts).map(Some).at(|| format!("the record of {JUDGE}"))
     }
 
-    /// What nobody may overlook.
+    /// What nobody may overlook: a coreset that is surely worse than random.
     pub fn warning(&self) -> Option<String> {
-        self.below_random.then(|| format!("WORSE than random: {}", self.verdict))
+        let standing = self.standing.filter(|standing| *standing == Standing::Worse)?;
+        Some(format!("{}: {}", standing.headline(), self.verdict))
     }
 
     /// What the figures are worth; empty without them.
     pub fn caveat(&self) -> String {
-        self.figures.map_or_else(String::new, |figures| {
-            format!(
-                "proxy models, {} on each, tested on {} training samples held out from them, which the selection has scored: \
-                 a guard, no proof",
-                figures.seeds, figures.test_samples
-            )
-        })
+        let Some(figures) = self.figures else { return String::new() };
+        let Figures { seeds, test_samples, chosen_among, .. } = figures;
+        let chosen = chosen_among.map_or_else(String::new, |among| {
+            format!(", and by which `auto` has chosen among {among} candidates")
+        });
+        format!(
+            "proxy models, {seeds} on each, tested on {test_samples} training samples held out from them, which the selection \
+             has scored{chosen}: a guard, no proof"
+        )
     }
 
     fn unknown(why: &str) -> Self {
-        Self { verdict: format!("Not judged: {why}."), below_random: false, figures: None }
+        Self { verdict: format!("Not judged: {why}."), standing: None, figures: None }
     }
 
     /// What these models say of a coreset that keeps this share.
-    fn of(keep: f64, proxies: &[Proxy], seeds: u32) -> Self {
-        let accuracies = |subset: Subset| -> Vec<f64> {
-            let of = proxies.iter().filter(|proxy| proxy.subset == subset);
-            of.map(|proxy| proxy.tested.metrics.accuracy).collect()
+    fn of(keep: f64, proxies: &[Proxy], chosen_among: Option<usize>) -> Self {
+        let rows: Vec<Tested> = proxies.iter().map(|proxy| proxy.tested.clone()).collect();
+        let Some(against) = compared(&rows, Subset::RandomStratified) else {
+            return Self::unknown("no model was tested");
         };
-        let [coreset, random] = [Subset::Coreset, Subset::RandomStratified].map(accuracies);
-        let percent = |shares: &[f64]| shares.iter().map(|x| 100.0 * x).collect::<Vec<_>>();
-        let points = Interval::of_difference(&percent(&coreset), &percent(&random));
-        let (coreset, random_stratified) = (Interval::of(&coreset), Interval::of(&random));
-        let test_samples = proxies.first().map_or(0, |proxy| proxy.tested.test_samples);
-        let noise = test_noise(f64::midpoint(coreset.mean, random_stratified.mean), test_samples);
-        let compared = Compared { subset: Subset::RandomStratified, points };
+        let accuracy = |subset: Subset| {
+            let of = rows.iter().filter(|row| row.subset == subset);
+            Interval::of(&of.map(|row| row.metrics.accuracy).collect::<Vec<_>>())
+        };
+        let coreset = accuracy(Subset::Coreset);
+        let told = [in_words(&against)];
         Self {
-            verdict: verdict(keep, &[in_words(&compared, noise)]),
-            // As the verdict rounds.
-            below_random: (10.0 * points.mean).round() < 0.0,
-            figures: Some(Figures { test_samples, seeds, coreset, random_stratified, points }),
+            verdict: verdict(keep, &told),
+            standing: Some(Standing::of(&told)),
+            figures: Some(Figures {
+                test_samples: against.gap.test_samples,
+                seeds: coreset.n as u32,
+                coreset,
+                random_stratified: accuracy(Subset::RandomStratified),
+                points: against.gap.points,
+                chosen_among,
+            }),
         }
     }
 }
@@ -130,11 +143,17 @@ impl Run {
         if kept == usable {
             return Ok(Judgement::unknown("every sample is kept"));
         }
-        let (subsets, seeds) = (COMPARED, self.recipe.judge.seeds);
-        let job = Job { run: self, ledger: ledger_of(&self.ledger), subsets, seeds };
+        // The models by which `auto` chose are the lucky ones of several: these have other seeds.
+        let choice = Choice::find(&self.ledger)?.filter(|choice| choice.candidates.len() > 1);
+        let number = self.recipe.judge.seeds;
+        let first = if choice.is_some() { unused(number) } else { 0 };
+        let seeds = first..first + number;
+        let (ledger, subsets) = (ledger_of(&self.ledger), COMPARED);
+        let job = Job { run: self, ledger, subsets, seeds, anew: false };
+        let among = choice.map(|choice| choice.candidates.len());
         Ok(match proxied(&job, observer)? {
             Proxied::Tested(proxies) => {
-                Judgement::of(kept as f64 / usable.max(1) as f64, &proxies, seeds)
+                Judgement::of(kept as f64 / usable.max(1) as f64, &proxies, among)
             }
             Proxied::Impossible(why) => Judgement::unknown(&why),
         })
@@ -161,29 +180,42 @@ mod tests {
             epochs: 1,
             steps: 1,
             metrics,
+            right: (0..1000).map(|at| f64::from(at) < 1000.0 * accuracy).collect(),
         };
-        Proxy { subset, key: String::new(), tested }
+        Proxy { key: String::new(), tested }
     }
 
     fn judged(coreset: [f64; 2], random: [f64; 2]) -> Judgement {
         let of = |subset: Subset, shares: [f64; 2]| shares.map(|share| proxy(subset, share));
         let both = [of(Subset::Coreset, coreset), of(Subset::RandomStratified, random)].concat();
-        Judgement::of(0.5, &both, 2)
+        Judgement::of(0.5, &both, None)
     }
 
     #[test]
-    fn below_random_is_what_the_verdict_says() {
-        let worse = judged([0.5, 0.502], [0.8, 0.798]);
-        assert!(worse.below_random);
-        assert!(worse.warning().unwrap().starts_with("WORSE than random: 50 % kept: 29.8 points"));
-        let level = judged([0.7999, 0.8], [0.8, 0.8]);
-        assert!(!level.below_random && level.warning().is_none(), "{level:?}");
+    fn only_what_is_sure_is_an_alarm() {
+        // Two seeds that scatter by a point are enough for ten.
+        let worse = judged([0.695, 0.705], [0.795, 0.805]);
+        assert_eq!(worse.standing, Some(Standing::Worse));
+        assert!(worse.warning().unwrap().starts_with("WORSE than random: 50 % kept: 10.0 points"));
+        let below = judged([0.795, 0.80], [0.80, 0.797]);
+        assert_eq!((below.standing, below.warning()), (Some(Standing::Below), None));
+        assert!(below.verdict.contains("0.1 points below"), "{below:?}");
+        let level = judged([0.7996, 0.8], [0.8, 0.8]);
+        assert_eq!((level.standing, level.warning()), (Some(Standing::NotProven), None));
         assert!(level.verdict.contains("level with stratified random"), "{level:?}");
         let better = judged([0.9, 0.9], [0.8, 0.8]);
         assert_eq!(better.verdict, "50 % kept: 10.0 points above stratified random.");
         assert!(better.caveat().contains("1000 training samples"));
         let figures = better.figures.unwrap();
         assert!((figures.points.mean - 10.0).abs() < 1e-9 && figures.coreset.n == 2);
+    }
+
+    #[test]
+    fn the_caveat_says_among_how_many_it_was_chosen() {
+        let both = [proxy(Subset::Coreset, 0.9), proxy(Subset::RandomStratified, 0.8)];
+        let told = Judgement::of(0.5, &both, Some(7)).caveat();
+        assert!(told.contains("by which `auto` has chosen among 7 candidates"), "{told}");
+        assert!(!Judgement::of(0.5, &both, None).caveat().contains("auto"));
     }
 
     #[test]

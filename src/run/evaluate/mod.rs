@@ -25,13 +25,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Memory, Observer};
 use crate::error::{Error, Result};
-use crate::evaluation::{Gate, Gated, Interval, Metrics};
+use crate::evaluation::{Gap, Gate, Gated, Interval, Metrics};
 use crate::recipe::{Storage, TrainBudget};
 use crate::storage::Ledger;
 
-pub(super) use bench::rows_in;
+pub(super) use bench::{impossible, rows_in};
 pub use compare::Comparison;
-pub(super) use compare::comparisons;
+pub(super) use compare::{comparisons, standing};
 pub use judgement::{Figures, Judgement};
 pub(super) use proxies::{Job, Proxied, Proxy, proxied};
 pub use results::evaluations;
@@ -83,8 +83,7 @@ pub struct Evaluation {
 pub struct Evaluated {
     /// The subset.
     pub subset: Subset,
-    /// Its samples; of the first seed, as the next three, where random subsets differ because some of
-    /// their samples are held out.
+    /// Its samples.
     pub samples: u64,
     /// Those over the samples of `full`.
     pub keep: f64,
@@ -109,8 +108,9 @@ pub struct Evaluated {
 pub struct Compared {
     /// The other.
     pub subset: Subset,
-    /// The accuracy of the coreset minus that of the other, in points.
-    pub points: Interval,
+    /// The accuracy of the coreset minus that of the other.
+    #[serde(flatten)]
+    pub gap: Gap,
 }
 
 /// What a model is trained on.
@@ -121,7 +121,7 @@ pub enum Subset {
     Full,
     /// Those that the run keeps.
     Coreset,
-    /// As many at random, drawn anew for each seed.
+    /// As many at random of those that no rule bars, drawn anew for each seed.
     Random,
     /// The same, each class with its share.
     RandomStratified,

@@ -19,3 +19,7 @@ pub(in crate::run) fn rows_in(_: &Run, _: Ledger, _: &dyn Observer) -> Result<Ve
 pub(super) fn proxied(_: &Job<'_>, _: Option<&dyn Observer>) -> Result<Proxied> {
     Err(no_models())
 }
+
+pub(in crate::run) fn impossible(_: &Run) -> Result<Option<String>> {
+    Err(no_models())
+}

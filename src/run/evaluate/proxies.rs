@@ -1,6 +1,8 @@
 //! Proxy models: trained on some subsets of a run, tested on the part of its training data that is held
 //! out from all of them.
 
+use std::ops::Range;
+
 use super::{Subset, Tested, bench};
 use crate::error::Result;
 use crate::run::Observer;
@@ -15,14 +17,15 @@ pub(in crate::run) struct Job<'a> {
     pub(in crate::run) ledger: Ledger,
     /// What they are trained on.
     pub(in crate::run) subsets: &'static [Subset],
-    /// How many on each.
-    pub(in crate::run) seeds: u32,
+    /// With which seeds.
+    pub(in crate::run) seeds: Range<u32>,
+    /// Whether the coreset is drawn anew for each seed, because it is itself random.
+    pub(in crate::run) anew: bool,
 }
 
 /// One proxy model and how it did.
 #[derive(Clone, Debug)]
 pub(in crate::run) struct Proxy {
-    pub(in crate::run) subset: Subset,
     /// The key of its test.
     pub(in crate::run) key: String,
     pub(in crate::run) tested: Tested,

@@ -10,12 +10,16 @@ use super::{Subset, ledger_of};
 use crate::error::{Place, Result};
 use crate::evaluation::Metrics;
 use crate::recipe::{Storage, TrainBudget};
+use crate::run::rows::ints;
 use crate::run::status::open;
-use crate::storage::Ledger;
+use crate::storage::{Ledger, parquet};
 use crate::tables;
 
 /// The first word of the keys of tasks that test a model.
 pub(super) const JUDGE: &str = "judge";
+
+/// The output of such a task: what the model says about each test sample.
+pub(super) const JUDGED: &str = "judged.parquet";
 
 /// The name of the part of the training data that is held out; that of given test data ends with what
 /// pins them, so none is called so.
@@ -26,7 +30,7 @@ pub(super) fn is_held_out(test: &str) -> bool {
     test == HELD_OUT
 }
 
-/// One row of the table: the facts in the record of one tested model.
+/// One row of the table: the facts in the record of one tested model, and what they follow from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::run) struct Tested {
     pub(in crate::run) test: String,
@@ -40,16 +44,24 @@ pub(in crate::run) struct Tested {
     pub(in crate::run) steps: u64,
     #[serde(flatten)]
     pub(in crate::run) metrics: Metrics,
+    /// Which test samples it predicts right, in their order: from its predictions, not from its record.
+    #[serde(skip)]
+    pub(in crate::run) right: Vec<bool>,
 }
 
 impl Tested {
-    /// What the record of this task tells.
+    /// What the record of this task tells, and its predictions.
     ///
     /// # Errors
-    /// `CorruptData` if a fact is missing.
+    /// `CorruptData` if a fact is missing, or predictions are not those of the record.
     pub(super) fn read(ledger: &Ledger, task: &str) -> Result<Self> {
-        let facts = serde_json::json!(ledger.get(task)?.facts);
-        serde_json::from_value(facts).at(|| format!("the record of {task}"))
+        let record = ledger.get(task)?;
+        let judged = parquet::decode_table(ledger.output(&record, JUDGED)?.0, &tables::judged())?;
+        let (label, predicted) = (ints(&judged, "label")?, ints(&judged, "predicted")?);
+        let right = label.values().iter().zip(predicted.values()).map(|(a, b)| a == b).collect();
+        let facts = serde_json::json!(record.facts);
+        let told: Self = serde_json::from_value(facts).at(|| format!("the record of {task}"))?;
+        Ok(Self { right, ..told })
     }
 }
 

@@ -50,6 +50,7 @@ pub fn evidence(question: &Question<'_>) -> Result<Evidence> {
     let against = question.against.map(|b| super::diff(question.run, b, question.storage));
     let classes = classes::stories(&facts)?;
     let (gallery, suspects) = gallery::gallery(&facts, question)?;
+    let keep = facts.summary.kept as f64 / facts.summary.usable.max(1) as f64;
     let agreement = both.iter().map(|facts| agreement::agreement(facts));
     Ok(Evidence {
         scores: scores::histograms(&both)?,
@@ -58,7 +59,7 @@ pub fn evidence(question: &Question<'_>) -> Result<Evidence> {
         flow: flow::flow(&facts.states)?,
         disparity: classes::disparity(&classes),
         classes,
-        evaluations: comparisons(tested(&facts.ledger)?),
+        evaluations: comparisons(tested(&facts.ledger)?, keep),
         swept: question.sweep.map(|uri| super::swept(uri, question.storage)).transpose()?,
         gallery,
         suspects,

@@ -24,7 +24,7 @@ use super::share::{Place, share_stage_1};
 use super::worker::Run;
 use super::{Manifest, Memory, Observer, Silent};
 use crate::error::{Error, Place as _, Result};
-use crate::evaluation::Interval;
+use crate::evaluation::{Interval, Standing};
 use crate::recipe::{Mode, Recipe, Storage};
 use crate::storage::{Dir, Ledger, parquet};
 use crate::tables;
@@ -68,6 +68,8 @@ pub struct SweptPoint {
     pub random: Interval,
     /// The same, each class with its share.
     pub random_stratified: Interval,
+    /// How the coreset stands against the random ones, in the middle one of its runs.
+    pub standing: Standing,
 }
 
 /// One run of a sweep and the models of its evaluation.

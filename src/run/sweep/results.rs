@@ -7,11 +7,11 @@ use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, StringArray};
 use arrow::datatypes::Float64Type;
 use arrow::record_batch::RecordBatch;
 
-use super::super::evaluate::{Subset, columns};
+use super::super::evaluate::{Subset, columns, standing};
 use super::super::rows::{column, strings, texts};
 use super::{Cell, Swept, SweptPoint, TABLE};
 use crate::error::{Error, Result};
-use crate::evaluation::Interval;
+use crate::evaluation::{Interval, Standing};
 use crate::recipe::{Recipe, Stages};
 use crate::storage::Dir;
 use crate::tables;
@@ -33,6 +33,7 @@ pub(super) fn table(cells: &[Cell]) -> Result<RecordBatch> {
         texts(|cell| cell.recipe.select.strategy.name().to_owned()),
         Arc::new(keep),
         texts(|cell| stages(&cell.recipe)),
+        texts(|cell| standing(&cell.rows).name().to_owned()),
     ];
     all.extend(columns(&rows));
     Ok(RecordBatch::try_new(tables::sweep(), all)?)
@@ -72,6 +73,7 @@ struct Row {
     run: String,
     /// Mode, score, strategy and stages.
     of: [String; 4],
+    standing: Standing,
     select_keep: f64,
     keep: f64,
     subset: String,
@@ -80,21 +82,25 @@ struct Row {
 }
 
 fn rows(table: &RecordBatch) -> Result<Vec<Row>> {
-    let [run, mode, by, strategy, stages, subset] =
-        ["run", "mode", "by", "strategy", "stages", "subset"].map(|name| strings(table, name));
-    let (run, mode, by) = (run?, mode?, by?);
+    let [run, mode, by, strategy, stages, standing, subset] =
+        ["run", "mode", "by", "strategy", "stages", "standing", "subset"]
+            .map(|name| strings(table, name));
+    let (run, mode, by, standing) = (run?, mode?, by?, standing?);
     let (strategy, stages, subset) = (strategy?, stages?, subset?);
     let float = |name| Ok::<_, Error>(column(table, name)?.as_primitive::<Float64Type>());
     let (select_keep, keep, accuracy) = (float("select_keep")?, float("keep")?, float("accuracy")?);
-    let row = |at: usize| Row {
-        run: run.value(at).to_owned(),
-        of: [mode, by, strategy, stages].map(|column| column.value(at).to_owned()),
-        select_keep: select_keep.value(at),
-        keep: keep.value(at),
-        subset: subset.value(at).to_owned(),
-        accuracy: 100.0 * accuracy.value(at),
+    let row = |at: usize| {
+        Ok(Row {
+            run: run.value(at).to_owned(),
+            of: [mode, by, strategy, stages].map(|column| column.value(at).to_owned()),
+            standing: serde_json::from_value(standing.value(at).into())?,
+            select_keep: select_keep.value(at),
+            keep: keep.value(at),
+            subset: subset.value(at).to_owned(),
+            accuracy: 100.0 * accuracy.value(at),
+        })
     };
-    Ok((0..table.num_rows()).map(row).collect())
+    (0..table.num_rows()).map(row).collect()
 }
 
 /// The combinations without their seeds, in the order of the table.
@@ -126,7 +132,15 @@ fn point(group: &[&Row]) -> Option<SweptPoint> {
         full: accuracy(group, Subset::Full)?,
         random: accuracy(group, Subset::Random)?,
         random_stratified: accuracy(group, Subset::RandomStratified)?,
+        standing: middle(group.iter().map(|row| (row.run.as_str(), row.standing)))?,
     })
+}
+
+/// The middle one of how runs stand, of an even number the better: one unlucky run is no verdict.
+fn middle<'a>(rows: impl Iterator<Item = (&'a str, Standing)>) -> Option<Standing> {
+    let mut all: Vec<Standing> = rows.collect::<BTreeMap<_, _>>().into_values().collect();
+    all.sort_unstable();
+    all.get(all.len() / 2).copied()
 }
 
 /// The accuracy of the models that were trained on a subset.
@@ -142,5 +156,23 @@ fn accuracy(group: &[&Row], subset: Subset) -> Option<Interval> {
         runs => {
             Some(Interval::of(&runs.iter().map(|run| Interval::of(run).mean).collect::<Vec<_>>()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_run_speaks_for_all() {
+        use Standing::{Below, Better, NotProven, Worse};
+        let of = |all: &[Standing]| {
+            let runs = ["a", "b", "c"].into_iter().zip(all.iter().copied());
+            // Each run has a row for each model.
+            middle(runs.clone().chain(runs))
+        };
+        assert_eq!(of(&[Better, Worse, Below]), Some(Below));
+        assert_eq!(of(&[Worse, NotProven]), Some(NotProven));
+        assert_eq!((of(&[Worse]), of(&[])), (Some(Worse), None));
     }
 }

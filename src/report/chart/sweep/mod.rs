@@ -182,6 +182,7 @@ fn same(a: f64, b: f64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::Standing;
 
     fn point(by: &str, (mode, stages): (&str, &str), keep: f64, mean: f64) -> SweptPoint {
         let of = |mean, half| Interval { mean, half_width: Some(half), n: 3 };
@@ -196,6 +197,7 @@ mod tests {
             full: of(90.0, 0.2),
             random: of(80.0, 0.5),
             random_stratified: of(80.0, 0.5),
+            standing: Standing::NotProven,
         }
     }
 

@@ -59,7 +59,7 @@ fn finished(place: &TempDir) -> Run {
 
 fn train_proxies(run: &Run) {
     let subsets = &[Subset::Coreset, Subset::RandomStratified];
-    let job = Job { run, ledger: ledger_of(&run.ledger), subsets, seeds: 1 };
+    let job = Job { run, ledger: ledger_of(&run.ledger), subsets, seeds: 0..1, anew: false };
     let bench = bench(&job).unwrap().unwrap();
     bench.devices.set(vec!["cpu".to_owned()]).unwrap();
     bench.do_trials(&bench.trials().unwrap(), &Silent).unwrap();

@@ -10,6 +10,7 @@ mod told;
 mod trial;
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::results::{Tested, table};
@@ -24,7 +25,8 @@ use crate::run::worker::{Run, once};
 use crate::storage::claim::{Claim, Claims, Taken};
 use crate::storage::process::Worker;
 use crate::storage::{Ledger, parquet};
-use members::Subsets;
+use members::{Pool, Subsets};
+pub(in crate::run) use proxied::impossible;
 pub(super) use proxied::proxied;
 use test_set::{Named, TestSet};
 use trial::Trial;
@@ -77,8 +79,12 @@ struct Bench<'a> {
     subsets: Subsets,
     /// Those of them that models are trained on.
     compared: &'static [Subset],
-    seeds: u32,
+    seeds: Range<u32>,
     budget: TrainBudget,
+    /// The share of the run's samples that its coreset has.
+    keep: f64,
+    /// How many trainings memory has room for.
+    trainings: usize,
     /// Where models run, once one is wanted: what is done can be read on any machine.
     devices: OnceLock<Vec<String>>,
 }
@@ -86,21 +92,23 @@ struct Bench<'a> {
 impl<'a> Bench<'a> {
     fn new(run: &'a Run, ledger: Ledger, job: &Evaluate<'_>) -> Result<Self> {
         let given = &run.recipe.evaluate;
-        let seeds = job.seeds.unwrap_or(given.seeds);
-        let subsets = Subsets::of(run, seeds)?;
+        let seeds = 0..job.seeds.unwrap_or(given.seeds);
+        let pool = Pool::of(run)?;
         let named = Named::find(run, job)?;
-        let train =
-            run.loaded_beside(named.as_ref().map(|named| named.needs).unwrap_or_default())?;
+        let needs = named.as_ref().map(|named| named.needs).unwrap_or_default();
+        let train = run.loaded_beside(needs)?;
         let test = TestSet::open(run, named, &train)?;
         Ok(Self {
             run,
             ledger,
-            subsets: subsets.without(test.held_out()),
+            subsets: pool.subsets(seeds.clone(), test.held_out(), false),
             train,
             test,
             compared: &Subset::ALL,
             seeds,
             budget: job.budget.unwrap_or(given.budget),
+            keep: pool.keep(),
+            trainings: run.split_beside(needs)?.trainings,
             devices: OnceLock::new(),
         })
     }
@@ -130,8 +138,8 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Does the first open trials that nobody works on, one on each device; or gives one and who works on
-    /// it.
+    /// Does the first open trials that nobody works on, as many as run side by side; or gives one and who
+    /// works on it.
     fn do_next(
         &self,
         claims: &Claims,
@@ -151,7 +159,7 @@ impl<'a> Bench<'a> {
                 return Ok(None);
             }
             round.push((trial, mine));
-            if round.len() >= self.devices()?.len() {
+            if round.len() >= self.trainings.max(self.devices()?.len()) {
                 break;
             }
         }

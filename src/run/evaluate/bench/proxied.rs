@@ -7,16 +7,17 @@ use arrow::array::AsArray;
 use arrow::datatypes::Float32Type;
 
 use super::super::proxies::{Job, Proxied, Proxy};
-use super::super::results::Tested;
+use super::super::results::{JUDGED, Tested};
 use super::Bench;
-use super::members::{Subsets, held_out};
+use super::members::{Pool, foreseen, held_out};
 use super::test_set::TestSet;
-use super::trial::{JUDGED, Trial};
+use super::trial::Trial;
 use crate::error::{Error, Place, Result};
 use crate::evaluation::Judged;
 use crate::recipe::TrainBudget;
 use crate::run::Observer;
 use crate::run::rows::{column, ids, ints};
+use crate::run::worker::Run;
 use crate::storage::parquet;
 use crate::tables;
 
@@ -37,7 +38,7 @@ pub(in crate::run::evaluate) fn proxied(
     }
     let read = |trial: &Trial<'_>| {
         let tested = Tested::read(&bench.ledger, &trial.judge)?;
-        Ok(Proxy { subset: trial.subset, key: trial.judge.clone(), tested })
+        Ok(Proxy { key: trial.judge.clone(), tested })
     };
     let prove = |trial: &Trial<'_>| match observer {
         Some(_) => read(trial),
@@ -46,30 +47,50 @@ pub(in crate::run::evaluate) fn proxied(
     trials.iter().map(prove).collect::<Result<_>>().map(Proxied::Tested)
 }
 
+/// Why there can be no proxy models, as far as that is known before anything is trained.
+pub(in crate::run) fn impossible(run: &Run) -> Result<Option<String>> {
+    Ok(too_few(foreseen(run)?))
+}
+
+fn too_few(held_out: usize) -> Option<String> {
+    (held_out < LEAST_TESTS).then(|| {
+        format!(
+            "of so few samples {held_out} would be held out for testing, and fewer than {LEAST_TESTS} say nothing"
+        )
+    })
+}
+
 /// The bench, or why there can be none.
 fn bench<'a>(job: &Job<'a>) -> Result<Result<Bench<'a>, String>> {
-    let (run, subsets) = (job.run, Subsets::of(job.run, job.seeds)?);
+    let (run, pool) = (job.run, Pool::of(job.run)?);
     let train = run.loaded()?;
     let held = held_out(run, &train)?;
-    if held.len() < LEAST_TESTS {
-        let (few, least) = (held.len(), LEAST_TESTS);
-        return Ok(Err(format!(
-            "of so few samples {few} would be held out for testing, and fewer than {least} say nothing"
-        )));
+    if let Some(why) = too_few(held.len()) {
+        return Ok(Err(why));
     }
     let test = TestSet::part(run, &train)?;
-    let subsets = subsets.without(&held);
-    let pairs = (0..job.seeds).flat_map(|seed| job.subsets.iter().map(move |one| (*one, seed)));
+    let seeds = job.seeds.clone();
+    let subsets = pool.subsets(seeds.clone(), &held, job.anew);
+    let pairs = seeds.clone().flat_map(|seed| job.subsets.iter().map(move |one| (*one, seed)));
     for (subset, seed) in pairs {
         if subsets.get(subset, seed).is_empty() {
             let name = subset.name();
             return Ok(Err(format!("nothing of `{name}` is left beside what is held out")));
         }
     }
-    let (ledger, compared, seeds) = (job.ledger.clone(), job.subsets, job.seeds);
-    let budget = TrainBudget::Epochs;
-    let devices = OnceLock::new();
-    Ok(Ok(Bench { run, ledger, train, test, subsets, compared, seeds, budget, devices }))
+    Ok(Ok(Bench {
+        run,
+        ledger: job.ledger.clone(),
+        train,
+        test,
+        subsets,
+        compared: job.subsets,
+        seeds,
+        budget: TrainBudget::Epochs,
+        keep: pool.keep(),
+        trainings: run.split()?.trainings,
+        devices: OnceLock::new(),
+    }))
 }
 
 impl Bench<'_> {

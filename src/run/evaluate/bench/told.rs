@@ -15,7 +15,8 @@ impl Bench<'_> {
             .iter()
             .map(|trial| Tested::read(&self.ledger, &trial.judge))
             .collect::<Result<_>>()?;
-        let comparison = compare(&rows).ok_or_else(|| Error::internal("nothing was tested"))?;
+        let comparison =
+            compare(&rows, self.keep).ok_or_else(|| Error::internal("nothing was tested"))?;
         let gates: Vec<Gated> = job
             .gates
             .iter()

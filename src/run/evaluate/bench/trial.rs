@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
 use super::super::Subset;
-use super::super::results::{JUDGE, Tested};
+use super::super::results::{JUDGE, JUDGED, Tested};
 use super::Bench;
 use crate::error::{Error, Place, Result};
 use crate::evaluation::{Judged, Metrics};
@@ -24,9 +24,6 @@ use crate::run::under_way::UnderWay;
 use crate::storage::sha256_hex;
 use crate::training::{self, View, steps_per_epoch};
 use crate::{scoring, tables};
-
-/// The output of a test: what the model says about each test sample.
-pub(super) const JUDGED: &str = "judged.parquet";
 
 /// One model of an evaluation.
 pub(super) struct Trial<'a> {
@@ -53,9 +50,9 @@ impl Trial<'_> {
 impl Bench<'_> {
     /// All models of the evaluation, seed by seed.
     pub(super) fn trials(&self) -> Result<Vec<Trial<'_>>> {
-        let seeds =
-            (0..self.seeds).flat_map(|seed| self.compared.iter().map(move |one| (*one, seed)));
-        seeds.map(|(subset, seed)| self.trial(subset, seed)).collect()
+        let seeds = self.seeds.clone();
+        let all = seeds.flat_map(|seed| self.compared.iter().map(move |one| (*one, seed)));
+        all.map(|(subset, seed)| self.trial(subset, seed)).collect()
     }
 
     fn trial(&self, subset: Subset, seed: u32) -> Result<Trial<'_>> {
@@ -97,7 +94,7 @@ impl Bench<'_> {
     }
 
     fn full(&self) -> &[u32] {
-        self.subsets.get(Subset::Full, 0)
+        self.subsets.full()
     }
 
     /// What a trial costs, in sample passes.
@@ -184,6 +181,7 @@ impl Bench<'_> {
             epochs: trial.training.epochs as u32,
             steps: trial.steps,
             metrics: Metrics::of(judged).ok_or_else(|| Error::input("no test sample"))?,
+            right: judged.iter().map(|judged| judged.label == judged.predicted).collect(),
         })
     }
 

@@ -295,7 +295,7 @@ fn exp2<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let number = |value: f32| simd.splat_f32s(value);
     let shifted = simd.add_f32s(x, number(ROUND));
     let r = simd.sub_f32s(x, simd.sub_f32s(shifted, number(ROUND)));
-    let mut p = number(1.325_109_1e-3);
+    let mut p = number(1.325_109e-3);
     for next in [9.671_826e-3, 5.550_785e-2, 2.402_223_6e-1, 6.931_469_4e-1, 1.0] {
         p = simd.mul_add_e_f32s(p, r, number(next));
     }

@@ -122,7 +122,7 @@ impl Look<'_> {
         let facts = record.as_ref().map_or(serde_json::Value::Null, |r| serde_json::json!(r.facts));
         let chooses = task == Task::Auto && record.is_none();
         let parts = chooses.then(|| self.parts()).transpose()?;
-        Ok(TaskStatus { facts, parts, ..self.told(key, needs, record.is_some()) })
+        Ok(TaskStatus { parts, facts, ..self.told(key, needs, record.is_some()) })
     }
 
     /// How many tasks of candidates are done that are not those of stage 1, which all share.

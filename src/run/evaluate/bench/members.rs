@@ -83,7 +83,9 @@ impl Pool {
         let labels: Vec<usize> = open.iter().map(|at| self.labels[*at as usize]).collect();
         let classes = self.labels.iter().max().map_or(0, |most| most + 1);
         let mut counts = vec![0; classes];
-        coreset.iter().for_each(|at| counts[self.labels[*at as usize]] += 1);
+        for at in &coreset {
+            counts[self.labels[*at as usize]] += 1;
+        }
         let named = |inside: Vec<bool>| -> Vec<u32> {
             chosen(&inside).into_iter().map(|at| open[at as usize]).collect()
         };

@@ -25,7 +25,7 @@ use super::upload::{Sum, Upload};
 use crate::error::{Error, ErrorKind, Place, Result};
 
 /// The version of the run directory's format.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// The proof that a task is done: what it read, what it wrote.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -182,7 +182,8 @@ mod tests {
         assert_eq!(names("keep = 1.0"), ["random_stratified"]);
         assert_eq!(names("keep_rows = 1000"), ["random_stratified"]);
         assert_eq!(names("keep = 0.9999\nclasses = 'uniform'"), ["random"]);
-        assert_eq!(names("keep_rows = 999").len(), 7);
+        // A cut-off of 0 is none.
+        assert_eq!(names("keep_rows = 999").len(), 6);
     }
 
     #[test]

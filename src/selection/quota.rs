@@ -289,7 +289,7 @@ mod tests {
         fn a_quota_takes_what_is_reserved_and_no_more_than_there_is_room(
             classes in prop::collection::vec((0u64..9, 0u64..9), 1..6),
             free in 0u64..20,
-            labels in prop::collection::vec(0i32..7, 200),
+            labels in prop::collection::vec(0i32..7, 700),
         ) {
             let reserved: Vec<u64> = classes.iter().map(|c| c.0).collect();
             let most: Vec<u64> = classes.iter().map(|c| c.0 + c.1).collect();
@@ -301,7 +301,7 @@ mod tests {
                     kept[label as usize] += 1;
                 }
             }
-            // 200 rows of 7 labels are enough of each class.
+            // 700 rows of 7 labels are enough of each class.
             let room: u64 = most.iter().sum();
             prop_assert_eq!(kept.iter().sum::<u64>(), rows.min(room));
             for (kept, (least, most)) in kept.iter().zip(reserved.iter().zip(&most)) {

@@ -71,7 +71,9 @@ fn short(value: &Value) -> String {
         Value::Number(n) if n.is_f64() => {
             format!("{:.3}", n.as_f64().unwrap_or(f64::NAN))
         }
-        Value::String(s) if s.len() > 16 => format!("{}…", &s[..12]),
+        Value::String(s) if s.chars().count() > 16 => {
+            format!("{}…", s.chars().take(12).collect::<String>())
+        }
         other => other.to_string(),
     }
 }
@@ -108,6 +110,6 @@ mod tests {
         assert_eq!(told(&task("judge", None, unknown)), "Not judged: every sample is kept.");
         assert_eq!(told(&task("auto", Some(7), Value::Null)), "7 tasks of candidates done");
         let plain = json!({"rows": 3, "digest": "0123456789abcdefg", "more": {"a": 1}});
-        assert_eq!(told(&task("ingest", None, plain)), "digest 0123456789ab\u{2026}, rows 3");
+        assert_eq!(told(&task("ingest", None, plain)), "rows 3, digest 0123456789ab\u{2026}");
     }
 }

@@ -113,8 +113,9 @@ fn names(classes: usize) -> Vec<String> {
 }
 
 fn recipe(select: &str) -> Recipe {
+    let by = if select.contains("by = ") { "" } else { "by = 'entropy'\n" };
     let text = format!(
-        "data = {{ uri = 'x', features = 'f' }}\noutput = {{ uri = 'y' }}\n[select]\n{select}"
+        "data = {{ uri = 'x', features = 'f' }}\noutput = {{ uri = 'y' }}\n[select]\n{by}{select}"
     );
     toml::from_str(&text).unwrap()
 }

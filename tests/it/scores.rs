@@ -384,7 +384,7 @@ fn computed_methods_follow_their_needs() {
                 score = { methods = [\"d2\", \"entropy\"], embedding.difficulty = \"forgetting\" }";
     let recipe: Recipe = unseen::recipe::parse(text, "r.toml", &[]).unwrap();
     let computed = |needs| recipe.score.computed(needs);
-    assert_eq!(computed(Needs::Snapshot), [Method::Entropy]);
+    assert_eq!(computed(Needs::Snapshot), [Method::Entropy, Method::Margin]);
     assert_eq!(computed(Needs::Trajectory), [Method::Forgetting]);
     assert_eq!(computed(Needs::Embeddings), [Method::D2]);
 }

@@ -36,7 +36,7 @@ const SHAPE: Shape = Shape::Image { channels: 3, height: 32, width: 32 };
 const CLASSES: usize = 10;
 /// Images of a step of training.
 const BATCH: usize = 128;
-/// Images of a batch of evaluation, as the product has it.
+/// Images of a batch of evaluation, the most that the product takes at once.
 const EVALUATED: usize = 256;
 /// The side of the matrices whose product tells the machine's speed.
 const SIDE: usize = 1024;
